@@ -1,0 +1,64 @@
+"""The commands, and how errors reach people: one line and exit 1; `--debug` gives the traceback."""
+
+import errno
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import normalgen
+from normalgen.cli.customize import customize
+from normalgen.cli.doctor import doctor
+from normalgen.cli.generate import generate
+from normalgen.cli.presets import presets
+from normalgen.cli.show import fail
+from normalgen.errors import NormalgenError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="normalgen",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From a few photos of good parts to a pool of anomaly-free images, for visual anomaly detection.",
+    epilog="Start with: normalgen generate ./good -n 100",
+)
+for command in (generate, customize, presets, doctor):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"normalgen {normalgen.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point `normalgen`; always ends in SystemExit."""
+    # Threads that spin while they wait make work on a busy two-core machine several times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        app([word for word in words if word != "--debug"], prog_name="normalgen")
+    except NormalgenError as error:
+        if debug:
+            raise
+        fail(str(error))
+    except OSError as error:
+        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
+            raise
+        what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        fail(f"cannot write ({what}); what is written so far is whole: make room and repeat the command to go on")

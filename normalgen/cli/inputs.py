@@ -1,0 +1,168 @@
+"""The options that several commands share, and what they mean."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from normalgen.cli.show import note
+from normalgen.errors import DataError
+
+if TYPE_CHECKING:
+    from normalgen.references import References
+
+WHICH, MODEL, POOL = "Which photos", "Model", "Pool"
+
+Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k chooses.")]
+CategoryName = Annotated[
+    str | None,
+    typer.Option(
+        "--category",
+        help="Name of the category; default: the folder's. Built in: elpv-mono, elpv-poly.",
+        rich_help_panel=WHICH,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", envvar="NORMALGEN_DATA", help="Root of categories: ROOT/CATEGORY/train/good.", rich_help_panel=WHICH
+    ),
+]
+Object = Annotated[
+    str | None,
+    typer.Option(
+        "--object", help='The noun in prompts, such as "solar cell"; default: the category.', rich_help_panel=WHICH
+    ),
+]
+K = Annotated[
+    int | None,
+    typer.Option(
+        "-k", help="How many references to choose; default: all of a folder, 4 of a category.", rich_help_panel=WHICH
+    ),
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest", help="A references.json of an earlier run: the same references again.", rich_help_panel=WHICH
+    ),
+]
+CropText = Annotated[
+    str | None,
+    typer.Option("--crop", help="'center' or x,y,width,height in pixels; default: all.", rich_help_panel=WHICH),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Decides the choice of references and every draw.")]
+PresetName = Annotated[
+    str, typer.Option("--preset", help="All settings by name; see: normalgen presets.", rich_help_panel=MODEL)
+]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", help="Width and height of the images; photos are squashed to it.", rich_help_panel=MODEL),
+]
+AugmentName = Annotated[
+    Literal["none", "safe", "flips", "rotations"] | None,
+    typer.Option(
+        "--augment",
+        help="What a reference may undergo: safe is +-5 degrees, size and light, no flips.",
+        rich_help_panel=MODEL,
+    ),
+]
+MethodName = Annotated[
+    Literal["full", "lora"] | None,
+    typer.Option("--method", help="Train all weights, or low-rank adapters.", rich_help_panel=MODEL),
+]
+TrainingSteps = Annotated[
+    int | None, typer.Option("--training-steps", help="Steps of the customization.", rich_help_panel=MODEL)
+]
+SamplingSteps = Annotated[
+    int | None, typer.Option("--sampling-steps", help="Steps from pure noise to an image.", rich_help_panel=MODEL)
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", help="Folder with a prior of your own, instead of the bundled one.", rich_help_panel=MODEL
+    ),
+]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]
+
+DEFAULT_K = 4
+
+
+def references_from(
+    folder: Path | None,
+    category: str | None,
+    data: Path | None,
+    noun: str | None,
+    k: int | None,
+    manifest: Path | None,
+    crop: str | None,
+    seed: int,
+) -> "References":
+    """The references that the options name, each decoded once so that a bad file is told of now.
+
+    Raises:
+        DataError: nothing named, not found, too few, unreadable.
+    """
+    from normalgen.data import check_name, find_category, folder_category
+    from normalgen.images import parse_crop
+    from normalgen.references import choose, from_manifest, read_manifest
+
+    shots = read_manifest(manifest) if manifest else None
+    name = category or (shots.category if shots else None)
+    if folder is None and name is None:
+        raise DataError("name a folder of normal photos (normalgen generate ./good) or a --category")
+    if name is not None:
+        check_name(name)
+    found = folder_category(folder, name) if folder else find_category(name or "", data)
+    noun = (noun or found.noun).strip()
+    if not noun:
+        raise DataError("--object must be a word or several, got an empty text")
+    if shots:
+        references = from_manifest(found.normals, shots, category=found.name, noun=noun)
+    else:
+        wanted = k if k is not None or folder else min(DEFAULT_K, len(found.normals))
+        references = choose(found.normals, wanted, dataset=found.dataset, category=found.name, noun=noun, seed=seed)
+    return _checked(references, parse_crop(crop) if crop else None)
+
+
+def _checked(references: "References", crop: "str | tuple[int, int, int, int] | None") -> "References":
+    from dataclasses import replace
+
+    references = replace(references, images=references.images.cropped(crop))
+    for index in range(len(references.images)):
+        references.images[index]
+    used = len(references.images)
+    if used < references.available:
+        note(f"{used} of {references.available} normal images are references (-k); the others are left out")
+    return references
+
+
+def warn_of_detail(references: "References", size: int) -> None:
+    """One line where the resize hides detail."""
+    smallest = references.images.smallest_detail(size)
+    if smallest > 3:
+        note(
+            f"photos are scaled down to {size} px: a defect narrower than about {smallest} of their pixels will not "
+            f"show; use --crop, or a larger --size"
+        )
+
+
+def pick_device(name: str) -> str:
+    """The torch device of `--device`.
+
+    Raises:
+        DataError: unknown, or not on this machine.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = name.partition(":")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind not in there or (number and not number.isdigit()):
+        raise DataError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
+        raise DataError(f"this machine has no device {name!r}; use --device auto (see: normalgen doctor)")
+    return name

@@ -1,0 +1,123 @@
+"""What people see: a progress bar in a terminal, plain lines elsewhere."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from normalgen.watch import Watch
+
+__all__ = ["Clock", "fail", "going_on", "note", "progress", "say"]
+
+
+def say(text: str) -> None:
+    """A line on standard output."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A line on standard error, beside the results."""
+    typer.echo(f"note: {text}", err=True)
+
+
+def fail(text: str, code: int = 1) -> NoReturn:
+    """An error message on standard error, and the end."""
+    typer.echo(f"error: {text}", err=True)
+    sys.exit(code)
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Ctrl-C ends with the command that goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["normalgen", *(word for word in sys.argv[1:] if word != "--overwrite")])
+        fail(f"stopped; what is done is kept. To go on: {again}", 130)
+
+
+class Clock:
+    """True when asked for the first time after `first` seconds, then every `every` seconds."""
+
+    def __init__(self, first: float, every: float) -> None:
+        self.due = time.monotonic() + first
+        self.every = every
+
+    def rings(self) -> bool:
+        """Whether it is time; if so, the next time is set."""
+        if time.monotonic() < self.due:
+            return False
+        self.due = time.monotonic() + self.every
+        return True
+
+
+@contextmanager
+def progress() -> Iterator[Watch]:
+    """A `Watch` that shows each stage with its rate and the time left."""
+    if not sys.stderr.isatty():
+        yield _PlainLines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, tuple[TaskID, float, int]] = {}
+
+        def watch(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = (bars.add_task(stage, total=total, rate=""), time.monotonic(), done)
+                bars.update(tasks[stage][0], completed=done)
+                return
+            task, begun, first = tasks[stage]
+            bars.update(task, completed=done, rate=_rate(done - first, time.monotonic() - begun))
+
+        yield watch
+
+
+class _PlainLines:
+    """A line when a stage begins and ends, and one about every ten seconds between."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, tuple[float, int]] = {}
+        self.clock = Clock(0, 10)
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        begun, first = self.begun.setdefault(stage, (now, done))
+        if done < total and not self.clock.rings() and begun != now:
+            return
+        made, seconds = done - first, now - begun
+        left = f", {_clock((total - done) * seconds / made)} left" if made and done < total else ""
+        rate = f", {_rate(made, seconds)}" if made else ""
+        typer.echo(f"{stage} {done}/{total}{rate}{left}", err=True)
+
+
+def _rate(made: int, seconds: float) -> str:
+    if not made or not seconds:
+        return ""
+    return f"{made / seconds:.1f}/s" if made > seconds else f"{seconds / made:.1f} s each"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

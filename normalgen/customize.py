@@ -1,0 +1,173 @@
+"""DreamBooth on k references: a diffusion model that draws this category's normal images (Ruiz et al. 2023).
+
+Instance images are augmented references under "a photo of normal [object]"; class images, made once by the
+un-customized model under "a photo of [object]", preserve what it knew (One-to-Normal, Li et al. 2024, Eq. 1).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import normalgen
+from normalgen.augment import augment_each
+from normalgen.diffusion.model import MODEL_FILE, NormalModel
+from normalgen.diffusion.parts import open_parts, prepare_training
+from normalgen.diffusion.training import Batch, TrainingPlan, train
+from normalgen.files import write_whole
+from normalgen.presets import Preset
+from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT
+from normalgen.record import agree, differing, locked
+from normalgen.references import References, write_manifest
+from normalgen.seeds import generator
+from normalgen.watch import Watch, silent
+
+__all__ = ["class_images", "customize", "is_customized"]
+
+RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
+_DECIDING = [
+    "weights",
+    "size",
+    "sampling_steps",
+    "guidance",
+    "method",
+    "rank",
+    "training_steps",
+    "batch",
+    "learning_rate",
+    "prior_weight",
+    "class_images",
+    "ema",
+    "augment",
+    "group",
+]
+
+
+def is_customized(folder: Path) -> bool:
+    """Whether `folder` holds a finished model."""
+    return (folder / MODEL_FILE).is_file()
+
+
+def customize(
+    references: References,
+    preset: Preset,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    watch: Watch = silent,
+    preview: Callable[[NormalModel], None] = lambda model: None,
+    overwrite: bool = False,
+) -> NormalModel:
+    """Fine-tune the preset's model on the references and save it in `folder`.
+
+    The same call again goes on where a killed one stopped, and ends with the same weights; a finished model is loaded.
+
+    Args:
+        references: all of them are used.
+        preset: steps, rate, method, augmentation, size.
+        folder: gets the weights, `preset.json`, and the references' manifest.
+        seed: decides augmentations, noise and class images.
+        device: "cpu", "cuda", "cuda:1", "mps".
+        watch: told of the stages "class images" and "customize".
+        preview: shown the model after every step, with the weights of that moment; may draw from it.
+        overwrite: a model of other settings in `folder` gives way.
+
+    Raises:
+        DataError: `folder` holds a model of other settings, or is being written.
+        MissingWeights: the preset's weights are not there.
+    """
+    parts = open_parts(preset.weights)
+    settings = _settings(references, preset, seed, parts.digest)
+    with locked(folder):
+        if overwrite and differing(folder / RECORD, settings):
+            _clear(folder)
+        agree(folder / RECORD, {"settings": settings, "normalgen": normalgen.__version__, "torch": torch.__version__})
+        if is_customized(folder):
+            return NormalModel.load(folder, device=device)
+        write_manifest(references, folder / MANIFEST)
+        model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
+        classes = class_images(model, seed=seed, watch=watch) if preset.prior_weight and preset.class_images else None
+        model.parts = prepare_training(model.parts, preset).to(device)
+        plan = TrainingPlan(preset.training_steps, preset.learning_rate, preset.ema, seed)
+        batch_at = _batches(references.images.pixels(preset.size), classes, preset, seed)
+
+        def after_step(step: int, loss: float) -> None:
+            watch("customize", step, preset.training_steps)
+            preview(model)
+
+        watch("customize", 0, preset.training_steps)
+        train(model, batch_at, plan, checkpoint=folder / CHECKPOINT, after_step=after_step)
+        saved = model.save(folder, made_with=settings)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        return saved
+
+
+def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:
+    chosen = {name: value for name, value in preset.settings().items() if name in _DECIDING}
+    return chosen | {
+        "preset": preset.name,
+        "category": references.category,
+        "object": references.noun,
+        "references": references.images.hashes(),
+        "crop": references.images.crop,
+        "seed": seed,
+        "base": digest,
+    }
+
+
+def _clear(folder: Path) -> None:
+    for name in (MODEL_FILE, RECORD, CHECKPOINT, MANIFEST):
+        (folder / name).unlink(missing_ok=True)
+    for pattern in ("*.safetensors", "tiny.json"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
+    """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`; kept in the user's cache."""
+    preset = model.preset
+    key = f"{model.digest[:16]}-{preset.size}-{preset.sampling_steps}-{preset.guidance:g}-{preset.class_images}-{seed}"
+    path = platformdirs.user_cache_path("normalgen") / "class-images" / f"{key}.safetensors"
+    try:
+        return load_file(path)["images"].float() / 255
+    except (OSError, KeyError, SafetensorError):
+        pass
+    images = (_draw_classes(model, seed, watch) * 255).round().to(torch.uint8)
+    write_whole(path, lambda partial: save_file({"images": images}, partial))
+    return images.float() / 255
+
+
+def _draw_classes(model: NormalModel, seed: int, watch: Watch) -> Tensor:
+    count, group = model.preset.class_images, model.preset.group
+    watch("class images", 0, count)
+    drawn = []
+    for start in range(0, count, group):
+        indices = range(start, min(start + group, count))
+        drawn.append(model.sample(indices, prompts=[CLASS_PROMPT] * len(indices), seed=seed))
+        watch("class images", indices.stop, count)
+    return torch.cat(drawn)
+
+
+def _batches(references: Tensor, classes: Tensor | None, preset: Preset, seed: int) -> Callable[[int], Batch]:
+    """The batch of each step: `preset.batch` augmented references, and as many class images."""
+    count = preset.batch
+
+    def batch_at(step: int) -> Batch:
+        draws = [generator("batch", seed, step, row) for row in range(count)]
+        chosen = [(step * count + row) % len(references) for row in range(count)]
+        images = augment_each(references[chosen].float() / 255, preset.augment, draws)
+        weights = torch.full((count,), 1 / count)
+        if classes is None:
+            return Batch(images, [INSTANCE_PROMPT] * count, weights)
+        preserved = classes[[(step * count + row) % len(classes) for row in range(count)]]
+        prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * count
+        both = torch.cat([weights, weights * preset.prior_weight])
+        return Batch(torch.cat([images, preserved]), prompts, both)
+
+    return batch_at

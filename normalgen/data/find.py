@@ -1,0 +1,51 @@
+"""From what a user names to a Category: a folder, a data set in MVTec layout, or a built-in."""
+
+from pathlib import Path
+
+from normalgen.data.category import Category, category_noun, check_name
+from normalgen.data.elpv import ELPV, elpv_category
+from normalgen.errors import DataError
+from normalgen.images import Images
+
+__all__ = ["find_category", "folder_category", "known_categories"]
+
+
+def folder_category(folder: Path, name: str | None = None) -> Category:
+    """The images directly in `folder` as a category; `name` defaults to the folder's.
+
+    Raises:
+        DataError: no such folder, no images, or a name that cannot name a folder.
+    """
+    normals = Images.from_folder(folder)
+    name = check_name(name or folder.resolve().name)
+    return Category("folder", name, category_noun(name), normals)
+
+
+def known_categories(root: Path | None) -> list[str]:
+    """The built-in categories, and those in MVTec layout under `root`."""
+    inside = sorted(path.parent.parent.name for path in root.glob("*/train/good")) if root else []
+    return [*ELPV, *inside]
+
+
+def find_category(name: str, root: Path | None) -> Category:
+    """The category called `name`: `root/<name>/train/good` (MVTec layout), or a built-in.
+
+    Raises:
+        DataError: nothing is called so, with the lines that would make it work.
+        MissingDependency: a built-in whose package is not installed.
+    """
+    check_name(name)
+    if root is not None and not root.is_dir():
+        raise DataError(f"the data folder {root} does not exist; name the folder that holds {name}/train/good")
+    if root is not None and (root / name / "train" / "good").is_dir():
+        return Category(
+            root.resolve().name, name, category_noun(name), Images.from_folder(root / name / "train" / "good")
+        )
+    if name in ELPV:
+        return elpv_category(name)
+    raise DataError(
+        f"no category is called {name!r}; there is {', '.join(known_categories(root))}. To make it work:\n"
+        f"  normalgen generate FOLDER_OF_GOOD_PHOTOS --category {name}\n"
+        f"  normalgen generate --category {name} --data ROOT    (ROOT/{name}/train/good, MVTec layout)\n"
+        f"  NORMALGEN_DATA=ROOT normalgen generate --category {name}"
+    )

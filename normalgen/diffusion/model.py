@@ -1,0 +1,164 @@
+"""NormalModel: a codec, a denoiser, a prompt encoder and a noise schedule that draw and restore images together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normalgen.diffusion.parts import Parts, open_saved
+from normalgen.diffusion.schedule import timesteps
+from normalgen.errors import DataError, PresetError
+from normalgen.files import write_json
+from normalgen.presets import Preset
+from normalgen.prompts import fill
+from normalgen.record import read_record
+from normalgen.seeds import generator, noise_like
+
+__all__ = ["MODEL_FILE", "NormalModel"]
+
+MODEL_FILE = "preset.json"
+
+
+class NormalModel:
+    """A diffusion model of one category's normal images.
+
+    Args:
+        parts: from `normalgen.diffusion.parts.open_parts`, customized or not.
+        preset: how it samples; `preset.size` is the width and height of its images.
+        category: which category it was customized on; "" before.
+        noun: the noun in its prompts, such as "solar cell".
+        device: "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        PresetError: a size that the denoiser's grid does not divide.
+    """
+
+    def __init__(self, parts: Parts, preset: Preset, *, category: str, noun: str, device: str = "cpu") -> None:
+        if preset.size % parts.codec.multiple:
+            raise PresetError(f"size must be a multiple of {parts.codec.multiple}, got {preset.size}")
+        self.parts = parts.to(device)
+        self.preset = preset
+        self.category = category
+        self.noun = noun
+        self.device = device
+
+    def using(self, preset: Preset) -> "NormalModel":
+        """The same weights sampling as another preset says."""
+        return NormalModel(self.parts, preset, category=self.category, noun=self.noun, device=self.device)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights: the model's identity in pools and caches."""
+        return self.parts.digest
+
+    def save(self, folder: Path, *, made_with: dict[str, Any] | None = None) -> "NormalModel":
+        """Write safetensors and `preset.json` (settings, category, noun, and `made_with`).
+
+        The weights are saved in half precision, and this model takes on the rounded ones: what was saved and what goes
+        on working are the same.
+        """
+        parts = self.parts.save(folder)
+        record = {
+            "category": self.category,
+            "noun": self.noun,
+            "digest": parts.digest,
+            "preset": self.preset.settings(),
+            "settings": made_with or {},
+        }
+        write_json(folder / MODEL_FILE, record)
+        self.parts = parts
+        return self
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "cpu") -> "NormalModel":
+        """The model that `save` wrote into `folder`.
+
+        Raises:
+            DataError: no model there.
+            MissingWeights: its weights, or those it builds on, are not there.
+            PresetError: written by another version.
+        """
+        record = read_record(folder / MODEL_FILE)
+        if record is None:
+            raise DataError(
+                f"{folder} holds no model ({MODEL_FILE}); make one with: normalgen customize --out {folder}"
+            )
+        preset = Preset.from_settings(record["preset"])
+        parts = open_saved(folder, preset)
+        return cls(parts, preset, category=record["category"], noun=record["noun"], device=device)
+
+    def sample(self, indices: Sequence[int], *, prompts: Sequence[str], seed: int) -> Tensor:
+        """New images from noise: (n, 3, S, S) in [0, 1] on the CPU, one for each index.
+
+        Image `i` draws from `(seed, i)` only, whatever else is in the batch. `prompts` are one an index, `{object}`
+        open.
+        """
+        generators = [generator("sample", seed, index) for index in indices]
+        empty = torch.empty(len(indices), *self.parts.codec.latent_shape(self.preset.size), device=self.device)
+        steps = timesteps(len(self.parts.schedule), self.preset.sampling_steps, 1.0)
+        return self._denoise(noise_like(empty, generators), steps, prompts, generators)
+
+    def restore(
+        self,
+        images: Tensor,
+        *,
+        prompts: Sequence[str],
+        strength: float,
+        seed: int,
+        indices: Sequence[int] | None = None,
+    ) -> Tensor:
+        """The images noised to `strength` and denoised again (Li et al. 2024, Eq. 2-3; SDEdit, Meng et al. 2022).
+
+        Args:
+            images: (n, 3, S, S) in [0, 1], S the preset's size.
+            prompts: one an image.
+            strength: share of the noise schedule, in (0, 1].
+            seed: with its index decides an image's noise.
+            indices: one an image; default 0, 1, ...
+
+        Returns:
+            (n, 3, S, S) in [0, 1] on the CPU.
+        """
+        generators = [generator("restore", seed, index) for index in (indices or range(len(images)))]
+        steps = timesteps(len(self.parts.schedule), self.preset.sampling_steps, strength)
+        clean = self.parts.codec.encode(images.to(self.device))
+        start = torch.full((len(images),), steps[0])
+        noisy = self.parts.schedule.add_noise(clean, noise_like(clean, generators), start)
+        return self._denoise(noisy, steps, prompts, generators)
+
+    @torch.inference_mode()
+    def _denoise(
+        self, latents: Tensor, steps: list[int], prompts: Sequence[str], generators: list[torch.Generator]
+    ) -> Tensor:
+        codec, schedule = self.parts.codec, self.parts.schedule
+        context = self.encode_prompts([*prompts, *self._empty_prompts(len(prompts))])
+        for step, following in zip(steps, [*steps[1:], None], strict=True):
+            t = torch.full((len(latents),), step, device=self.device)
+            earlier = None if following is None else torch.full_like(t, following)
+            offsets = codec.draw_offsets(generators)
+            output = codec.shift(self._guided(codec.shift(latents, offsets), t, context), offsets, sign=-1)
+            latents = schedule.step(output, latents, t, earlier, codec.clip)
+        return codec.decode(latents).cpu()
+
+    def _empty_prompts(self, count: int) -> list[str]:
+        return [""] * count if self.preset.guidance > 1 else []
+
+    def _guided(self, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """Classifier-free guidance (Ho and Salimans 2021), conditional and unconditional in one call."""
+        if len(context) == len(latents):
+            return self.predict(latents, t, context)
+        both = self.predict(torch.cat([latents, latents]), torch.cat([t, t]), context)
+        conditional, unconditional = both.chunk(2)
+        return unconditional + self.preset.guidance * (conditional - unconditional)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Text vectors (n, L, D) of prompts with `{object}` still open."""
+        context: Tensor = self.parts.prompt_encoder([fill(prompt, self.noun) for prompt in prompts], self.noun)
+        return context
+
+    def predict(self, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        """The denoiser's raw output at steps `t` (N,); `NoiseSchedule` says what it means."""
+        output: Tensor = self.parts.denoiser(latents, t, encoder_hidden_states=context, return_dict=False)[0]
+        return output

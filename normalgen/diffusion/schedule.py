@@ -1,0 +1,104 @@
+"""The noise schedule, and the one place that knows what a denoiser's output means.
+
+A clean latent x0 is noised to x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps (Ho et al. 2020, Eq. 4). The denoiser's
+output is x0, eps or v = sqrt(abar_t) eps - sqrt(1 - abar_t) x0 (Salimans and Ho 2022), as the schedule says; every
+other module asks here.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from normalgen.errors import PresetError
+from normalgen.presets import steps_made
+
+__all__ = ["NoiseSchedule", "Prediction", "cosine_schedule", "timesteps"]
+
+Prediction = Literal["x0", "epsilon", "v"]
+
+
+@dataclass(frozen=True)
+class NoiseSchedule:
+    """`alphas_cumprod` (T,) float64 falling from about 1 to about 0, and what the denoiser predicts."""
+
+    alphas_cumprod: Tensor
+    prediction: Prediction
+
+    def __post_init__(self) -> None:
+        if self.prediction not in get_args(Prediction):
+            raise PresetError(f"prediction must be one of {get_args(Prediction)}, got {self.prediction!r}")
+
+    def __len__(self) -> int:
+        return len(self.alphas_cumprod)
+
+    def scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Signal and noise scale sqrt(abar_t), sqrt(1 - abar_t) of steps `t` (N,), shaped to multiply `like`."""
+        abar = self.alphas_cumprod[t.cpu()].view(-1, *[1] * (like.ndim - 1))
+        return abar.sqrt().to(like), (1 - abar).sqrt().to(like)
+
+    def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """x_t (N, ...) of clean latents at steps `t` (N,)."""
+        signal, sigma = self.scales(t, x0)
+        return signal * x0 + sigma * noise
+
+    def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the denoiser should answer for `add_noise(x0, noise, t)`."""
+        signal, sigma = self.scales(t, x0)
+        match self.prediction:
+            case "x0":
+                return x0
+            case "epsilon":
+                return noise
+            case "v":
+                return signal * noise - sigma * x0
+
+    def weight(self, t: Tensor) -> Tensor:
+        """Weight (N,) of an output's squared error: 1; for x0 that of a v-prediction, 1 / sigma^2, up to 100."""
+        if self.prediction != "x0":
+            return torch.ones(len(t))
+        return (1 / (1 - self.alphas_cumprod[t.cpu()])).clamp(max=100).float()
+
+    def split(self, output: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The (x0, eps) that a denoiser's `output` means at `x_t`, steps `t` (N,)."""
+        signal, sigma = self.scales(t, x_t)
+        match self.prediction:
+            case "x0":
+                return output, (x_t - signal * output) / sigma
+            case "epsilon":
+                return (x_t - sigma * output) / signal, output
+            case "v":
+                return signal * x_t - sigma * output, signal * output + sigma * x_t
+
+    def step(self, output: Tensor, x_t: Tensor, t: Tensor, earlier: Tensor | None, clip: float | None) -> Tensor:
+        """One DDIM step without added noise (Song et al. 2021, Eq. 12, eta 0), from `t` to `earlier` (None: to x0).
+
+        `clip` bounds x0 to [-clip, clip] where the latents' range is known.
+        """
+        x0, noise = self.split(output, x_t, t)
+        if clip is not None:
+            signal, sigma = self.scales(t, x_t)
+            x0 = x0.clamp(-clip, clip)
+            noise = (x_t - signal * x0) / sigma
+        return x0 if earlier is None else self.add_noise(x0, noise, earlier)
+
+
+def cosine_schedule(length: int, prediction: Prediction) -> NoiseSchedule:
+    """The cosine schedule (Nichol and Dhariwal 2021, Eq. 17), betas capped at 0.999."""
+    grid = torch.arange(length + 1, dtype=torch.float64) / length
+    curve = torch.cos((grid + 0.008) / 1.008 * math.pi / 2) ** 2
+    betas = (1 - curve[1:] / curve[:-1]).clamp(max=0.999)
+    return NoiseSchedule(torch.cumprod(1 - betas, 0), prediction)
+
+
+def timesteps(length: int, steps: int, strength: float) -> list[int]:
+    """The noise steps visited, noisiest first: the last `steps_made(steps, strength)` of `steps` evenly spaced ones.
+
+    Raises:
+        PresetError: strength outside (0, 1], or so small that no step would be made.
+    """
+    made = steps_made(steps, strength)
+    spaced = [round(length * (steps - i) / steps) - 1 for i in range(steps)]
+    return spaced[steps - made :]

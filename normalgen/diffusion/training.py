@@ -1,0 +1,163 @@
+"""The one training loop: denoising loss with a weight for each image; exact to resume.
+
+Step `s` draws from `(seed, s)` alone, and a checkpoint holds weights, optimizer, average and step. So a training that
+was killed and taken up again ends with the same weights as one that ran through.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from normalgen.diffusion.model import NormalModel
+from normalgen.files import write_whole
+from normalgen.seeds import generator, noise_like
+
+__all__ = ["Batch", "TrainingPlan", "denoising_loss", "train"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (N, 3, S, S) in [0, 1], their prompts (`{object}` open), and the weight (N,) of each in the loss."""
+
+    images: Tensor
+    prompts: list[str]
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long, how fast, from which seed.
+
+    Attributes:
+        steps: optimizer steps.
+        learning_rate: of AdamW (betas 0.9, 0.999; weight decay 0.01), after `warmup` steps.
+        decay: "constant", or "cosine" down to a hundredth.
+        ema: decay of the average of the weights that the model holds in the end.
+        clip: bound of the gradient's norm.
+        checkpoint_every: steps between checkpoints.
+        seed: with the step number, decides noise and noise levels.
+    """
+
+    steps: int
+    learning_rate: float
+    ema: float
+    seed: int
+    warmup: int = 5
+    decay: Literal["constant", "cosine"] = "constant"
+    clip: float = 1.0
+    checkpoint_every: int = 20
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup))
+        cooled = 1.0 if self.decay == "constant" else 0.01 + 0.99 * (1 + math.cos(math.pi * step / self.steps)) / 2
+        return self.learning_rate * warm * cooled
+
+
+def denoising_loss(model: NormalModel, clean: Tensor, batch: Batch, noise: Tensor, t: Tensor) -> Tensor:
+    """Weighted sum over the batch of the mean squared error of the denoiser's output for `clean` latents.
+
+    The weight of an image is `batch.weights` times the schedule's weight of its noise level.
+
+    With weights 1 / n for n instance images and prior_weight / m for m class images this is DreamBooth's loss with
+    prior preservation (Ruiz et al. 2023, Eq. 2).
+    """
+    schedule = model.parts.schedule
+    output = model.predict(schedule.add_noise(clean, noise, t), t, model.encode_prompts(batch.prompts))
+    errors = (output.float() - schedule.target(clean, noise, t)).square().flatten(1).mean(1)
+    return (errors * (schedule.weight(t) * batch.weights).to(errors)).sum()
+
+
+def train(
+    model: NormalModel,
+    batch_at: Callable[[int], Batch],
+    plan: TrainingPlan,
+    *,
+    checkpoint: Path | None = None,
+    after_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> None:
+    """Train the parameters that ask for gradients; in the end they hold their moving average.
+
+    Args:
+        model: changed in place.
+        batch_at: the batch of a step, a function of the step number alone.
+        plan: see `TrainingPlan`.
+        checkpoint: a file written every `checkpoint_every` steps and taken up again if it is there and of this plan.
+        after_step: called with the number of steps done and the loss.
+    """
+    state = _State(model, plan)
+    if checkpoint is not None and checkpoint.is_file():
+        state.load(checkpoint)
+    for step in range(state.step, plan.steps):
+        loss = state.advance(batch_at(step))
+        if checkpoint is not None and (state.step % plan.checkpoint_every == 0 or state.step == plan.steps):
+            write_whole(checkpoint, state.save)
+        after_step(state.step, loss)
+    state.settle()
+
+
+class _State:
+    """All that changes while training."""
+
+    def __init__(self, model: NormalModel, plan: TrainingPlan) -> None:
+        self.model = model
+        self.plan = plan
+        self.step = 0
+        self.parameters = model.parts.trainable()
+        self.average = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=plan.learning_rate, weight_decay=0.01)
+
+    def advance(self, batch: Batch) -> float:
+        """One optimizer step."""
+        draws = [generator("train", self.plan.seed, self.step, row) for row in range(len(batch.images))]
+        codec, schedule = self.model.parts.codec, self.model.parts.schedule
+        t = torch.cat([torch.randint(len(schedule), (1,), generator=each) for each in draws])
+        clean = codec.shift(codec.encode(batch.images.to(self.model.device)), codec.draw_offsets(draws))
+        noise = noise_like(clean, draws)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = denoising_loss(self.model, clean, batch, noise, t.to(self.model.device))
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters.values(), self.plan.clip)
+        self.optimizer.step()
+        self._follow()
+        self.step += 1
+        return loss.item()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        decay = min(self.plan.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Put the average into the model."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.average[name])
+
+    def save(self, path: Path) -> None:
+        state: dict[str, Any] = {
+            "plan": asdict(self.plan),
+            "step": self.step,
+            "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        torch.save(state, path)
+
+    @torch.no_grad()
+    def load(self, path: Path) -> None:
+        state = torch.load(path, map_location=self.model.device, weights_only=True)
+        if state["plan"] != asdict(self.plan):
+            return
+        self.step = state["step"]
+        for name, parameter in self.parameters.items():
+            parameter.copy_(state["parameters"][name])
+            self.average[name].copy_(state["average"][name])
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,171 @@
+"""Presets: every setting of a run, by name, as data. A preset is never edited; `preset(name, **changes)` makes another.
+
+The preset decides everything: a GPU or a cached file that happens to be there never changes a number.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from normalgen.errors import PresetError
+from normalgen.prompts import prompt_set
+
+__all__ = ["PRESETS", "Augment", "Method", "Preset", "change", "preset", "steps_made"]
+
+Augment = Literal["none", "safe", "flips", "rotations"]
+Method = Literal["full", "lora"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All settings of customizing, sampling and pooling.
+
+    Attributes:
+        name: what it is called.
+        weights: where the un-customized parts come from; "bundled" is the prior inside the package,
+            else a folder with a prior of your own (examples/train_prior.py makes one).
+        size: width and height of the images, pixels.
+        sampling_steps: steps of a whole denoising, from pure noise; strength s makes the last floor(s * steps) of them.
+        guidance: classifier-free guidance scale; 1 is off.
+        method: what is trained, all weights of the denoiser or low-rank adapters of its attention (`rank`).
+        training_steps, batch, learning_rate: of the customization; `batch` counts reference images a step.
+        prior_weight: weight of the class images in the loss (prior preservation); 0 leaves them out.
+        class_images: how many class images the un-customized model makes.
+        ema: decay of the average of the weights that is kept in the end.
+        augment: which changes a reference may undergo; see `normalgen.augment`.
+        prompts: which prompt set the pool cycles through (1, 3, 5 or 10).
+        mix: share of the pool restored from augmented references (img2img); the rest is drawn from noise (txt2img).
+        strength: share of the noise schedule that an img2img image goes through, in (0, 1].
+        group: images made together; part of what makes a pool's bytes.
+    """
+
+    name: str
+    weights: str
+    size: int
+    sampling_steps: int
+    guidance: float
+    method: Method
+    rank: int
+    training_steps: int
+    batch: int
+    learning_rate: float
+    prior_weight: float
+    class_images: int
+    ema: float
+    augment: Augment
+    prompts: int
+    mix: float
+    strength: float
+    group: int
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise PresetError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
+        for name, choices in (("augment", get_args(Augment)), ("method", get_args(Method))):
+            if getattr(self, name) not in choices:
+                raise PresetError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        steps_made(self.sampling_steps, self.strength)
+        prompt_set(self.prompts)
+
+    def settings(self) -> dict[str, Any]:
+        """The preset as plain data, for `preset.json` and `run.json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> "Preset":
+        """The inverse of `settings`.
+
+        Raises:
+            PresetError: keys missing or unknown: it was written by another version.
+        """
+        names = {field.name for field in fields(cls)}
+        if names != set(settings):
+            odd = ", ".join(sorted(names ^ set(settings)))
+            raise PresetError(
+                f"these settings are of another version of normalgen (they differ in: {odd}); make them anew"
+            )
+        return cls(**settings)
+
+
+def steps_made(steps: int, strength: float) -> int:
+    """How many of `steps` sampling steps a restoring of `strength` makes: floor(steps * strength).
+
+    Raises:
+        PresetError: strength outside (0, 1], or so small that no step would be made: the image would come back
+            untouched and pass for a restored one.
+    """
+    if not 0 < strength <= 1:
+        raise PresetError(f"strength must be in (0, 1], got {strength:g}")
+    made = math.floor(steps * strength + 1e-9)
+    if made < 1:
+        raise PresetError(
+            f"strength {strength:g} of {steps} sampling steps makes no step; "
+            f"use a strength of at least {1 / steps:g} or more steps"
+        )
+    return made
+
+
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("size", 32, 2048),
+    ("sampling_steps", 1, 1000),
+    ("guidance", 1, 50),
+    ("rank", 1, 1024),
+    ("training_steps", 0, 1_000_000),
+    ("batch", 1, 1024),
+    ("learning_rate", 0, 1),
+    ("prior_weight", 0, 100),
+    ("class_images", 0, 100_000),
+    ("ema", 0, 1),
+    ("mix", 0, 1),
+    ("group", 1, 1024),
+)
+
+PRESETS: dict[str, Preset] = {
+    "tiny": Preset(
+        name="tiny",
+        weights="bundled",
+        size=256,
+        sampling_steps=20,
+        guidance=1.0,
+        method="full",
+        rank=16,
+        training_steps=150,
+        batch=4,
+        learning_rate=4e-4,
+        prior_weight=1.0,
+        class_images=16,
+        ema=0.98,
+        augment="safe",
+        prompts=3,
+        mix=0.5,
+        strength=0.5,
+        group=8,
+    )
+}
+
+
+def preset(name: str, **changes: Any) -> Preset:
+    """The preset called `name`, with `changes` (fields of `Preset`; None leaves a field as it is).
+
+    Raises:
+        PresetError: no such preset, no such field, or a value out of range.
+    """
+    if name not in PRESETS:
+        raise PresetError(f"no preset is called {name!r}; there is {', '.join(PRESETS)}")
+    return change(PRESETS[name], **changes)
+
+
+def change(settings: Preset, **changes: Any) -> Preset:
+    """`settings` with `changes`; None leaves a field as it is.
+
+    Raises:
+        PresetError: no such field, or a value out of range.
+    """
+    wanted = {key: value for key, value in changes.items() if value is not None}
+    known = [field.name for field in fields(Preset)]
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise PresetError(f"a preset has no setting {unknown[0]!r}; it has {', '.join(known)}")
+    return replace(settings, **wanted)

@@ -1,0 +1,88 @@
+"""Who may write a folder, and with which settings: a lock, and a record that later runs must agree with."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from normalgen.errors import DataError
+from normalgen.files import write_json
+
+__all__ = ["agree", "differing", "locked", "read_record"]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; the system lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        DataError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise DataError(f"another process is writing {folder}; wait for it, or choose another folder") from None
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The record at `path`; None if there is none.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    if not path.is_file():
+        return None
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is not readable JSON ({error}); remove its folder or use --overwrite") from error
+    return record
+
+
+def differing(path: Path, settings: dict[str, Any]) -> list[str] | None:
+    """The names of `settings` in which the record at `path` differs; None if there is no record.
+
+    Raises:
+        DataError: the record is not JSON.
+    """
+    found = read_record(path)
+    if found is None:
+        return None
+    there, wanted = found["settings"], json.loads(json.dumps(settings))
+    return [name for name in sorted(wanted) if wanted[name] != there.get(name)]
+
+
+def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
+    """Write `record` to `path` (not if `look`), or see that the one there has the same `record["settings"]`.
+
+    Raises:
+        DataError: it differs; names every setting that does. Or the folder holds other files, which are not ours.
+    """
+    odd = differing(path, record["settings"])
+    if odd is None:
+        _refuse_foreign(path.parent)
+        if not look:
+            write_json(path, record)
+    elif odd:
+        there, wanted = (read_record(path) or {})["settings"], record["settings"]
+        raise DataError(
+            f"{path.parent} was made with other settings: "
+            + "; ".join(f"{name} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
+            + ". Use those, another folder, or --overwrite to start anew"
+        )
+
+
+def _refuse_foreign(folder: Path) -> None:
+    foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    if foreign:
+        raise DataError(f"{folder} is not empty ({foreign[0]}) and was not made by this command; choose another folder")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

@@ -1,0 +1,25 @@
+"""Random numbers from keys alone: the same keys give the same draws, whatever was drawn before.
+
+Nothing in normalgen touches a global random state. Image `i` of a pool draws from `(seed, i)`, step `s` of a training
+from `(seed, s)`: so work can stop, resume, or be split among machines without changing a pixel.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+__all__ = ["generator", "noise_like"]
+
+
+def generator(*keys: int | str) -> torch.Generator:
+    """A CPU generator whose state is a function of `keys` only (SHA-256 of their text)."""
+    text = "\x1f".join(f"{type(key).__name__}:{key}" for key in keys)
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return torch.Generator().manual_seed(seed)
+
+
+def noise_like(like: Tensor, generators: list[torch.Generator]) -> Tensor:
+    """Standard normal noise shaped as `like` (N, ...), row `n` from `generators[n]`; drawn on the CPU."""
+    rows = [torch.randn(like.shape[1:], generator=each) for each in generators]
+    return torch.stack(rows).to(like)

@@ -1,0 +1,90 @@
+"""Small real things: a prior of 60,000 weights, a preset that uses it, drawn photos."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from normalgen.diffusion.denoiser import TinyConfig
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import new_tiny, open_parts
+from normalgen.images import Images
+from normalgen.presets import Preset, preset
+from normalgen.references import References
+
+SMALL = TinyConfig(channels=(16, 32), text=16, fine=8, fine_layers=1)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or fills the caches of the person who runs it."""
+    folder = tmp_path_factory.mktemp("cache")
+    for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_DATASETS_CACHE"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("NORMALGEN_DATA", raising=False)
+    before = torch.random.get_rng_state()
+    yield
+    assert torch.equal(before, torch.random.get_rng_state()), "the global random state was touched"
+
+
+@pytest.fixture(scope="session")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an untrained prior of a few thousand weights."""
+    folder = tmp_path_factory.mktemp("prior")
+    parts = new_tiny(SMALL, seed=1)
+    with torch.no_grad():
+        draw = torch.Generator().manual_seed(2)
+        last = parts.denoiser.get_parameter("fine.leave.weight")
+        last.copy_(0.1 * torch.randn(last.shape, generator=draw))
+    parts.save(folder)
+    return folder
+
+
+@pytest.fixture
+def small(prior: Path) -> Preset:
+    """The tiny preset at toy size: seconds become milliseconds."""
+    return preset(
+        "tiny",
+        weights=str(prior),
+        size=32,
+        sampling_steps=4,
+        training_steps=4,
+        batch=2,
+        class_images=2,
+        group=4,
+    )
+
+
+@pytest.fixture
+def model(small: Preset) -> NormalModel:
+    return NormalModel(open_parts(small.weights), small, category="good", noun="part")
+
+
+def drawn(seed: int, size: int = 40) -> Image.Image:
+    """A part that no two seeds share: a disc off the middle, a bar at the top, grain."""
+    draw = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / size
+    disc = ((x - 0.4) ** 2 + (y - 0.6) ** 2 < 0.06 + 0.01 * draw.random())[..., None]
+    bar = ((y < 0.15) & (x > 0.5))[..., None]
+    values = 60 + 120 * disc * [1.0, 0.8, 0.6] + 90 * bar + draw.normal(0, 4, (size, size, 3))
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder `good` of six drawn photos."""
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for seed in range(6):
+        drawn(seed).save(folder / f"{seed}.png")
+    return folder
+
+
+@pytest.fixture
+def references(photos: Path) -> References:
+    images = Images.from_folder(photos).take([0, 1])
+    return References(images, "good", "part", seed=0, available=6)
