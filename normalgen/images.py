@@ -51,12 +51,17 @@ class Images(Sequence[Image.Image]):
         """The images directly in `folder`, sorted by name; other files and hidden ones are left alone.
 
         Raises:
-            DataError: no such folder, or no image in it.
+            DataError: no such folder, not readable, or no image in it.
         """
-        if not folder.is_dir():
-            what = "is a file, not a folder" if folder.exists() else "does not exist"
-            raise DataError(f"{folder} {what}; name a folder of normal images")
-        files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
+        try:
+            inside = [path for path in folder.iterdir() if not path.is_dir()]
+        except FileNotFoundError:
+            raise DataError(f"{folder} does not exist; name a folder of normal images") from None
+        except NotADirectoryError:
+            raise DataError(f"{folder} is a file, not a folder; name a folder of normal images") from None
+        except OSError as error:
+            raise DataError(f"{folder} cannot be read ({error.strerror}); name a folder of normal images") from error
+        files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
         if not files:
             raise DataError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))}){_hint(folder)}")
         return cls([ImageItem(file.name, str(file), file.read_bytes) for file in files])
@@ -117,11 +122,11 @@ def decode(item: ImageItem) -> Image.Image:
             with Image.open(BytesIO(data)) as image:
                 _check(image, item.source)
                 return _rgb(ImageOps.exif_transpose(image), item.source)
+    except DataError:
+        raise
     except Image.DecompressionBombError as error:
         raise DataError(f"{item.source} is too large to decode safely ({error}); scale it down") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+    except Exception as error:  # damaged files make decoders raise whatever they like: TypeError, struct.error
         raise DataError(
             f"{item.source} cannot be read as an image ({_brief(error)}); remove it or copy it again"
         ) from error
@@ -144,7 +149,8 @@ def _check(image: Image.Image, source: str) -> None:
         raise DataError(
             f"{source} is {pixels}, over the limit of {MAX_PIXELS:,}: it may be a decompression bomb; scale it down"
         )
-    frames = getattr(image, "n_frames", 1)
+    # The further pictures of an MPO, which phones write as .jpg, are thumbnails and gain maps; the first is the photo.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise DataError(f"{source} holds {frames} frames; export the one that is meant as a single image")
 

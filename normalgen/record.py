@@ -19,9 +19,12 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; the system lets go of the lock when the process ends, however it ends.
 
     Raises:
-        DataError: another process holds it.
+        DataError: another process holds it, or it is no folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise DataError(f"{folder} is not a folder, or lies below a file; choose another folder") from None
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
@@ -33,7 +36,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """The record at `path`; None if there is none.
 
     Raises:
-        DataError: it is not JSON.
+        DataError: it is not JSON, or holds no settings.
     """
     if not path.is_file():
         return None
@@ -41,6 +44,8 @@ def read_record(path: Path) -> dict[str, Any] | None:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not readable JSON ({error}); remove its folder or use --overwrite") from error
+    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+        raise DataError(f"{path} holds no settings and was not made by this command; choose another folder")
     return record
 
 
@@ -48,7 +53,7 @@ def differing(path: Path, settings: dict[str, Any]) -> list[str] | None:
     """The names of `settings` in which the record at `path` differs; None if there is no record.
 
     Raises:
-        DataError: the record is not JSON.
+        DataError: the record is not readable.
     """
     found = read_record(path)
     if found is None:

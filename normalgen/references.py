@@ -87,6 +87,8 @@ def read_manifest(path: Path) -> Shots:
         raise DataError(f"{path} is not a shot manifest; normalgen writes them as references.json") from error
     if not rows:
         raise DataError(f"manifest {path} names no references")
+    if len({name for name, _ in rows}) < len(rows):
+        raise DataError(f"manifest {path} names a reference twice")
     return shots
 
 

@@ -122,7 +122,7 @@ def references_from(
     else:
         wanted = k if k is not None or folder else min(DEFAULT_K, len(found.normals))
         references = choose(found.normals, wanted, dataset=found.dataset, category=found.name, noun=noun, seed=seed)
-    return _checked(references, parse_crop(crop) if crop else None)
+    return _checked(references, None if crop is None else parse_crop(crop))
 
 
 def _checked(references: "References", crop: "str | tuple[int, int, int, int] | None") -> "References":
@@ -159,9 +159,9 @@ def pick_device(name: str) -> str:
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    kind, _, number = name.partition(":")
+    kind, colon, number = name.partition(":")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in there or (number and not number.isdigit()):
+    if kind not in there or (colon and not number.isdecimal()):
         raise DataError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
     if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
         raise DataError(f"this machine has no device {name!r}; use --device auto (see: normalgen doctor)")

@@ -33,7 +33,10 @@ def check_name(name: str) -> str:
         DataError: empty, `..`, or with characters other than letters, digits, space, `_`, `-`, `.`.
     """
     if not re.fullmatch(r"\w[\w .-]{0,99}", name) or ".." in name or name != name.strip(" ."):
-        raise DataError(f"a category name has letters, digits, '-', '_' and '.' only, at most 100, got {name!r}")
+        raise DataError(
+            f"a category name has letters, digits, ' ', '-', '_' and '.' only, at most 100, got {name!r}; "
+            "give another with --category"
+        )
     return name
 
 

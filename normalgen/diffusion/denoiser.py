@@ -1,10 +1,9 @@
 """The denoiser of `tiny`: a coarse trunk that draws, and a thin fine stage that keeps grain.
 
-The trunk, a UNet2DConditionModel on 8 x 8 patches, answers a clean picture x'. What is left of the noisy picture,
-r = x_t - sqrt(abar) x', is noise plus the detail that the trunk missed. Taking that detail to have a spread of
-`SPREAD`, the best linear guess of it is a known share of r, near all of it at low noise and none at high noise; the
-fine stage, convolutions on 2 x 2 patches, learns what that guess lacks. This is the preconditioning of EDM (Karras
-et al. 2022, Eq. 7) around x' instead of around 0: detail passes where little noise lies on it.
+The trunk, a UNet2DConditionModel on 8 x 8 patches, sees cosine waves and answers what the best linear guess of the
+clean picture lacks (`spectrum`). The fine stage, a few convolutions on 2 x 2 patches, sees the noisy picture and the
+trunk's, and answers a correction in units of what fine detail can still be told from the noise. Both start from
+nothing: an untrained net gives the linear guess, which at low noise is the picture itself.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from normalgen.diffusion.schedule import NoiseSchedule
+from normalgen.diffusion.spectrum import Spectrum
 
 __all__ = ["TinyConfig", "TinyDenoiser"]
 
@@ -53,6 +53,8 @@ class TinyDenoiser(nn.Module):
             down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * (levels - 1)),
             up_block_types=(*["CrossAttnUpBlock2D"] * (levels - 1), "UpBlock2D"),
         )
+        nn.init.zeros_(self.trunk.get_parameter("conv_out.weight"))
+        self.spectrum = Spectrum(config.patch)
         self.fine = FineStage(config.fine, config.fine_layers)
 
     @property
@@ -68,16 +70,17 @@ class TinyDenoiser(nn.Module):
         self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False
     ) -> tuple[Tensor]:
         """Called as diffusers' UNets are; answers (x0,)."""
-        coarse = self.trunk(sample, timestep, encoder_hidden_states, return_dict=False)[0]
         signal, sigma = self.schedule.scales(timestep, sample)
-        left = sample - signal * coarse
-        spread = (SPREAD**2 * signal**2 + sigma**2).sqrt()
-        missed = self._fine(left / spread, coarse, sigma)
-        return (coarse + SPREAD**2 * signal / spread**2 * left + SPREAD * sigma / spread * missed,)
+        coarse = self._coarse(sample, timestep, encoder_hidden_states, signal, sigma)
+        spread = SPREAD * sigma / (SPREAD**2 * signal**2 + sigma**2).sqrt()
+        pictures = torch.cat([_regroup(latents, self.config.patch, 2) for latents in (sample, coarse)], 1)
+        return (coarse + spread * _regroup(self.fine(pictures, sigma.flatten()), 2, self.config.patch),)
 
-    def _fine(self, left: Tensor, coarse: Tensor, sigma: Tensor) -> Tensor:
-        pictures = torch.cat([_regroup(latents, self.config.patch, 2) for latents in (left, coarse)], 1)
-        return _regroup(self.fine(pictures, sigma.flatten()), 2, self.config.patch)
+    def _coarse(self, sample: Tensor, timestep: Tensor, text: Tensor, signal: Tensor, sigma: Tensor) -> Tensor:
+        waves = self.spectrum.waves(sample)
+        shrink, share, error = self.spectrum.scales(signal, sigma)
+        lacking = self.trunk(waves * shrink, timestep, text, return_dict=False)[0]
+        return self.spectrum.patches(share * waves + error * lacking)
 
 
 def _regroup(latents: Tensor, patch: int, other: int) -> Tensor:
@@ -97,7 +100,7 @@ class FineStage(nn.Module):
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, pictures: Tensor, sigma: Tensor) -> Tensor:
-        """What the linear guess lacks, for noise scales `sigma` (N,)."""
+        """The correction (N, 12, H/2, W/2) for noise scales `sigma` (N,)."""
         features = torch.stack([sigma, sigma.clamp(min=1e-4).log(), (1 - sigma**2).clamp(min=1e-4).log()], 1)
         scales = self.levels(features)[:, :, None, None].chunk(2 * len(self.hidden), 1)
         x = self.enter(pictures)

@@ -1,5 +1,6 @@
 """Low-rank adapters (Hu et al. 2022) on the denoiser's attention, by peft."""
 
+import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
@@ -11,4 +12,6 @@ TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 def add_lora(denoiser: nn.Module, rank: int) -> None:
     """Freeze `denoiser` and add trainable adapters of `rank` (alpha = rank) to its attention, in place."""
     denoiser.requires_grad_(False)
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS), denoiser)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=TARGETS), denoiser)

@@ -1,0 +1,5 @@
+"""`python -m normalgen` is `normalgen`."""
+
+from normalgen.cli import main
+
+main()

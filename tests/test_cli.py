@@ -1,0 +1,115 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import pytest
+from PIL import Image
+
+from normalgen.cli import main
+from normalgen.cli.show import Clock
+
+
+@pytest.fixture
+def quick(prior: Path) -> list[str]:
+    return [
+        "--weights",
+        str(prior),
+        "--size",
+        "32",
+        "--sampling-steps",
+        "4",
+        "--training-steps",
+        "2",
+        "--device",
+        "cpu",
+    ]
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    return int(end.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def _in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_generate_goes_from_a_folder_to_a_data_set(
+    photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("generate", "good", "-n", "5", *quick) == 0
+    shown = capsys.readouterr()
+    assert "5 normal images of 'good'" in shown.out
+    assert len(datasets.load_dataset("pools/good", split="train")) == 5
+    with Image.open("pools/good/__preview__/contact_sheet.png") as sheet:
+        assert sheet.width > 1000
+    assert "customize 2/2" in shown.err
+    assert "generate 5/5" in shown.err
+
+
+def test_generate_again_with_a_larger_n_only_adds(photos: Path, quick: list[str]) -> None:
+    run("generate", "good", "-n", "2", *quick)
+    before = Path("pools/good/images/00000.png").stat().st_mtime_ns
+    assert run("generate", "good", "-n", "3", *quick) == 0
+    assert Path("pools/good/images/00000.png").stat().st_mtime_ns == before
+    assert len(list(Path("pools/good/images").iterdir())) == 3
+
+
+def test_customize_and_generate_with_its_model(photos: Path, quick: list[str]) -> None:
+    assert (
+        run("customize", "good", "-k", "2", "--out", "m", *[w for w in quick if w not in ("--sampling-steps", "4")])
+        == 0
+    )
+    assert run("generate", "good", "--manifest", "m/references.json", "--model", "m", "-n", "1", "--out", "p") == 0
+    with Image.open("p/images/00000.png") as image:
+        assert image.size == (32, 32)
+
+
+def test_a_category_in_mvtec_layout(photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("root/metal_nut/train").mkdir(parents=True)
+    photos.rename("root/metal_nut/train/good")
+    assert run("generate", "--category", "metal_nut", "--data", "root", "-k", "2", "-n", "1", *quick) == 0
+    assert "2 of 6 normal images" in capsys.readouterr().err
+    assert "normal metal nut" in Path("pools/metal_nut/metadata.jsonl").read_text()
+
+
+def test_a_downscale_that_hides_detail_gets_one_line(quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("big").mkdir()
+    Image.effect_noise((640, 320), 50).save("big/a.png")
+    run("generate", "big", "-n", "1", *quick)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "narrower than about 40" in line]
+    assert len(lines) == 1
+
+
+def test_doctor_presets_and_version_say_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (run("presets"), run("--version"), run("doctor")) == (0, 0, 0)
+    shown = capsys.readouterr().out
+    for word in ("strength", "normalgen 0.1.0", "bundled prior", "elpv-mono", "device: "):
+        assert word in shown
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("generate", "--help") == 0
+    shown = capsys.readouterr().out
+    assert "normalgen generate ./good -n 100" in shown
+    assert "--strength" in shown
+
+
+def test_help_needs_no_heavy_package() -> None:
+    code = (
+        "import sys, normalgen.cli\n"
+        "try: normalgen.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'diffusers', 'PIL', 'datasets'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_clock_rings_when_due_and_then_waits() -> None:
+    clock = Clock(0, 1000)
+    assert [clock.rings(), clock.rings()] == [True, False]

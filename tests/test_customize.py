@@ -1,0 +1,124 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from normalgen.customize import class_images, customize, is_customized
+from normalgen.diffusion import training
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import open_parts
+from normalgen.errors import DataError
+from normalgen.presets import Preset, change
+from normalgen.prompts import INSTANCE_PROMPT
+from normalgen.references import References
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "tiny.safetensors").read_bytes()
+
+
+def test_a_model_knows_its_category_noun_and_references(references: References, small: Preset, tmp_path: Path) -> None:
+    model = customize(references, small, tmp_path / "m")
+    assert (model.category, model.noun) == ("good", "part")
+    manifest = json.loads((tmp_path / "m" / "references.json").read_text())
+    assert [row["sha256"] for row in manifest["references"]] == references.images.hashes()
+    assert sorted(path.name for path in (tmp_path / "m").iterdir() if not path.name.startswith(".")) == [
+        "customize.json",
+        "preset.json",
+        "references.json",
+        "tiny.json",
+        "tiny.safetensors",
+    ]
+
+
+def test_customizing_twice_gives_the_same_bytes(references: References, small: Preset, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        customize(references, small, tmp_path / name)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+
+
+def test_a_finished_model_is_loaded_not_made_again(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, small, tmp_path / "m")
+    stages: list[str] = []
+    customize(references, small, tmp_path / "m", watch=lambda stage, done, total: stages.append(stage))
+    assert stages == []
+
+
+def test_a_killed_customization_goes_on_to_the_same_bytes(
+    references: References, small: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.TrainingPlan, "checkpoint_every", 1)
+    customize(references, small, tmp_path / "whole")
+
+    def kill(model: NormalModel) -> None:
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        customize(references, small, tmp_path / "killed", preview=kill)
+    assert not is_customized(tmp_path / "killed")
+    customize(references, small, tmp_path / "killed", preview=kill)
+    assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
+
+
+def test_previews_do_not_change_the_model(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, small, tmp_path / "quiet")
+    customize(
+        references,
+        small,
+        tmp_path / "watched",
+        preview=lambda model: model.sample([0], prompts=[INSTANCE_PROMPT], seed=1),  # type: ignore[arg-type,return-value]
+    )
+    assert weights(tmp_path / "quiet") == weights(tmp_path / "watched")
+
+
+@pytest.mark.parametrize("changes", [{"augment": "none"}, {"learning_rate": 1e-3}, {"prior_weight": 0.0}, {"ema": 0.1}])
+def test_every_setting_changes_the_model(
+    references: References, small: Preset, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    customize(references, small, tmp_path / "a")
+    customize(references, change(small, **changes), tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "b")
+
+
+def test_other_settings_are_refused_by_name_and_overwritten_on_request(
+    references: References, small: Preset, tmp_path: Path
+) -> None:
+    customize(references, small, tmp_path / "m")
+    other = change(small, training_steps=2)
+    with pytest.raises(DataError, match="training_steps was 4, now 2"):
+        customize(references, other, tmp_path / "m")
+    customize(references, other, tmp_path / "m", overwrite=True)
+    assert NormalModel.load(tmp_path / "m").preset.training_steps == 2
+
+
+def test_class_images_are_made_once(small: Preset) -> None:
+    stages: list[str] = []
+    model = NormalModel(open_parts(small.weights), small, category="", noun="part")
+    first = class_images(model, seed=0, watch=lambda stage, done, total: stages.append(stage))
+    second = class_images(model, seed=0, watch=lambda stage, done, total: stages.append(stage))
+    assert torch.equal(first, second)
+    assert first.shape == (2, 3, 32, 32)
+    assert len(stages) == 2
+
+
+def test_lora_customizes_too(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, replace(small, method="lora", rank=2), tmp_path / "m")
+    assert (tmp_path / "m" / "lora.safetensors").stat().st_size < 40_000
+
+
+def test_customizing_learns_the_references(references: References, small: Preset, tmp_path: Path) -> None:
+    base = NormalModel(open_parts(small.weights), small, category="", noun="part")
+    taught = customize(
+        references, change(small, training_steps=150, learning_rate=3e-3, prior_weight=0.0), tmp_path / "m"
+    )
+    images = references.images.pixels(32).float() / 255
+    errors = [
+        (model.restore(images, prompts=[INSTANCE_PROMPT] * 2, strength=0.75, seed=0) - images).square().mean()
+        for model in (base, taught)
+    ]
+    assert errors[1] < 0.5 * errors[0]

@@ -1,0 +1,97 @@
+"""The documents: every command runs, every path exists."""
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import datasets
+import pytest
+from PIL import Image
+
+from normalgen.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+    return [part.strip() for line in lines for part in line.split("&&") if part.strip()]
+
+
+def run(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert not end.value.code
+
+
+def test_the_two_commands_of_a_new_user_are_there() -> None:
+    assert "pip install -e '.[samples]' && normalgen generate --category elpv-mono -n 100" in README
+    assert "pip install -e '.[dev,samples]' && pytest" in README
+
+
+def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for command in commands():
+        words = shlex.split(command)
+        if words[0] == "python":
+            subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True)
+        elif words[:2] == ["normalgen", "generate"]:
+            words[words.index("-n") + 1] = "2"
+            run([*words[1:], *QUICK])
+        elif words[:2] == ["normalgen", "customize"]:
+            run([*words[1:], *QUICK])
+        elif words[0] == "normalgen":
+            run(words[1:])
+        else:
+            assert words[0] in ("pip", "pytest")
+            continue
+        ran += 1
+    assert ran >= 4
+    assert len(datasets.load_dataset("pools/good", split="train")) == 2
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, str(ROOT / "examples/draw_parts.py"), "good"], check=True)
+    run(["generate", "good", "-n", "2", *QUICK])
+    for block in blocks("python"):
+        small = block.replace('preset("tiny")', 'preset("tiny", size=64, training_steps=1)').replace("n=100", "n=2")
+        exec(compile(small, "README.md", "exec"), {"__name__": "readme"})
+    assert len(datasets.load_dataset("pools/from-python", split="train")) == 2
+
+
+def test_the_extras_named_in_the_readme_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = {name for group in re.findall(r"'\.\[(.*?)\]'", README) for name in group.split(",")}
+    assert named <= set(extras)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "normalgen/diffusion/prior/README.md"])
+def test_links_and_pictures_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        path = (ROOT / document).parent / target
+        assert path.exists(), target
+        if path.suffix == ".png":
+            with Image.open(path) as image:
+                assert image.width > 200
+
+
+def test_contributing_is_short() -> None:
+    assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 60
+
+
+def test_the_changelog_names_this_version() -> None:
+    from normalgen import __version__
+
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,119 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import open_parts
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.presets import Preset
+from normalgen.prompts import INSTANCE_PROMPT
+
+
+def draw(model: NormalModel, *indices: int, seed: int = 0) -> torch.Tensor:
+    return model.sample(indices, prompts=[INSTANCE_PROMPT] * len(indices), seed=seed)
+
+
+def restore(model: NormalModel, images: torch.Tensor, strength: float = 0.5, seed: int = 0) -> torch.Tensor:
+    return model.restore(images, prompts=[INSTANCE_PROMPT] * len(images), strength=strength, seed=seed)
+
+
+def pictures(count: int = 2) -> torch.Tensor:
+    return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_same_seed_same_images(model: NormalModel) -> None:
+    assert torch.equal(draw(model, 0, 1), draw(model, 0, 1))
+    assert not torch.equal(draw(model, 0, 1), draw(model, 0, 1, seed=1))
+
+
+def test_an_image_depends_on_its_index_not_on_its_batch(model: NormalModel) -> None:
+    together, alone = draw(model, 4, 7, 2), draw(model, 7)
+    close = ((together[1] - alone[0]).abs() <= 1 / 255).float().mean()
+    assert close > 0.999
+
+
+def test_images_are_in_range_and_of_the_presets_size(model: NormalModel) -> None:
+    images = draw(model, 0)
+    assert images.shape == (1, 3, 32, 32)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    assert images.std() > 0.01
+
+
+def test_more_strength_moves_further_from_the_image(model: NormalModel) -> None:
+    distances = [(restore(model, pictures(), s) - pictures()).abs().mean() for s in (0.25, 0.5, 1.0)]
+    assert distances[0] < distances[1] < distances[2]
+
+
+def test_restoring_leaves_its_input_alone(model: NormalModel) -> None:
+    images = pictures()
+    restore(model, images)
+    assert torch.equal(images, pictures())
+
+
+def test_indices_decide_the_noise_of_a_restored_image(model: NormalModel) -> None:
+    same = pictures(1).repeat(2, 1, 1, 1)
+    first, second = restore(model, same)
+    assert not torch.equal(first, second)
+    again = model.restore(same[:1], prompts=[INSTANCE_PROMPT], strength=0.5, seed=0, indices=[1])
+    assert torch.allclose(again[0], second, atol=1 / 255)
+
+
+def test_guidance_changes_images_and_one_switches_it_off(model: NormalModel) -> None:
+    with torch.no_grad():
+        model.parts.prompt_encoder.get_parameter("object").add_(3)
+    guided = model.using(replace(model.preset, guidance=6.0))
+    assert not torch.allclose(draw(guided, 0), draw(model, 0), atol=1e-3)
+    almost = model.using(replace(model.preset, guidance=1.0 + 1e-6))
+    assert torch.allclose(draw(almost, 0), draw(model, 0), atol=1e-3)
+
+
+def test_the_grid_moves_at_every_step(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    codec = model.parts.codec
+    shift = codec.shift
+    monkeypatch.setattr(
+        codec, "shift", lambda z, offsets, sign=1: seen.append((offsets[0], sign)) or shift(z, offsets, sign)
+    )
+    draw(model, 0)
+    assert [sign for _, sign in seen] == [1, -1] * model.preset.sampling_steps
+    assert len({offset for offset, _ in seen}) > 1
+
+
+def test_a_saved_model_draws_the_same(model: NormalModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    loaded = NormalModel.load(tmp_path)
+    assert torch.equal(draw(loaded, 0, 1), draw(model, 0, 1))
+    assert (loaded.category, loaded.noun, loaded.digest) == ("good", "part", model.digest)
+
+
+def test_a_size_off_the_grid_is_refused(small: Preset) -> None:
+    with pytest.raises(PresetError, match="multiple of 16, got 40"):
+        NormalModel(open_parts(small.weights), replace(small, size=40), category="", noun="part")
+
+
+def test_a_folder_without_a_model_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="normalgen customize"):
+        NormalModel.load(tmp_path)
+
+
+def test_damaged_weights_are_named(model: NormalModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    (tmp_path / "tiny.safetensors").write_bytes(b"no weights")
+    with pytest.raises(MissingWeights, match=r"tiny\.safetensors"):
+        NormalModel.load(tmp_path)
+
+
+def test_weights_that_are_not_there_are_named() -> None:
+    with pytest.raises(MissingWeights, match="nowhere"):
+        open_parts("nowhere")
+
+
+def test_a_model_of_another_version_is_refused(model: NormalModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "preset.json"
+    path.write_text(path.read_text().replace('"mix"', '"blend"'))
+    with pytest.raises(PresetError, match="blend"):
+        NormalModel.load(tmp_path)

@@ -1,0 +1,132 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import open_parts, prepare_training
+from normalgen.diffusion.training import Batch, TrainingPlan, denoising_loss, train
+from normalgen.presets import Preset, change
+from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT
+from normalgen.seeds import generator
+
+PLAN = TrainingPlan(steps=6, learning_rate=1e-3, ema=0.9, seed=0, checkpoint_every=2)
+
+
+def fresh(small: Preset, method: str = "full") -> NormalModel:
+    settings = change(small, method=method, rank=2)
+    return NormalModel(prepare_training(open_parts(small.weights), settings), settings, category="", noun="part")
+
+
+def batch_at(step: int) -> Batch:
+    images = torch.rand(2, 3, 32, 32, generator=generator("test", step)) * 0.2 + 0.6
+    return Batch(images, [INSTANCE_PROMPT, CLASS_PROMPT], torch.tensor([1.0, 0.5]))
+
+
+def weights(model: NormalModel) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.parts.trainable().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Killed(Exception):
+    pass
+
+
+def killer(at: int) -> Callable[[int, float], None]:
+    def kill(step: int, loss: float) -> None:
+        if step == at:
+            raise Killed
+
+    return kill
+
+
+@pytest.mark.parametrize("at", [1, 2, 5])
+def test_a_killed_training_ends_with_the_same_weights(small: Preset, tmp_path: Path, at: int) -> None:
+    whole, resumed = fresh(small), fresh(small)
+    train(whole, batch_at, PLAN)
+    with pytest.raises(Killed):
+        train(fresh(small), batch_at, PLAN, checkpoint=tmp_path / "c.pt", after_step=killer(at))
+    train(resumed, batch_at, PLAN, checkpoint=tmp_path / "c.pt")
+    assert same(weights(whole), weights(resumed))
+
+
+def test_a_checkpoint_of_another_plan_is_not_taken_up(small: Preset, tmp_path: Path) -> None:
+    other = TrainingPlan(steps=6, learning_rate=1e-2, ema=0.9, seed=0, checkpoint_every=2)
+    train(fresh(small), batch_at, other, checkpoint=tmp_path / "c.pt")
+    anew, plain = fresh(small), fresh(small)
+    train(anew, batch_at, PLAN, checkpoint=tmp_path / "c.pt")
+    train(plain, batch_at, PLAN)
+    assert same(weights(anew), weights(plain))
+
+
+def test_the_loss_is_the_weighted_error_written_out(small: Preset) -> None:
+    model, batch, t = fresh(small), batch_at(0), torch.tensor([100, 700])
+    schedule = model.parts.schedule
+    clean = model.parts.codec.encode(batch.images)
+    noise = torch.randn(clean.shape, generator=generator("noise"))
+    found = denoising_loss(model, clean, batch, noise, t)
+    output = model.predict(schedule.add_noise(clean, noise, t), t, model.encode_prompts(batch.prompts))
+    sigma2 = 1 - schedule.alphas_cumprod[t]
+    errors = [((output[i] - clean[i]) ** 2).mean() / sigma2[i] for i in range(2)]
+    assert torch.allclose(found, (1.0 * errors[0] + 0.5 * errors[1]).float(), rtol=1e-4)
+
+
+def test_training_lowers_the_loss(small: Preset) -> None:
+    losses: list[float] = []
+    plan = TrainingPlan(steps=60, learning_rate=3e-3, ema=0.9, seed=0)
+    train(fresh(small), batch_at, plan, after_step=lambda step, loss: losses.append(loss))
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+
+
+def test_the_model_ends_with_the_average_of_its_weights(small: Preset) -> None:
+    name = "denoiser.fine.leave.bias"
+    model, seen = fresh(small), []
+    average = weights(model)[name]
+    train(model, batch_at, PLAN, after_step=lambda step, loss: seen.append(weights(model)[name]))
+    for step, value in enumerate(seen):
+        decay = min(PLAN.ema, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * value
+    assert torch.allclose(weights(model)[name], average, atol=1e-6)
+    assert not torch.allclose(weights(model)[name], seen[-1], atol=1e-6)
+
+
+def test_full_training_leaves_the_known_words_alone(small: Preset) -> None:
+    model = fresh(small)
+    words = model.parts.prompt_encoder.get_parameter("words.weight").detach().clone()
+    token = model.parts.prompt_encoder.get_parameter("object").detach().clone()
+    train(model, batch_at, PLAN)
+    assert torch.equal(words, model.parts.prompt_encoder.get_parameter("words.weight"))
+    assert not torch.equal(token, model.parts.prompt_encoder.get_parameter("object"))
+
+
+def test_lora_trains_adapters_only_and_starts_as_the_base(small: Preset) -> None:
+    base, adapted = fresh(small), fresh(small, "lora")
+    assert all("lora" in name or name == "prompt_encoder.object" for name in adapted.parts.trainable())
+    both = [model.sample([0], prompts=[INSTANCE_PROMPT], seed=0) for model in (base, adapted)]
+    assert torch.allclose(*both, atol=1e-5)
+    frozen = adapted.parts.denoiser.get_parameter("fine.enter.weight").detach().clone()
+    train(adapted, batch_at, PLAN)
+    assert torch.equal(frozen, adapted.parts.denoiser.get_parameter("fine.enter.weight"))
+    assert not torch.allclose(both[0], adapted.sample([0], prompts=[INSTANCE_PROMPT], seed=0), atol=1e-5)
+
+
+def test_a_saved_lora_draws_the_same_and_is_small(small: Preset, tmp_path: Path) -> None:
+    model = fresh(small, "lora")
+    train(model, batch_at, PLAN)
+    model.save(tmp_path)
+    loaded = NormalModel.load(tmp_path)
+    images = [each.sample([0, 1], prompts=[INSTANCE_PROMPT] * 2, seed=0) for each in (model, loaded)]
+    assert torch.equal(*images)
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["lora.safetensors"]
+
+
+def test_rates_warm_up_and_cool_down() -> None:
+    plan = TrainingPlan(steps=100, learning_rate=1.0, ema=0.9, seed=0, warmup=10, decay="cosine")
+    rates = [plan.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1, abs=0.01)
+    assert max(rates) == pytest.approx(1.0, abs=0.05)
+    assert rates[-1] < 0.02
