@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate, pad
 
 from normalgen.diffusion.denoiser import TinyConfig
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import new_tiny
+from normalgen.diffusion.parts import new_tiny, open_tiny
 from normalgen.diffusion.training import Batch, TrainingPlan, train
 from normalgen.presets import preset
 from normalgen.seeds import generator
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs=2, default=(1500, 1500), help="steps at 128 px and at 256 px")
     parser.add_argument("--batch", type=int, nargs=2, default=(16, 8))
     parser.add_argument("--rate", type=float, nargs=2, default=(6e-4, 3e-4))
+    parser.add_argument("--start", type=Path, help="a trained prior to go on from")
     parser.add_argument("--channels", type=int, nargs="+", default=TinyConfig.channels)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -121,7 +122,8 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     crops = np.load(arguments.crops / "crops.npy", mmap_mode="r")
-    parts = new_tiny(TinyConfig(channels=tuple(arguments.channels)), seed=arguments.seed)
+    fresh = new_tiny(TinyConfig(channels=tuple(arguments.channels)), seed=arguments.seed)
+    parts = open_tiny(arguments.start) if arguments.start else fresh
     model = NormalModel(parts, preset("tiny"), category="", noun="<object>", device=arguments.device)
     for phase, (size, steps) in enumerate(zip((128, 256), arguments.steps, strict=True)):
         plan = TrainingPlan(

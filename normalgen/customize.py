@@ -11,7 +11,7 @@ from typing import Any
 import platformdirs
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 import normalgen
@@ -39,6 +39,7 @@ _DECIDING = [
     "rank",
     "training_steps",
     "batch",
+    "class_batch",
     "learning_rate",
     "prior_weight",
     "class_images",
@@ -84,14 +85,17 @@ def customize(
     """
     parts = open_parts(preset.weights)
     settings = _settings(references, preset, seed, parts.digest)
+    record = {"settings": settings, "normalgen": normalgen.__version__, "torch": torch.__version__}
+    model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
+    if not overwrite or not (folder / RECORD).is_file():
+        agree(folder / RECORD, record, look=True)  # before the lock, which makes the folder
     with locked(folder):
         if overwrite and differing(folder / RECORD, settings):
             _clear(folder)
-        agree(folder / RECORD, {"settings": settings, "normalgen": normalgen.__version__, "torch": torch.__version__})
+        agree(folder / RECORD, record)
         if is_customized(folder):
             return NormalModel.load(folder, device=device)
         write_manifest(references, folder / MANIFEST)
-        model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
         classes = class_images(model, seed=seed, watch=watch) if preset.prior_weight and preset.class_images else None
         model.parts = prepare_training(model.parts, preset).to(device)
         plan = TrainingPlan(preset.training_steps, preset.learning_rate, preset.ema, seed)
@@ -139,7 +143,7 @@ def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Ten
     except (OSError, KeyError, SafetensorError):
         pass
     images = (_draw_classes(model, seed, watch) * 255).round().to(torch.uint8)
-    write_whole(path, lambda partial: save_file({"images": images}, partial))
+    write_whole(path, lambda partial: partial.write_bytes(save({"images": images})))
     return images.float() / 255
 
 
@@ -155,8 +159,8 @@ def _draw_classes(model: NormalModel, seed: int, watch: Watch) -> Tensor:
 
 
 def _batches(references: Tensor, classes: Tensor | None, preset: Preset, seed: int) -> Callable[[int], Batch]:
-    """The batch of each step: `preset.batch` augmented references, and as many class images."""
-    count = preset.batch
+    """The batch of each step: `preset.batch` augmented references, and `preset.class_batch` class images."""
+    count, class_count = preset.batch, preset.class_batch
 
     def batch_at(step: int) -> Batch:
         draws = [generator("batch", seed, step, row) for row in range(count)]
@@ -165,9 +169,9 @@ def _batches(references: Tensor, classes: Tensor | None, preset: Preset, seed: i
         weights = torch.full((count,), 1 / count)
         if classes is None:
             return Batch(images, [INSTANCE_PROMPT] * count, weights)
-        preserved = classes[[(step * count + row) % len(classes) for row in range(count)]]
-        prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * count
-        both = torch.cat([weights, weights * preset.prior_weight])
+        preserved = classes[[(step * class_count + row) % len(classes) for row in range(class_count)]]
+        prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * class_count
+        both = torch.cat([weights, torch.full((class_count,), preset.prior_weight / class_count)])
         return Batch(torch.cat([images, preserved]), prompts, both)
 
     return batch_at

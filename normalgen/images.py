@@ -20,7 +20,6 @@ from normalgen.errors import DataError
 __all__ = ["SUFFIXES", "Crop", "ImageItem", "Images", "parse_crop", "to_pil", "to_tensor"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
-MAX_PIXELS = 200_000_000
 
 Crop = tuple[int, int, int, int]
 
@@ -144,11 +143,6 @@ def _brief(error: Exception) -> str:
 
 
 def _check(image: Image.Image, source: str) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        pixels = f"{image.width} x {image.height} pixels"
-        raise DataError(
-            f"{source} is {pixels}, over the limit of {MAX_PIXELS:,}: it may be a decompression bomb; scale it down"
-        )
     # The further pictures of an MPO, which phones write as .jpg, are thumbnails and gain maps; the first is the photo.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:

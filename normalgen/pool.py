@@ -177,8 +177,7 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int) 
     Raises:
         DataError: it is neither.
     """
-    if folder.is_dir():
-        agree(folder / RUN, {"settings": _settings(references, preset, seed)}, look=True)
+    agree(folder / RUN, {"settings": _settings(references, preset, seed)}, look=True)
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:
@@ -256,9 +255,12 @@ def _whole_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
         if not line.endswith(b"\n"):
             break
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not isinstance(row, dict) or not {"file_name", "index", "mode"} <= set(row):
+            raise DataError(f"{path} has rows that this command did not write; choose another folder")
+        rows.append(row)
         size += len(line)
     return rows, size
 

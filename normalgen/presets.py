@@ -28,7 +28,8 @@ class Preset:
         sampling_steps: steps of a whole denoising, from pure noise; strength s makes the last floor(s * steps) of them.
         guidance: classifier-free guidance scale; 1 is off.
         method: what is trained, all weights of the denoiser or low-rank adapters of its attention (`rank`).
-        training_steps, batch, learning_rate: of the customization; `batch` counts reference images a step.
+        training_steps, learning_rate: of the customization.
+        batch, class_batch: reference images and class images in a step.
         prior_weight: weight of the class images in the loss (prior preservation); 0 leaves them out.
         class_images: how many class images the un-customized model makes.
         ema: decay of the average of the weights that is kept in the end.
@@ -48,6 +49,7 @@ class Preset:
     rank: int
     training_steps: int
     batch: int
+    class_batch: int
     learning_rate: float
     prior_weight: float
     class_images: int
@@ -114,6 +116,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("rank", 1, 1024),
     ("training_steps", 0, 1_000_000),
     ("batch", 1, 1024),
+    ("class_batch", 1, 1024),
     ("learning_rate", 0, 1),
     ("prior_weight", 0, 100),
     ("class_images", 0, 100_000),
@@ -131,8 +134,9 @@ PRESETS: dict[str, Preset] = {
         guidance=1.0,
         method="full",
         rank=16,
-        training_steps=150,
+        training_steps=120,
         batch=4,
+        class_batch=2,
         learning_rate=4e-4,
         prior_weight=1.0,
         class_images=16,

@@ -21,10 +21,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         DataError: another process holds it, or it is no folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise DataError(f"{folder} is not a folder, or lies below a file; choose another folder") from None
+    _refuse_file(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
@@ -43,7 +41,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is not readable JSON ({error}); remove its folder or use --overwrite") from error
+        raise DataError(f"{path} is not readable JSON ({error}); remove its folder to start anew") from error
     if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
         raise DataError(f"{path} holds no settings and was not made by this command; choose another folder")
     return record
@@ -66,8 +64,10 @@ def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
     """Write `record` to `path` (not if `look`), or see that the one there has the same `record["settings"]`.
 
     Raises:
-        DataError: it differs; names every setting that does. Or the folder holds other files, which are not ours.
+        DataError: it differs; names every setting that does. Or the folder holds other files, which are not ours, or is
+            none.
     """
+    _refuse_file(path.parent)
     odd = differing(path, record["settings"])
     if odd is None:
         _refuse_foreign(path.parent)
@@ -82,8 +82,18 @@ def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
         )
 
 
+def _refuse_file(folder: Path) -> None:
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:
+        raise DataError(f"{folder} cannot be a folder ({error.strerror}); choose another") from error
+    if not there.is_dir():
+        raise DataError(f"{folder} cannot be a folder, {there} is a file; choose another")
+
+
 def _refuse_foreign(folder: Path) -> None:
-    foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    inside = folder.iterdir() if folder.exists() else ()
+    foreign = sorted(path.name for path in inside if not path.name.startswith((".", "__")))
     if foreign:
         raise DataError(f"{folder} is not empty ({foreign[0]}) and was not made by this command; choose another folder")
 

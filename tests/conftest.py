@@ -1,7 +1,10 @@
 """Small real things: a prior of 60,000 weights, a preset that uses it, drawn photos."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch reads it; see normalgen/cli/app.py
 
 import numpy as np
 import pytest
@@ -33,13 +36,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(scope="session")
 def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an untrained prior of a few thousand weights."""
+    """A folder with an untrained prior of a few thousand weights, those that start at 0 drawn at random."""
     folder = tmp_path_factory.mktemp("prior")
     parts = new_tiny(SMALL, seed=1)
+    draw = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        draw = torch.Generator().manual_seed(2)
-        last = parts.denoiser.get_parameter("fine.leave.weight")
-        last.copy_(0.1 * torch.randn(last.shape, generator=draw))
+        for name in ("fine.leave.weight", "trunk.conv_out.weight"):
+            last = parts.denoiser.get_parameter(name)
+            last.copy_(0.1 * torch.randn(last.shape, generator=draw))
     parts.save(folder)
     return folder
 
@@ -54,6 +58,7 @@ def small(prior: Path) -> Preset:
         sampling_steps=4,
         training_steps=4,
         batch=2,
+        class_batch=1,
         class_images=2,
         group=4,
     )

@@ -113,3 +113,13 @@ def test_help_needs_no_heavy_package() -> None:
 def test_a_clock_rings_when_due_and_then_waits() -> None:
     clock = Clock(0, 1000)
     assert [clock.rings(), clock.rings()] == [True, False]
+
+
+@pytest.mark.parametrize("words", ["-k 3", "--category other"])
+def test_a_manifest_is_not_silently_overruled(
+    photos: Path, quick: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("customize", "good", "-k", "2", "--out", "m", *[w for w in quick if w not in ("--sampling-steps", "4")])
+    assert run("generate", "good", "--manifest", "m/references.json", *words.split(), *quick) == 1
+    assert "manifest" in capsys.readouterr().err
+    assert not Path("pools").exists()

@@ -2,6 +2,7 @@ import errno
 import os
 import resource
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -97,6 +98,8 @@ WRONG = {
     "a manifest that is none": ("good --manifest bad.json", "bad.json is not a shot manifest"),
     "an empty object": ("good --object ' '", "--object must be a word"),
     "a folder of other files": ("good --out foreign", "foreign is not empty (thesis.txt)"),
+    "a folder of other files, overwriting": ("good --out foreign --overwrite", "foreign is not empty (thesis.txt)"),
+    "a name that no result can have": (f"good --out {'x' * 300}", "cannot be a folder (File name too long)"),
     "a file where the result should be": ("good --out bad.json", "bad.json"),
 }
 
@@ -155,10 +158,19 @@ CHANGED = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept")
+
+
 @pytest.fixture
-def made(quick: list[str], here: Path) -> Tree:
-    """What a finished run leaves."""
-    assert run(*quick, "good", "-n", "2") == 0
+def made(kept: Path, quick: list[str], here: Path) -> Tree:
+    """What a finished run leaves; run once, copied after that."""
+    if not any(kept.iterdir()):
+        assert run(*quick, "good", "-n", "2") == 0
+    for name in ("models", "pools"):
+        source, target = (kept, here) if (kept / name).is_dir() else (here, kept)
+        shutil.copytree(source / name, target / name)
     return tree(here)
 
 
@@ -231,6 +243,19 @@ def test_a_full_disk_gets_one_line_and_the_pool_stays_whole(
     assert len(Pool.load(Path("pools/good"))) == (4 if name == "contact_sheet.png" else 2)
     assert not list(Path("pools").rglob("*.partial"))
     assert run(*quick, "good", "-n", "4") == 0
+
+
+@pytest.mark.parametrize("limit", [20_000, 140_000])
+def test_a_disk_that_fills_while_customizing_gets_one_line(limit: int, quick: list[str], capsys: Output) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        said = refused(capsys, *quick, "good", "-n", "2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert "cannot write (File too large" in said
+    assert not list(Path().rglob("*.partial"))
+    assert run(*quick, "good", "-n", "2") == 0
 
 
 def test_a_row_cut_off_by_a_full_disk_is_made_again(made: Tree, quick: list[str], capsys: Output) -> None:

@@ -95,3 +95,14 @@ def test_the_changelog_names_this_version() -> None:
     from normalgen import __version__
 
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_command_1_at_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("generate --category elpv-mono -n 100".split())
+    pool = datasets.load_dataset("pools/elpv-mono", split="train")
+    assert len(pool) == 100
+    assert {row["mode"] for row in pool.remove_columns("image")} == {"img2img", "txt2img"}
+    assert pool[0]["image"].size == (256, 256)

@@ -71,12 +71,15 @@ def test_guidance_changes_images_and_one_switches_it_off(model: NormalModel) -> 
 
 
 def test_the_grid_moves_at_every_step(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    seen: list[tuple[tuple[int, int], int]] = []
     codec = model.parts.codec
     shift = codec.shift
-    monkeypatch.setattr(
-        codec, "shift", lambda z, offsets, sign=1: seen.append((offsets[0], sign)) or shift(z, offsets, sign)
-    )
+
+    def watched(latents: torch.Tensor, offsets: list[tuple[int, int]], sign: int = 1) -> torch.Tensor:
+        seen.append((offsets[0], sign))
+        return shift(latents, offsets, sign)
+
+    monkeypatch.setattr(codec, "shift", watched)
     draw(model, 0)
     assert [sign for _, sign in seen] == [1, -1] * model.preset.sampling_steps
     assert len({offset for offset, _ in seen}) > 1
@@ -116,4 +119,12 @@ def test_a_model_of_another_version_is_refused(model: NormalModel, tmp_path: Pat
     path = tmp_path / "preset.json"
     path.write_text(path.read_text().replace('"mix"', '"blend"'))
     with pytest.raises(PresetError, match="blend"):
+        NormalModel.load(tmp_path)
+
+
+def test_a_model_file_that_lacks_a_part_is_named(model: NormalModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "preset.json"
+    path.write_text(path.read_text().replace('"noun"', '"word"'))
+    with pytest.raises(DataError, match="'noun'"):
         NormalModel.load(tmp_path)

@@ -194,3 +194,9 @@ def test_the_card_has_no_configs_block(model: NormalModel, references: Reference
     header = card.split("---")[1]
     assert "configs" not in header
     assert "| mode |" in card
+
+
+def test_foreign_metadata_is_not_taken_for_a_pool(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_text('{"text": "hello"}\n')
+    with pytest.raises(DataError, match="did not write"):
+        Pool.load(tmp_path)

@@ -66,9 +66,16 @@ def test_an_error_lets_go_and_comes_through(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", ["file", "file/pool"])
 def test_a_file_where_the_folder_should_be_is_named(below: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match=f"{below} is not a folder"), locked(tmp_path / below):
+    with pytest.raises(DataError, match=f"{below} cannot be a folder, .*file is a file"), locked(tmp_path / below):
         pytest.fail("got in")
+    with pytest.raises(DataError, match=f"{below} cannot be a folder"):
+        agree(tmp_path / below / "run.json", RECORD, look=True)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_name_that_no_folder_can_have_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x cannot be a folder \(File name too long\)"), locked(tmp_path / ("x" * 300)):
+        pytest.fail("got in")
 
 
 def test_a_record_is_written_once_and_the_same_settings_agree(tmp_path: Path) -> None:
@@ -80,6 +87,7 @@ def test_a_record_is_written_once_and_the_same_settings_agree(tmp_path: Path) ->
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:
     agree(tmp_path / "run.json", RECORD, look=True)
+    agree(tmp_path / "pools" / "nut" / "run.json", RECORD, look=True)
     assert list(tmp_path.iterdir()) == []
 
 

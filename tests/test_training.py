@@ -107,7 +107,7 @@ def test_lora_trains_adapters_only_and_starts_as_the_base(small: Preset) -> None
     base, adapted = fresh(small), fresh(small, "lora")
     assert all("lora" in name or name == "prompt_encoder.object" for name in adapted.parts.trainable())
     both = [model.sample([0], prompts=[INSTANCE_PROMPT], seed=0) for model in (base, adapted)]
-    assert torch.allclose(*both, atol=1e-5)
+    assert torch.allclose(both[0], both[1], atol=1e-5)
     frozen = adapted.parts.denoiser.get_parameter("fine.enter.weight").detach().clone()
     train(adapted, batch_at, PLAN)
     assert torch.equal(frozen, adapted.parts.denoiser.get_parameter("fine.enter.weight"))

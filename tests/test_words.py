@@ -25,7 +25,7 @@ def test_only_the_object_moves_when_its_token_is_taught() -> None:
     encoder = deepcopy(ENCODER)
     before = encoder(["a photo of nut"], "nut")
     with torch.no_grad():
-        encoder.object += 1
+        encoder.object.add_(1)
     changed = (encoder(["a photo of nut"], "nut") - before).abs().sum(-1)[0]
     assert changed.nonzero().flatten().tolist() == [3]
 

@@ -1,6 +1,5 @@
 """The commands, and how errors reach people: one line and exit 1; `--debug` gives the traceback."""
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         fail(str(error))
     except OSError as error:
-        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG):
+        if debug or error.errno is None:
             raise
-        what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        fail(f"cannot write ({what}); what is written so far is whole: make room and repeat the command to go on")
+        where = f": {error.filename}" if error.filename else ""
+        fail(f"{error.strerror}{where}; what is written so far is whole, and the same command goes on")

@@ -38,7 +38,7 @@ def customize(
         preset, weights=weights, size=size, augment=augment, method=method, training_steps=training_steps
     )
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
-    inputs.warn_of_detail(references, settings.size)
+    inputs.check_photos(references, settings.size)
     target = out or Path("models") / references.category
     chosen = inputs.pick_device(device)
     from normalgen.customize import customize as fine_tune

@@ -89,7 +89,7 @@ def generate(
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
-    inputs.warn_of_detail(references, settings.size)
+    inputs.check_photos(references, settings.size)
     chosen = inputs.pick_device(device)
     ready = given_model(model, chosen, changes)
     job = Job(
@@ -121,14 +121,14 @@ class Job:
     """One pool in the making: its checks, its previews, and its sheet."""
 
     def __init__(self, references: "References", settings: "Preset", out: Path, seed: int, overwrite: bool) -> None:
-        from normalgen.pool import check_pool
+        from normalgen.pool import RUN, check_pool
         from normalgen.report import PoolSheet
 
         self.references, self.settings, self.seed, self.out, self.overwrite = references, settings, seed, out, overwrite
-        if not overwrite:
+        if not overwrite or not (out / RUN).is_file():
             check_pool(out, references, settings, seed)
         self.sheet = PoolSheet(out, references, settings, seed)
-        self.clock = Clock(45, 60)
+        self.clock = Clock(45, 120)
 
     def run(self, n: int, model: "NormalModel | tuple[Path, str]", watch: Watch) -> "Pool":
         """Customize where need be, then make the pool."""

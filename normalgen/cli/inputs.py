@@ -1,5 +1,6 @@
 """The options that several commands share, and what they mean."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -98,16 +99,20 @@ def references_from(
     crop: str | None,
     seed: int,
 ) -> "References":
-    """The references that the options name, each decoded once so that a bad file is told of now.
+    """The references that the options name.
 
     Raises:
-        DataError: nothing named, not found, too few, unreadable.
+        DataError: nothing named, not found, too few, or options that contradict each other.
     """
     from normalgen.data import check_name, find_category, folder_category
     from normalgen.images import parse_crop
     from normalgen.references import choose, from_manifest, read_manifest
 
     shots = read_manifest(manifest) if manifest else None
+    if shots and k not in (None, len(shots.rows)):
+        raise DataError(f"the manifest names {len(shots.rows)} references and -k asks for {k}; give one of the two")
+    if shots and category not in (None, shots.category):
+        raise DataError(f"the manifest is of category {shots.category!r}, --category says {category!r}")
     name = category or (shots.category if shots else None)
     if folder is None and name is None:
         raise DataError("name a folder of normal photos (normalgen generate ./good) or a --category")
@@ -122,23 +127,18 @@ def references_from(
     else:
         wanted = k if k is not None or folder else min(DEFAULT_K, len(found.normals))
         references = choose(found.normals, wanted, dataset=found.dataset, category=found.name, noun=noun, seed=seed)
-    return _checked(references, None if crop is None else parse_crop(crop))
-
-
-def _checked(references: "References", crop: "str | tuple[int, int, int, int] | None") -> "References":
-    from dataclasses import replace
-
-    references = replace(references, images=references.images.cropped(crop))
-    for index in range(len(references.images)):
-        references.images[index]
     used = len(references.images)
     if used < references.available:
         note(f"{used} of {references.available} normal images are references (-k); the others are left out")
-    return references
+    return replace(references, images=references.images.cropped(None if crop is None else parse_crop(crop)))
 
 
-def warn_of_detail(references: "References", size: int) -> None:
-    """One line where the resize hides detail."""
+def check_photos(references: "References", size: int) -> None:
+    """Decode each photo once, so that a bad file is told of now; one line where the resize hides detail.
+
+    Raises:
+        DataError: a photo cannot be read, or the crop leaves it.
+    """
     smallest = references.images.smallest_detail(size)
     if smallest > 3:
         note(

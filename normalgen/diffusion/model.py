@@ -85,9 +85,12 @@ class NormalModel:
             raise DataError(
                 f"{folder} holds no model ({MODEL_FILE}); make one with: normalgen customize --out {folder}"
             )
-        preset = Preset.from_settings(record["preset"])
-        parts = open_saved(folder, preset)
-        return cls(parts, preset, category=record["category"], noun=record["noun"], device=device)
+        try:
+            settings, category, noun = record["preset"], record["category"], record["noun"]
+        except KeyError as error:
+            raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model anew") from error
+        preset = Preset.from_settings(settings)
+        return cls(open_saved(folder, preset), preset, category=category, noun=noun, device=device)
 
     def sample(self, indices: Sequence[int], *, prompts: Sequence[str], seed: int) -> Tensor:
         """New images from noise: (n, 3, S, S) in [0, 1] on the CPU, one for each index.

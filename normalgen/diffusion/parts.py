@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from normalgen.diffusion.codec import Codec, PixelCodec
@@ -74,7 +74,7 @@ class Parts:
             name, weights = WEIGHTS, self._state()
             write_json(folder / CONFIG, self.denoiser.settings())  # type: ignore[operator]
         halves = {key: value.half().contiguous().cpu() for key, value in weights.items()}
-        write_whole(folder / name, lambda path: save_file(halves, path))
+        write_whole(folder / name, lambda path: path.write_bytes(save(halves)))
         self._fill(halves)
         return replace(self, digest=_digest(folder / name))
 

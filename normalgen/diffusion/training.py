@@ -4,6 +4,7 @@ Step `s` draws from `(seed, s)` alone, and a checkpoint holds weights, optimizer
 was killed and taken up again ends with the same weights as one that ran through.
 """
 
+import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -110,7 +111,8 @@ class _State:
         self.step = 0
         self.parameters = model.parts.trainable()
         self.average = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
-        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=plan.learning_rate, weight_decay=0.01)
+        parameters = list(self.parameters.values())
+        self.optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.01, fused=True)
 
     def advance(self, batch: Batch) -> float:
         """One optimizer step."""
@@ -149,7 +151,9 @@ class _State:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
         }
-        torch.save(state, path)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        path.write_bytes(buffer.getbuffer())
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
