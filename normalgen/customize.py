@@ -113,16 +113,7 @@ def customize(
 
 
 def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:
-    chosen = {name: value for name, value in preset.settings().items() if name in _DECIDING}
-    return chosen | {
-        "preset": preset.name,
-        "category": references.category,
-        "object": references.noun,
-        "references": references.images.hashes(),
-        "crop": references.images.crop,
-        "seed": seed,
-        "base": digest,
-    }
+    return preset.only(_DECIDING) | references.identity() | {"seed": seed, "base": digest}
 
 
 def _clear(folder: Path) -> None:

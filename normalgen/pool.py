@@ -153,7 +153,8 @@ def generate_pool(
         write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
         watch("generate", min(done, n), n)
         sources = references.images.pixels(preset.size)
-        for start in range(done - done % preset.group, n, preset.group):
+        first = done - done % preset.group if done < n else n
+        for start in range(first, n, preset.group):
             group = [candidate(i, preset, len(sources)) for i in range(start, start + preset.group)]
             images = _draw(model, group, sources, preset, seed)
             for each, image in zip(group, images, strict=True):
@@ -181,15 +182,7 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int) 
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:
-    chosen = {name: value for name, value in preset.settings().items() if name in _DECIDING}
-    return chosen | {
-        "preset": preset.name,
-        "category": references.category,
-        "object": references.noun,
-        "references": references.images.hashes(),
-        "crop": references.images.crop,
-        "seed": seed,
-    }
+    return preset.only(_DECIDING) | references.identity() | {"seed": seed}
 
 
 def _versions() -> dict[str, str]:

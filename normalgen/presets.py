@@ -4,6 +4,7 @@ The preset decides everything: a GPU or a cached file that happens to be there n
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -74,6 +75,10 @@ class Preset:
     def settings(self) -> dict[str, Any]:
         """The preset as plain data, for `preset.json` and `run.json`."""
         return asdict(self)
+
+    def only(self, names: Iterable[str]) -> dict[str, Any]:
+        """The preset's name and the settings called `names`."""
+        return {"preset": self.name} | {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "Preset":

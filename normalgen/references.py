@@ -32,6 +32,15 @@ class References:
     seed: int | None
     available: int
 
+    def identity(self) -> dict[str, object]:
+        """All of the references that decides what is made from them, as plain data for a record."""
+        return {
+            "category": self.category,
+            "object": self.noun,
+            "references": self.images.hashes(),
+            "crop": self.images.crop,
+        }
+
     def manifest(self) -> dict[str, object]:
         """Category, seed, and the name and SHA-256 of each reference, as plain data."""
         pairs = zip(self.images.names, self.images.hashes(), strict=True)
