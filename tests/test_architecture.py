@@ -104,3 +104,9 @@ def test_no_options_travel_as_kwargs(file: Path) -> None:
 def test_the_bundled_prior_is_small() -> None:
     sizes = [path.stat().st_size for path in (ROOT / "diffusion" / "prior").iterdir()]
     assert sum(sizes) <= 25_000_000
+
+
+def test_baselines_are_imported_from_inside_the_package() -> None:
+    import normalgen.baselines
+
+    assert Path(normalgen.baselines.__file__ or "").parent.name == "baselines"

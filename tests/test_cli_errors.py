@@ -238,7 +238,7 @@ def test_a_full_disk_gets_one_line_and_the_pool_stays_whole(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", at_file(name, no_space))
         said = refused(capsys, *quick, "good", "-n", "4")
-    assert said.startswith("cannot write (No space left on device: ")
+    assert said.startswith("cannot read or write (No space left on device: ")
     assert f"{name})" in said
     assert len(Pool.load(Path("pools/good"))) == (4 if name == "contact_sheet.png" else 2)
     assert not list(Path("pools").rglob("*.partial"))
@@ -253,7 +253,7 @@ def test_a_disk_that_fills_while_customizing_gets_one_line(limit: int, quick: li
         said = refused(capsys, *quick, "good", "-n", "2")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    assert "cannot write (File too large" in said
+    assert "cannot read or write (File too large" in said
     assert not list(Path().rglob("*.partial"))
     assert run(*quick, "good", "-n", "2") == 0
 
@@ -266,7 +266,7 @@ def test_a_row_cut_off_by_a_full_disk_is_made_again(made: Tree, quick: list[str]
         said = refused(capsys, *quick, "good", "-n", "60")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    assert "cannot write (File too large" in said
+    assert "cannot read or write (File too large" in said
     assert metadata.stat().st_size == 8000
     assert 2 < len(Pool.load(metadata.parent)) < 60
     assert run(*quick, "good", "-n", "60") == 0

@@ -59,5 +59,5 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if debug or error.errno is None:
             raise
-        where = f": {error.filename}" if error.filename else ""
-        fail(f"{error.strerror}{where}; what is written so far is whole, and the same command goes on")
+        what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        fail(f"cannot read or write ({what}); what is written so far is whole, and the same command goes on")
