@@ -148,8 +148,8 @@ PRESETS: dict[str, Preset] = {
         ema=0.98,
         augment="safe",
         prompts=3,
-        mix=0.5,
-        strength=0.5,
+        mix=1.0,
+        strength=0.3,
         group=8,
     )
 }

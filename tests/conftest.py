@@ -59,6 +59,8 @@ def small(prior: Path) -> Preset:
         training_steps=4,
         batch=2,
         class_batch=1,
+        mix=0.5,
+        strength=0.5,
         class_images=2,
         group=4,
     )

@@ -104,5 +104,5 @@ def test_command_1_at_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     run("generate --category elpv-mono -n 100".split())
     pool = datasets.load_dataset("pools/elpv-mono", split="train")
     assert len(pool) == 100
-    assert {row["mode"] for row in pool.remove_columns("image")} == {"img2img", "txt2img"}
+    assert len({row["index"] for row in pool.remove_columns("image")}) == 100
     assert pool[0]["image"].size == (256, 256)

@@ -9,9 +9,9 @@ def test_a_preset_survives_being_written_down() -> None:
 
 
 def test_changes_make_another_preset_and_none_leaves_a_field() -> None:
-    changed = preset("tiny", strength=0.3, size=None)
-    assert (changed.strength, changed.size) == (0.3, PRESETS["tiny"].size)
-    assert PRESETS["tiny"].strength != 0.3
+    changed = preset("tiny", strength=0.7, size=None)
+    assert (changed.strength, changed.size) == (0.7, PRESETS["tiny"].size)
+    assert PRESETS["tiny"].strength != 0.7
 
 
 @pytest.mark.parametrize(
