@@ -45,8 +45,8 @@ pool = load_dataset("path/to/this/folder", split="train")
 | strength | share of the noise schedule: {settings["strength"]:g} for img2img, 1 for txt2img |
 | preset, model | preset's name; SHA-256 of the model's weights |
 
-Every setting and the references' names and hashes are in `run.json`. The licence of the reference photos extends to
-what is drawn from them.
+Every setting and the references' names and hashes are in `__normalgen__/run.json`. The licence of the reference photos
+extends to what is drawn from them.
 """
 
 

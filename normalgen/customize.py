@@ -5,6 +5,7 @@ un-customized model under "a photo of [object]", preserve what it knew (One-to-N
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from normalgen.diffusion.model import MODEL_FILE, NormalModel
 from normalgen.diffusion.parts import open_parts, prepare_training
 from normalgen.diffusion.training import Batch, TrainingPlan, train
 from normalgen.files import write_whole
-from normalgen.presets import Preset
+from normalgen.images import is_grey
+from normalgen.presets import PRESETS, Preset, change
 from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT
 from normalgen.record import agree, differing, locked
 from normalgen.references import References, write_manifest
@@ -33,8 +35,6 @@ RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.js
 _DECIDING = [
     "weights",
     "size",
-    "sampling_steps",
-    "guidance",
     "method",
     "rank",
     "training_steps",
@@ -94,22 +94,39 @@ def customize(
             _clear(folder)
         agree(folder / RECORD, record)
         if is_customized(folder):
-            return NormalModel.load(folder, device=device)
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+            return NormalModel.load(folder, device=device).using(preset)
         write_manifest(references, folder / MANIFEST)
-        classes = class_images(model, seed=seed, watch=watch) if preset.prior_weight and preset.class_images else None
-        model.parts = prepare_training(model.parts, preset).to(device)
-        plan = TrainingPlan(preset.training_steps, preset.learning_rate, preset.ema, seed)
-        batch_at = _batches(references.images.pixels(preset.size), classes, preset, seed)
-
-        def after_step(step: int, loss: float) -> None:
-            watch("customize", step, preset.training_steps)
-            preview(model)
-
-        watch("customize", 0, preset.training_steps)
-        train(model, batch_at, plan, checkpoint=folder / CHECKPOINT, after_step=after_step)
+        _train(model, references, seed, folder / CHECKPOINT, watch, preview)
         saved = model.save(folder, made_with=settings)
         (folder / CHECKPOINT).unlink(missing_ok=True)
         return saved
+
+
+def _train(
+    model: NormalModel,
+    references: References,
+    seed: int,
+    checkpoint: Path,
+    watch: Watch,
+    preview: Callable[[NormalModel], None],
+) -> None:
+    preset = model.preset
+    classes = class_images(model, seed=seed, watch=watch) if preset.prior_weight and preset.class_images else None
+    pixels = references.images.pixels(preset.size)
+    model.grey = is_grey(pixels)
+    model.parts = prepare_training(model.parts, preset).to(model.device)
+    plan = TrainingPlan(preset.training_steps, preset.learning_rate, preset.ema, seed)
+
+    def begin(step: int) -> None:
+        watch("customize", step, preset.training_steps)
+
+    def after_step(step: int, loss: float) -> None:
+        begin(step)
+        preview(model)
+
+    batch_at = _batches(pixels, classes, preset, seed)
+    train(model, batch_at, plan, checkpoint=checkpoint, begin=begin, after_step=after_step)
 
 
 def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:
@@ -117,9 +134,7 @@ def _settings(references: References, preset: Preset, seed: int, digest: str) ->
 
 
 def _clear(folder: Path) -> None:
-    for name in (MODEL_FILE, RECORD, CHECKPOINT, MANIFEST):
-        (folder / name).unlink(missing_ok=True)
-    for pattern in ("*.safetensors", "tiny.json"):
+    for pattern in ("*.safetensors", "tiny.json", MODEL_FILE, CHECKPOINT, MANIFEST, RECORD):
         for path in folder.glob(pattern):
             path.unlink()
 
@@ -127,19 +142,23 @@ def _clear(folder: Path) -> None:
 def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
     """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`; kept in the user's cache."""
     preset = model.preset
-    key = f"{model.digest[:16]}-{preset.size}-{preset.sampling_steps}-{preset.guidance:g}-{preset.class_images}-{seed}"
+    versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}"
+    key = f"{model.digest[:16]}-{preset.name}-{preset.size}-{preset.group}-{preset.class_images}-{seed}-{versions}"
     path = platformdirs.user_cache_path("normalgen") / "class-images" / f"{key}.safetensors"
     try:
         return load_file(path)["images"].float() / 255
     except (OSError, KeyError, SafetensorError):
         pass
     images = (_draw_classes(model, seed, watch) * 255).round().to(torch.uint8)
-    write_whole(path, lambda partial: partial.write_bytes(save({"images": images})))
+    with suppress(OSError):
+        write_whole(path, lambda partial: partial.write_bytes(save({"images": images})))
     return images.float() / 255
 
 
 def _draw_classes(model: NormalModel, seed: int, watch: Watch) -> Tensor:
     count, group = model.preset.class_images, model.preset.group
+    named = PRESETS[model.preset.name]
+    model = model.using(change(model.preset, sampling_steps=named.sampling_steps, guidance=named.guidance))
     watch("class images", 0, count)
     drawn = []
     for start in range(0, count, group):

@@ -17,7 +17,6 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f".{path.name}{PARTIAL}")
     try:
         write(partial)
-        partial.chmod(0o644)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)

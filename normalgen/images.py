@@ -17,7 +17,7 @@ from torch import Tensor
 
 from normalgen.errors import DataError
 
-__all__ = ["SUFFIXES", "Crop", "ImageItem", "Images", "parse_crop", "to_pil", "to_tensor"]
+__all__ = ["SUFFIXES", "Crop", "ImageItem", "Images", "is_grey", "parse_crop", "to_pil", "to_tensor"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
@@ -63,6 +63,9 @@ class Images(Sequence[Image.Image]):
         files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
         if not files:
             raise DataError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))}){_hint(folder)}")
+        odd = next((file.name for file in files if not _is_text(file.name)), None)
+        if odd is not None:
+            raise DataError(f"the name {odd!r} in {folder} is not valid text; rename the file")
         return cls([ImageItem(file.name, str(file), file.read_bytes) for file in files])
 
     def __len__(self) -> int:
@@ -199,10 +202,20 @@ def to_tensor(image: Image.Image, size: int) -> Tensor:
     return torch.from_numpy(np.array(squashed)).permute(2, 0, 1).float() / 255
 
 
+def is_grey(images: Tensor) -> bool:
+    """Whether images (N, 3, H, W), uint8, show no colour: channels apart by less than two levels on the mean."""
+    spread = images.amax(1).float() - images.amin(1).float()
+    return bool(spread.mean() < 2)
+
+
 def to_pil(image: Tensor) -> Image.Image:
     """(3, H, W) in [0, 1] as an 8-bit PIL image, values rounded."""
     values = (image.clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _hint(folder: Path) -> str:

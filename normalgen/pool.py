@@ -1,8 +1,9 @@
 """Pools: anomaly-free images as a Hugging Face data set, made image by image and never half-written.
 
-`images/00000.png ...`, `metadata.jsonl` (a row an image, written after it), `README.md` (the data-set card), `run.json`
-(every setting). The bytes depend on settings, references and index alone, so a killed run that is started again, or a
-pool that grows, ends as if made at once.
+`images/00000.png ...`, `metadata.jsonl` (a row an image, written after it), `README.md` (the data-set card), and aside,
+where no data loader looks, `__normalgen__/run.json` (every setting) and the contact sheet. On one machine the bytes
+depend on settings, references and index alone, so a killed run that is started again, or a pool that grows, ends as if
+made at once.
 """
 
 import importlib.metadata
@@ -24,7 +25,7 @@ from normalgen.files import PARTIAL, write_whole
 from normalgen.images import ImageItem, Images, to_pil
 from normalgen.presets import Preset
 from normalgen.prompts import fill, prompt_set
-from normalgen.record import agree, locked
+from normalgen.record import agree, differing, locked
 from normalgen.references import References
 from normalgen.seeds import generator
 from normalgen.watch import Watch, silent
@@ -32,9 +33,12 @@ from normalgen.watch import Watch, silent
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["PREVIEW", "Candidate", "Pool", "candidate", "check_pool", "generate_pool"]
+__all__ = ["ASIDE", "METADATA", "Candidate", "Pool", "candidate", "check_pool", "generate_pool"]
 
-METADATA, RUN, IMAGES, PREVIEW = "metadata.jsonl", "run.json", "images", "__preview__"
+METADATA, IMAGES = "metadata.jsonl", "images"
+# Data loaders pass over __names__; beside a single image they would take a run.json for the data.
+ASIDE = "__normalgen__"
+RUN = f"{ASIDE}/run.json"
 _DECIDING = ["size", "sampling_steps", "guidance", "augment", "prompts", "mix", "strength", "group"]
 
 
@@ -131,7 +135,7 @@ def generate_pool(
         seed: image `i` draws from (seed, i).
         watch: told of the stage "generate".
         preview: called after each group of images.
-        overwrite: a pool in `folder` gives way, whatever its settings.
+        overwrite: a pool of other settings in `folder` gives way.
 
     Raises:
         DataError: n below 1, a model of another category, a folder of other settings or in use.
@@ -146,9 +150,9 @@ def generate_pool(
     preset = model.preset
     settings = _settings(references, preset, seed) | {"model": model.digest}
     with locked(folder):
-        if overwrite and (folder / RUN).is_file():
+        if overwrite and differing(folder / RUN, settings):
             _clear(folder)
-        agree(folder / RUN, {"settings": settings, "versions": _versions(), "references": references.manifest()})
+        agree(folder / RUN, _record(settings, model, references))
         done = _resume(folder)
         write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
         watch("generate", min(done, n), n)
@@ -166,9 +170,9 @@ def generate_pool(
 
 
 def _clear(folder: Path) -> None:
-    for name in (METADATA, RUN, "README.md"):
+    for name in (METADATA, "README.md"):
         (folder / name).unlink(missing_ok=True)
-    for name in (IMAGES, PREVIEW):
+    for name in (IMAGES, ASIDE):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -185,9 +189,14 @@ def _settings(references: References, preset: Preset, seed: int) -> dict[str, An
     return preset.only(_DECIDING) | references.identity() | {"seed": seed}
 
 
-def _versions() -> dict[str, str]:
+def _record(settings: dict[str, Any], model: NormalModel, references: References) -> dict[str, Any]:
+    packages = ("normalgen", "torch", "diffusers", "datasets", "pillow")
     return {
-        name: importlib.metadata.version(name) for name in ("normalgen", "torch", "diffusers", "datasets", "pillow")
+        "settings": settings,
+        "preset": model.preset.settings(),
+        "device": model.device,
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "references": references.manifest(),
     }
 
 

@@ -67,16 +67,17 @@ def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
         DataError: it differs; names every setting that does. Or the folder holds other files, which are not ours, or is
             none.
     """
-    _refuse_file(path.parent)
+    folder = path.parent.parent if path.parent.name.startswith("__") else path.parent
+    _refuse_file(folder)
     odd = differing(path, record["settings"])
     if odd is None:
-        _refuse_foreign(path.parent)
+        _refuse_foreign(folder)
         if not look:
             write_json(path, record)
     elif odd:
         there, wanted = (read_record(path) or {})["settings"], record["settings"]
         raise DataError(
-            f"{path.parent} was made with other settings: "
+            f"{folder} was made with other settings: "
             + "; ".join(f"{name} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
             + ". Use those, another folder, or --overwrite to start anew"
         )
@@ -84,9 +85,11 @@ def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
 
 def _refuse_file(folder: Path) -> None:
     try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = next((path for path in (folder, *folder.parents) if path.exists()), None)
     except OSError as error:
         raise DataError(f"{folder} cannot be a folder ({error.strerror}); choose another") from error
+    if there is None:
+        raise DataError(f"{folder} cannot be a folder, {folder.anchor or 'its drive'} does not exist; choose another")
     if not there.is_dir():
         raise DataError(f"{folder} cannot be a folder, {there} is a file; choose another")
 

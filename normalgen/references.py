@@ -70,7 +70,8 @@ def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun:
         return References(normals, category, noun, None, total)
     if not 1 <= k <= total:
         raise DataError(f"k must be from 1 to the {total} normal images of {category}, got {k}")
-    by_name = sorted(range(total), key=lambda i: normals.names[i])
+    names = normals.names
+    by_name = sorted(range(total), key=names.__getitem__)
     order = torch.randperm(total, generator=generator("shots", dataset, category, seed)).tolist()
     return References(normals.take([by_name[i] for i in order[:k]]), category, noun, seed, total)
 

@@ -9,7 +9,7 @@ from normalgen.augment import augment, augment_each
 from normalgen.diffusion.model import NormalModel
 from normalgen.files import write_whole
 from normalgen.images import to_pil
-from normalgen.pool import PREVIEW, Pool
+from normalgen.pool import ASIDE, METADATA, Pool
 from normalgen.presets import Augment, Preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.references import References
@@ -60,7 +60,7 @@ class PoolSheet:
 
     def __init__(self, folder: Path, references: References, preset: Preset, seed: int) -> None:
         self.folder = folder
-        self.path = folder / PREVIEW / "contact_sheet.png"
+        self.path = folder / ASIDE / "contact_sheet.png"
         self.preset = preset
         self.seed = seed
         self.pixels = references.images.take(range(min(SHOWN, len(references.images)))).pixels(preset.size)
@@ -76,7 +76,7 @@ class PoolSheet:
         save_picture(contact_sheet(self.title, rows), self.path)
 
     def _pooled(self) -> list[Row]:
-        if not (self.folder / "metadata.jsonl").is_file():
+        if not (self.folder / METADATA).is_file():
             return []
         pool = Pool.load(self.folder)
         rows = []

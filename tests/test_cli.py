@@ -44,7 +44,7 @@ def test_generate_goes_from_a_folder_to_a_data_set(
     shown = capsys.readouterr()
     assert "5 normal images of 'good'" in shown.out
     assert len(datasets.load_dataset("pools/good", split="train")) == 5
-    with Image.open("pools/good/__preview__/contact_sheet.png") as sheet:
+    with Image.open("pools/good/__normalgen__/contact_sheet.png") as sheet:
         assert sheet.width > 1000
     assert "customize 2/2" in shown.err
     assert "generate 5/5" in shown.err
@@ -123,3 +123,23 @@ def test_a_manifest_is_not_silently_overruled(
     assert run("generate", "good", "--manifest", "m/references.json", *words.split(), *quick) == 1
     assert "manifest" in capsys.readouterr().err
     assert not Path("pools").exists()
+
+
+def test_a_second_pool_of_one_model_has_its_own_settings(photos: Path, quick: list[str]) -> None:
+    run("generate", "good", "-n", "1", *quick)
+    assert run("generate", "good", "-n", "1", "--strength", "0.75", "--out", "other", *quick) == 0
+    assert '"strength": 0.75' in Path("other/metadata.jsonl").read_text()
+
+
+def test_more_sampling_steps_need_no_new_model(photos: Path, quick: list[str]) -> None:
+    run("generate", "good", "-n", "1", *quick)
+    words = [word if word != "4" else "8" for word in quick]
+    assert run("generate", "good", "-n", "1", "--out", "other", *words) == 0
+
+
+def test_training_options_do_not_change_a_finished_model(
+    photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("generate", "good", "-n", "1", *quick)
+    assert run("generate", "good", "-n", "1", "--model", "models/good", "--training-steps", "9", "--out", "other") == 1
+    assert "training_steps 2" in capsys.readouterr().err

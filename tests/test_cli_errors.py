@@ -148,8 +148,8 @@ def test_a_model_of_another_category_is_refused(here: Path, quick: list[str], tr
 
 
 CHANGED = {
-    "strength": ("--strength 0.75", "strength was 0.5, now 0.75"),
-    "two settings": ("--mix 0.25 --prompts 1", "mix was 0.5, now 0.25; prompts was 3, now 1"),
+    "strength": ("--strength 0.75", "strength was 0.3, now 0.75"),
+    "two settings": ("--mix 0.25 --prompts 1", "mix was 1.0, now 0.25; prompts was 3, now 1"),
     "seed": ("--seed 1", "seed was 0, now 1"),
     "noun": ("--object nut", 'object was "good", now "nut"'),
     "references": ("-k 2", "references was"),
@@ -184,7 +184,7 @@ def test_a_pool_of_other_settings_is_refused_and_kept(
     assert tree(here) == made
 
 
-@pytest.mark.parametrize("record", ["pools/good/run.json", "models/good/customize.json"])
+@pytest.mark.parametrize("record", ["pools/good/__normalgen__/run.json", "models/good/customize.json"])
 def test_a_damaged_record_is_named(record: str, made: Tree, quick: list[str], capsys: Output) -> None:
     for text in ("{", "[]"):
         Path(record).write_text(text)

@@ -10,6 +10,7 @@ from normalgen.diffusion import training
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import open_parts
 from normalgen.errors import DataError
+from normalgen.images import Images
 from normalgen.presets import Preset, change
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.references import References
@@ -122,3 +123,12 @@ def test_customizing_learns_the_references(references: References, small: Preset
         for model in (base, taught)
     ]
     assert errors[1] < 0.8 * errors[0]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_grey_photos_make_a_grey_model(references: References, small: Preset, tmp_path: Path, mode: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    references.images[0].convert(mode).save(folder / "0.png")
+    photos = replace(references, images=Images.from_folder(folder))
+    assert customize(photos, small, tmp_path / "m").grey == (mode == "L")

@@ -59,7 +59,7 @@ def test_no_elpv_cell_is_in_both_categories() -> None:
 
 def test_elpv_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "elpv_dataset", None)
-    with pytest.raises(MissingDependency, match=re.escape("pip install 'normalgen[samples]'")):
+    with pytest.raises(MissingDependency, match=re.escape("pip install elpv-dataset")):
         find_category("elpv-mono", None)
 
 

@@ -128,3 +128,12 @@ def test_a_model_file_that_lacks_a_part_is_named(model: NormalModel, tmp_path: P
     path.write_text(path.read_text().replace('"noun"', '"word"'))
     with pytest.raises(DataError, match="'noun'"):
         NormalModel.load(tmp_path)
+
+
+def test_a_grey_model_draws_no_colour_and_stays_grey_when_saved(model: NormalModel, tmp_path: Path) -> None:
+    colour = draw(model, 0)
+    model.grey = True
+    model.save(tmp_path)
+    grey = draw(NormalModel.load(tmp_path), 0)
+    assert torch.equal(grey[:, 0], grey[:, 2])
+    assert not torch.equal(colour[:, 0], colour[:, 2])

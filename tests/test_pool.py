@@ -30,13 +30,13 @@ def test_a_pool_is_images_metadata_card_and_run(model: NormalModel, references: 
     pool = make(model, references, tmp_path / "p")
     assert sorted(path.name for path in (tmp_path / "p").iterdir() if path.name != ".lock") == [
         "README.md",
+        "__normalgen__",
         "images",
         "metadata.jsonl",
-        "run.json",
     ]
     assert len(pool) == len(list((tmp_path / "p" / "images").iterdir())) == 6
     assert pool.images[3].size == (32, 32)
-    run = json.loads((tmp_path / "p" / "run.json").read_text())
+    run = json.loads((tmp_path / "p" / "__normalgen__" / "run.json").read_text())
     assert run["settings"]["model"] == model.digest
     assert run["references"]["references"][0]["name"] == "0.png"
 
@@ -96,8 +96,7 @@ def test_what_a_killed_run_left_is_mended(
 
 def test_plain_load_dataset_reads_every_column(model: NormalModel, references: References, tmp_path: Path) -> None:
     pool = make(model, references, tmp_path / "p")
-    (tmp_path / "p" / "__preview__").mkdir()
-    Image.new("RGB", (8, 8)).save(tmp_path / "p" / "__preview__" / "contact_sheet.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "p" / "__normalgen__" / "contact_sheet.png")
     loaded = datasets.load_dataset(str(tmp_path / "p"), split="train")
     assert loaded.features == pool.dataset.features
     assert loaded.remove_columns("image").to_list() == pool.dataset.remove_columns("image").to_list()
@@ -200,3 +199,19 @@ def test_foreign_metadata_is_not_taken_for_a_pool(tmp_path: Path) -> None:
     (tmp_path / "metadata.jsonl").write_text('{"text": "hello"}\n')
     with pytest.raises(DataError, match="did not write"):
         Pool.load(tmp_path)
+
+
+def test_a_pool_of_one_image_loads_too(model: NormalModel, references: References, tmp_path: Path) -> None:
+    make(model, references, tmp_path / "p", 1)
+    loaded = datasets.load_dataset(str(tmp_path / "p"), split="train")
+    assert loaded[0]["image"].size == (32, 32)
+    assert loaded[0]["index"] == 0
+
+
+def test_overwrite_keeps_a_pool_of_the_same_settings(
+    model: NormalModel, references: References, tmp_path: Path
+) -> None:
+    make(model, references, tmp_path / "p", 2)
+    before = (tmp_path / "p" / "images" / "00000.png").stat().st_mtime_ns
+    make(model, references, tmp_path / "p", 3, overwrite=True)
+    assert (tmp_path / "p" / "images" / "00000.png").stat().st_mtime_ns == before

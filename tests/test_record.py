@@ -130,7 +130,7 @@ def test_a_folder_of_other_files_is_refused_and_named(tmp_path: Path) -> None:
 
 
 def test_a_lock_and_a_preview_are_no_other_files(tmp_path: Path) -> None:
-    (tmp_path / "__preview__").mkdir()
+    (tmp_path / "__normalgen__").mkdir()
     with locked(tmp_path):
         agree(tmp_path / "run.json", RECORD)
     assert read_record(tmp_path / "run.json") == RECORD

@@ -45,7 +45,7 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point `normalgen`; always ends in SystemExit."""
+    """The entry point `normalgen`; ends in SystemExit, or with --debug in the error itself."""
     # Threads that spin while they wait make work on a busy two-core machine several times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = sys.argv[1:] if arguments is None else arguments

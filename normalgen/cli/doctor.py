@@ -30,7 +30,7 @@ def doctor() -> None:
         say(f"preset tiny: bundled prior, {weights.stat().st_size / 1e6:.1f} MB: there")
     else:
         say("preset tiny: the bundled prior is missing: reinstall normalgen")
-    samples = "there" if find_spec("elpv_dataset") else "missing: pip install 'normalgen[samples]'"
+    samples = "there" if find_spec("elpv_dataset") else "missing: pip install elpv-dataset"
     say(f"built-in categories elpv-mono, elpv-poly: {samples}")
     if not whole:
         raise typer.Exit(1)

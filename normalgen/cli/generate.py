@@ -1,6 +1,7 @@
 """normalgen generate."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from normalgen.cli import inputs
 from normalgen.cli.show import Clock, going_on, progress, say
-from normalgen.errors import DataError
+from normalgen.errors import DataError, PresetError
 from normalgen.presets import Preset, change
 from normalgen.presets import preset as make_preset
 from normalgen.watch import Watch
@@ -89,12 +90,11 @@ def generate(
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
-    inputs.check_photos(references, settings.size)
     chosen = inputs.pick_device(device)
     ready = given_model(model, chosen, changes)
-    job = Job(
-        references, ready.preset if ready else settings, out or Path("pools") / references.category, seed, overwrite
-    )
+    settings = ready.preset if ready else settings
+    inputs.check_photos(references, settings.size)
+    job = Job(references, settings, out or Path("pools") / references.category, seed, overwrite)
     with going_on():
         begun = time.monotonic()
         with progress() as watch:
@@ -114,6 +114,9 @@ def given_model(folder: Path | None, device: str, changes: dict[str, Any]) -> "N
     if folder is None or not is_customized(folder):
         return None
     model = NormalModel.load(folder, device=device)
+    for name in ("weights", "method", "training_steps"):
+        if changes[name] not in (None, getattr(model.preset, name)):
+            raise PresetError(f"{folder} is finished, with {name} {getattr(model.preset, name)}; customize another")
     return model.using(change(model.preset, **changes))
 
 
@@ -165,4 +168,5 @@ class Job:
     def preview(self, model: "NormalModel | None" = None) -> None:
         """Renew the contact sheet, now and then."""
         if self.clock.rings():
-            self.sheet.write(model)
+            with suppress(OSError):
+                self.sheet.write(model)

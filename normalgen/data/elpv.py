@@ -23,7 +23,7 @@ def elpv_category(name: str) -> Category:
     """
     spec = find_spec("elpv_dataset")
     if spec is None or spec.origin is None:
-        raise MissingDependency(f"{name} needs the package elpv-dataset: pip install 'normalgen[samples]'")
+        raise MissingDependency(f"{name} needs the package elpv-dataset: pip install elpv-dataset")
     folder = Path(spec.origin).parent / "data"
     files = [
         folder / path

@@ -12,7 +12,6 @@ from normalgen.diffusion.schedule import timesteps
 from normalgen.errors import DataError, PresetError
 from normalgen.files import write_json
 from normalgen.presets import Preset
-from normalgen.prompts import fill
 from normalgen.record import read_record
 from normalgen.seeds import generator, noise_like
 
@@ -30,12 +29,15 @@ class NormalModel:
         category: which category it was customized on; "" before.
         noun: the noun in its prompts, such as "solar cell".
         device: "cpu", "cuda", "cuda:1", "mps".
+        grey: the category is seen without colour, so none is drawn: channels are averaged.
 
     Raises:
         PresetError: a size that the denoiser's grid does not divide.
     """
 
-    def __init__(self, parts: Parts, preset: Preset, *, category: str, noun: str, device: str = "cpu") -> None:
+    def __init__(
+        self, parts: Parts, preset: Preset, *, category: str, noun: str, device: str = "cpu", grey: bool = False
+    ) -> None:
         if preset.size % parts.codec.multiple:
             raise PresetError(f"size must be a multiple of {parts.codec.multiple}, got {preset.size}")
         self.parts = parts.to(device)
@@ -43,10 +45,13 @@ class NormalModel:
         self.category = category
         self.noun = noun
         self.device = device
+        self.grey = grey
 
     def using(self, preset: Preset) -> "NormalModel":
         """The same weights sampling as another preset says."""
-        return NormalModel(self.parts, preset, category=self.category, noun=self.noun, device=self.device)
+        return NormalModel(
+            self.parts, preset, category=self.category, noun=self.noun, device=self.device, grey=self.grey
+        )
 
     @property
     def digest(self) -> str:
@@ -63,6 +68,7 @@ class NormalModel:
         record = {
             "category": self.category,
             "noun": self.noun,
+            "grey": self.grey,
             "digest": parts.digest,
             "preset": self.preset.settings(),
             "settings": made_with or {},
@@ -86,11 +92,11 @@ class NormalModel:
                 f"{folder} holds no model ({MODEL_FILE}); make one with: normalgen customize --out {folder}"
             )
         try:
-            settings, category, noun = record["preset"], record["category"], record["noun"]
+            settings, category, noun, grey = (record[name] for name in ("preset", "category", "noun", "grey"))
         except KeyError as error:
             raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model anew") from error
         preset = Preset.from_settings(settings)
-        return cls(open_saved(folder, preset), preset, category=category, noun=noun, device=device)
+        return cls(open_saved(folder, preset), preset, category=category, noun=noun, device=device, grey=grey)
 
     def sample(self, indices: Sequence[int], *, prompts: Sequence[str], seed: int) -> Tensor:
         """New images from noise: (n, 3, S, S) in [0, 1] on the CPU, one for each index.
@@ -143,7 +149,8 @@ class NormalModel:
             offsets = codec.draw_offsets(generators)
             output = codec.shift(self._guided(codec.shift(latents, offsets), t, context), offsets, sign=-1)
             latents = schedule.step(output, latents, t, earlier, codec.clip)
-        return codec.decode(latents).cpu()
+        images = codec.decode(latents).cpu()
+        return images.mean(1, keepdim=True).expand_as(images) if self.grey else images
 
     def _empty_prompts(self, count: int) -> list[str]:
         return [""] * count if self.preset.guidance > 1 else []
@@ -158,7 +165,7 @@ class NormalModel:
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Text vectors (n, L, D) of prompts with `{object}` still open."""
-        context: Tensor = self.parts.prompt_encoder([fill(prompt, self.noun) for prompt in prompts], self.noun)
+        context: Tensor = self.parts.prompt_encoder(list(prompts), self.noun)
         return context
 
     def predict(self, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Parts:
     Attributes:
         codec: images to latents and back.
         denoiser: called as diffusers' UNets are.
-        prompt_encoder: `prompt_encoder(prompts, noun)` gives text vectors (N, L, D).
+        prompt_encoder: `prompt_encoder(prompts, noun)`, prompts with `{object}` open, gives text vectors (N, L, D).
         schedule: noise levels, and what the denoiser predicts.
         digest: SHA-256 of the weights.
         adapted: only low-rank adapters are trained and saved, on top of the preset's weights.
@@ -85,7 +85,8 @@ class Parts:
     @torch.no_grad()
     def _fill(self, weights: dict[str, Tensor]) -> None:
         state = self._state()
-        if not set(weights) <= set(state):
+        wanted = set(self.trainable() if self.adapted else state)
+        if set(weights) != wanted or any(weights[key].shape != state[key].shape for key in wanted):
             raise DataError("the weights are of another version of normalgen; make the model anew")
         for key, value in weights.items():
             state[key].copy_(value)
@@ -152,10 +153,11 @@ def open_tiny(folder: Path) -> Parts:
     """
     weights = _read_weights(folder / WEIGHTS)
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = TinyConfig(**settings | {"channels": tuple(settings["channels"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingWeights(f"{folder / CONFIG} is missing or damaged ({error}); {_REMEDY}") from error
-    parts = new_tiny(TinyConfig(**config | {"channels": tuple(config["channels"])}), seed=0)
+    parts = new_tiny(config, seed=0)
     parts._fill(weights)
     return replace(parts, digest=_digest(folder / WEIGHTS))
 

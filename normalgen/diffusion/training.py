@@ -80,6 +80,7 @@ def train(
     plan: TrainingPlan,
     *,
     checkpoint: Path | None = None,
+    begin: Callable[[int], None] = lambda step: None,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
     """Train the parameters that ask for gradients; in the end they hold their moving average.
@@ -89,11 +90,13 @@ def train(
         batch_at: the batch of a step, a function of the step number alone.
         plan: see `TrainingPlan`.
         checkpoint: a file written every `checkpoint_every` steps and taken up again if it is there and of this plan.
+        begin: called once with the step it begins at, more than 0 when a checkpoint is taken up.
         after_step: called with the number of steps done and the loss.
     """
     state = _State(model, plan)
     if checkpoint is not None and checkpoint.is_file():
         state.load(checkpoint)
+    begin(state.step)
     for step in range(state.step, plan.steps):
         loss = state.advance(batch_at(step))
         if checkpoint is not None and (state.step % plan.checkpoint_every == 0 or state.step == plan.steps):

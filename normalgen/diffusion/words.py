@@ -38,7 +38,7 @@ class WordEncoder(nn.Module):
         self.positions = nn.Parameter(torch.zeros(length, width))
 
     def forward(self, prompts: list[str], noun: str) -> Tensor:
-        """The vectors (N, length, width) of sentences in which `noun` is the object.
+        """The vectors (N, length, width) of prompts with `{object}` open; `noun` only appears in messages.
 
         Raises:
             PresetError: a word that this encoder was not taught, or too many words.
@@ -49,7 +49,7 @@ class WordEncoder(nn.Module):
         return vectors
 
     def _ids(self, prompt: str, noun: str) -> list[int]:
-        words = prompt.replace(noun, f" {OBJECT} ").lower().split()
+        words = prompt.replace("{object}", f" {OBJECT} ").lower().split()
         unknown = [word for word in words if word not in self.index]
         if unknown:
             known = " ".join(word for word in self.index if word not in (PAD, OBJECT))
