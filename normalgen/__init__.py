@@ -14,7 +14,7 @@ Rooms, each importing only those above it:
     record         locks, and settings that later runs must agree with
     references     the k shots and their manifest
     data/          one reader a published data set
-    diffusion/     schedule, codec, words, denoiser, lora, parts, model, training, and the bundled prior
+    diffusion/     schedule, codec, spectrum, words, denoiser, lora, parts, model, training, the bundled prior
     customize      references -> NormalModel
     card, pool     the data set on disk
     report         pictures for people
