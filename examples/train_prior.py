@@ -1,16 +1,21 @@
 """Train the small prior that normalgen bundles, from crops that `prior_images.py` collected.
 
-Resumable: the same command goes on where it stopped. First on 128-px pieces, four times as fast, then on 256 px.
+Resumable: the same command goes on where it stopped. First on 128-px pieces, four times as fast, then on 256 px. Each
+image comes with the feature statistics of up to four others of its group, so that the net learns how things of one kind
+vary; at times without them, so that it also knows what to do about an unknown object.
 
     python examples/train_prior.py --crops DIR --out DIR --steps 1500 1500
 """
 
 import argparse
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -18,6 +23,7 @@ from normalgen.diffusion.denoiser import TinyConfig
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import new_tiny, open_tiny
 from normalgen.diffusion.training import Batch, TrainingPlan, train
+from normalgen.features import EmbeddedFeatures
 from normalgen.presets import preset
 from normalgen.seeds import generator
 
@@ -90,10 +96,48 @@ def treat(image: Tensor, draw: torch.Generator) -> tuple[Tensor, str]:
             return image, PLAIN[other % len(PLAIN)]
 
 
-def fetch(crops: np.ndarray, size: int, draw: torch.Generator) -> Tensor:
-    """A random crop, mirrored and turned at random, at `size` pixels: a piece of it, or all of it shrunk."""
-    index = int(torch.randint(len(crops), (), generator=draw))
-    image = torch.from_numpy(crops[index].copy()).permute(2, 0, 1).float() / 255
+UNKNOWN = 0.2
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Training crops, which group each is of, and each one's feature statistics."""
+
+    images: NDArray[np.uint8]
+    groups: NDArray[np.int32]
+    statistics: Tensor
+
+    @classmethod
+    def load(cls, folder: Path) -> "Crops":
+        """What `prior_images.py` wrote; statistics are computed the first time and kept beside it."""
+        images, groups = np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "groups.npy")
+        path = folder / "statistics.npy"
+        if not path.is_file():
+            features = EmbeddedFeatures()
+            rows = []
+            for start in range(0, len(images), 16):
+                rows.append(features.statistics(to_images(images[start : start + 16])))
+                print(f"statistics {start} of {len(images)}", end="\r", flush=True)
+            np.save(path, torch.cat(rows).numpy())
+        return cls(images, groups, torch.from_numpy(np.load(path)))
+
+    def kind(self, index: int, draw: torch.Generator) -> Tensor:
+        """Mean statistics of one to four others of the crop's group; nan where none is to be known."""
+        first, last = (int(np.searchsorted(self.groups, self.groups[index], side)) for side in ("left", "right"))
+        others = [i for i in range(first, last) if i != index]
+        wanted = int(torch.randint(1, 5, (), generator=draw))
+        order = torch.randperm(len(others), generator=draw)[:wanted].tolist()
+        if not others or torch.rand((), generator=draw) < UNKNOWN:
+            return torch.full_like(self.statistics[0], torch.nan)
+        return self.statistics[[others[i] for i in order]].mean(0)
+
+
+def to_images(crops: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(crops.copy()).permute(0, 3, 1, 2).float() / 255
+
+
+def turn(image: Tensor, size: int, draw: torch.Generator) -> Tensor:
+    """The crop mirrored and turned at random, at `size` pixels: a piece of it, or all of it shrunk."""
     if torch.rand((), generator=draw) < 0.5:
         image = image.flip(2)
     if torch.rand((), generator=draw) < 0.3:
@@ -106,55 +150,78 @@ def fetch(crops: np.ndarray, size: int, draw: torch.Generator) -> Tensor:
     return image
 
 
-def main() -> None:
+def batches(crops: Crops, size: int, count: int, seed: int, grouped: bool) -> Callable[[int], Batch]:
+    """The batch of each step."""
+
+    def batch_at(step: int) -> Batch:
+        draws = [generator("prior", seed, step, row) for row in range(count)]
+        chosen = [int(torch.randint(len(crops.images), (), generator=draw)) for draw in draws]
+        images = to_images(crops.images[chosen])
+        pairs = [treat(turn(image, size, draw), draw) for image, draw in zip(images, draws, strict=True)]
+        kinds = torch.stack([crops.kind(i, draw) for i, draw in zip(chosen, draws, strict=True)]) if grouped else None
+        return Batch(torch.stack([p[0] for p in pairs]), [p[1] for p in pairs], torch.full((count,), 1 / count), kinds)
+
+    return batch_at
+
+
+class Log:
+    """Prints the mean loss of the last hundred steps, now and then."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.losses, self.begun = size, list[float](), time.monotonic()
+
+    def __call__(self, step: int, loss: float) -> None:
+        self.losses.append(loss)
+        if step % 25 == 0:
+            seconds = time.monotonic() - self.begun
+            print(f"{self.size} px step {step} loss {np.mean(self.losses[-100:]):.4f} {seconds:.0f} s", flush=True)
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--crops", type=Path, required=True, help="folder with crops.npy (N, 256, 256, 3) uint8")
+    parser.add_argument("--crops", type=Path, required=True, help="folder that prior_images.py wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, nargs=2, default=(1500, 1500), help="steps at 128 px and at 256 px")
     parser.add_argument("--batch", type=int, nargs=2, default=(16, 8))
     parser.add_argument("--rate", type=float, nargs=2, default=(6e-4, 3e-4))
+    parser.add_argument("--focus", type=float, default=1.5, help="above 1: more of the training at low noise")
+    parser.add_argument("--feature-weight", type=float, default=0.2)
+    parser.add_argument("--fine-only", action="store_true", help="train the fine stage alone, on 64-px pieces first")
+    parser.add_argument("--plain", action="store_true", help="without the groups")
     parser.add_argument("--start", type=Path, help="a trained prior to go on from")
     parser.add_argument("--channels", type=int, nargs="+", default=TinyConfig.channels)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    crops = np.load(arguments.crops / "crops.npy", mmap_mode="r")
-    fresh = new_tiny(TinyConfig(channels=tuple(arguments.channels)), seed=arguments.seed)
-    parts = open_tiny(arguments.start) if arguments.start else fresh
-    model = NormalModel(parts, preset("tiny"), category="", noun="<object>", device=arguments.device)
-    for phase, (size, steps) in enumerate(zip((128, 256), arguments.steps, strict=True)):
+    return parser.parse_args()
+
+
+def main() -> None:
+    asked = arguments()
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    crops = Crops.load(asked.crops)
+    fresh = new_tiny(TinyConfig(channels=tuple(asked.channels)), seed=asked.seed)
+    parts = open_tiny(asked.start) if asked.start else fresh
+    model = NormalModel(parts, preset("tiny"), category="", noun="<object>", device=asked.device)
+    for part in parts.modules().values():
+        part.requires_grad_(not asked.fine_only)
+    parts.denoiser.get_submodule("fine").requires_grad_(True)
+    for phase, size in enumerate((64 if asked.fine_only else 128, 256)):
         plan = TrainingPlan(
-            steps=steps,
-            learning_rate=arguments.rate[phase],
+            steps=asked.steps[phase],
+            learning_rate=asked.rate[phase],
             ema=0.998,
-            seed=arguments.seed + phase,
+            seed=asked.seed + phase,
             warmup=100,
-            decay="cosine" if phase else "constant",
+            decay="cosine",
             checkpoint_every=50,
+            focus=asked.focus,
+            feature_weight=asked.feature_weight,
         )
-        batch = arguments.batch[phase]
-
-        def batch_at(step: int, size: int = size, batch: int = batch, plan: TrainingPlan = plan) -> Batch:
-            draws = [generator("prior", plan.seed, step, row) for row in range(batch)]
-            pairs = [treat(fetch(crops, size, draw), draw) for draw in draws]
-            return Batch(torch.stack([p[0] for p in pairs]), [p[1] for p in pairs], torch.full((batch,), 1 / batch))
-
-        losses: list[float] = []
-        begun = time.monotonic()
-
-        def tell(step: int, loss: float, size: int = size, losses: list[float] = losses, begun: float = begun) -> None:
-            losses.append(loss)
-            if step % 25 == 0:
-                print(
-                    f"{size} px step {step} loss {np.mean(losses[-100:]):.4f} {time.monotonic() - begun:.0f} s",
-                    flush=True,
-                )
-
-        train(model, batch_at, plan, checkpoint=arguments.out / f"checkpoint-{size}.pt", after_step=tell)
-        print("saved", parts.save(arguments.out).digest)
+        batch_at = batches(crops, size, asked.batch[phase], plan.seed, not asked.plain)
+        train(model, batch_at, plan, checkpoint=asked.out / f"checkpoint-{size}.pt", after_step=Log(size))
+        print("saved", parts.save(asked.out).digest)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,12 @@ Rooms, each importing only those above it:
     record         locks, and settings that later runs must agree with
     references     the k shots and their manifest
     data/          one reader a published data set
-    diffusion/     schedule, codec, spectrum, words, denoiser, lora, parts, model, training, the bundled prior
+    features/      what networks see: patches, images, statistics
+    memory         distances to the nearest normal patch
+    diffusion/     schedule, codec, spectrum, words, denoiser, losses, lora, parts, model, training, the bundled prior
     customize      references -> NormalModel
+    defects        drawn ones, to check with
+    quality/       measures, and the gate: which candidates stay, and why the others went
     card, pool     the data set on disk
     report         pictures for people
     cli/           parses, calls one function, shows

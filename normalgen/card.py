@@ -40,10 +40,13 @@ pool = load_dataset("path/to/this/folder", split="train")
 | label | 0: normal |
 | prompt | the sentence the image was drawn under |
 | seed, index | decide the image's noise |
-| mode | `img2img`: an augmented reference, noised and denoised; `txt2img`: from noise |
+| mode | `img2img`: an augmented reference, noised and denoised; `txt2img`: from noise; `augmented`: no diffusion |
 | reference | the reference's name (img2img), else empty |
-| strength | share of the noise schedule: {settings["strength"]:g} for img2img, 1 for txt2img |
+| strength | share of the noise schedule: {settings["strength"]:g} for img2img, 1 for txt2img, 0 for augmented |
 | preset, model | preset's name; SHA-256 of the model's weights |
+| nearest_reference, nearest_pool | the reference, and the earlier image, that it is most like (if the gate was on) |
+
+Images that the gate rejected, if it was on, are in `__normalgen__/` with its reasons; their numbers are missing here.
 
 Every setting and the references' names and hashes are in `__normalgen__/run.json`. The licence of the reference photos
 extends to what is drawn from them.

@@ -18,8 +18,9 @@ from torch import Tensor
 import normalgen
 from normalgen.augment import augment_each
 from normalgen.diffusion.model import MODEL_FILE, NormalModel
-from normalgen.diffusion.parts import open_parts, prepare_training
+from normalgen.diffusion.parts import learn_kind, open_parts, prepare_training
 from normalgen.diffusion.training import Batch, TrainingPlan, train
+from normalgen.errors import PresetError
 from normalgen.files import write_whole
 from normalgen.images import is_grey
 from normalgen.presets import PRESETS, Preset, change
@@ -44,6 +45,9 @@ _DECIDING = [
     "prior_weight",
     "class_images",
     "ema",
+    "focus",
+    "piece",
+    "feature_weight",
     "augment",
     "group",
 ]
@@ -82,8 +86,11 @@ def customize(
     Raises:
         DataError: `folder` holds a model of other settings, or is being written.
         MissingWeights: the preset's weights are not there.
+        PresetError: a piece that the denoiser's grid does not divide.
     """
     parts = open_parts(preset.weights)
+    if preset.piece % parts.codec.multiple:
+        raise PresetError(f"piece must be a multiple of {parts.codec.multiple}, or 0, got {preset.piece}")
     settings = _settings(references, preset, seed, parts.digest)
     record = {"settings": settings, "normalgen": normalgen.__version__, "torch": torch.__version__}
     model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
@@ -116,7 +123,16 @@ def _train(
     pixels = references.images.pixels(preset.size)
     model.grey = is_grey(pixels)
     model.parts = prepare_training(model.parts, preset).to(model.device)
-    plan = TrainingPlan(preset.training_steps, preset.learning_rate, preset.ema, seed)
+    learn_kind(model.parts, pixels)
+    plan = TrainingPlan(
+        preset.training_steps,
+        preset.learning_rate,
+        preset.ema,
+        seed,
+        decay="cosine",
+        focus=preset.focus,
+        feature_weight=preset.feature_weight,
+    )
 
     def begin(step: int) -> None:
         watch("customize", step, preset.training_steps)
@@ -177,11 +193,22 @@ def _batches(references: Tensor, classes: Tensor | None, preset: Preset, seed: i
         chosen = [(step * count + row) % len(references) for row in range(count)]
         images = augment_each(references[chosen].float() / 255, preset.augment, draws)
         weights = torch.full((count,), 1 / count)
-        if classes is None:
-            return Batch(images, [INSTANCE_PROMPT] * count, weights)
-        preserved = classes[[(step * class_count + row) % len(classes) for row in range(class_count)]]
-        prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * class_count
-        both = torch.cat([weights, torch.full((class_count,), preset.prior_weight / class_count)])
-        return Batch(torch.cat([images, preserved]), prompts, both)
+        prompts = [INSTANCE_PROMPT] * count
+        if classes is not None:
+            preserved = classes[[(step * class_count + row) % len(classes) for row in range(class_count)]]
+            prompts += [CLASS_PROMPT] * class_count
+            weights = torch.cat([weights, torch.full((class_count,), preset.prior_weight / class_count)])
+            draws += [generator("class batch", seed, step, row) for row in range(class_count)]
+            images = torch.cat([images, preserved])
+        return Batch(_pieces(images, preset.piece, draws), prompts, weights)
 
     return batch_at
+
+
+def _pieces(images: Tensor, size: int, draws: list[torch.Generator]) -> Tensor:
+    """A random square of each image (N, 3, S, S), `size` wide; the whole image where `size` is 0 or more than S."""
+    room = images.shape[-1] - size
+    if not size or room <= 0:
+        return images
+    corners = [torch.randint(room + 1, (2,), generator=draw).tolist() for draw in draws]
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])

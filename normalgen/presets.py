@@ -14,7 +14,7 @@ from normalgen.prompts import prompt_set
 __all__ = ["PRESETS", "Augment", "Method", "Preset", "change", "preset", "steps_made"]
 
 Augment = Literal["none", "safe", "flips", "rotations"]
-Method = Literal["full", "lora"]
+Method = Literal["full", "fine", "lora"]
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,25 @@ class Preset:
         size: width and height of the images, pixels.
         sampling_steps: steps of a whole denoising, from pure noise; strength s makes the last floor(s * steps) of them.
         guidance: classifier-free guidance scale; 1 is off.
-        method: what is trained, all weights of the denoiser or low-rank adapters of its attention (`rank`).
+        method: what is trained: all weights of the denoiser ("full"), its fine stage alone ("fine": what restoring at
+            low strengths needs, in a third of the time), or low-rank adapters of its attention ("lora", `rank`).
         training_steps, learning_rate: of the customization.
         batch, class_batch: reference images and class images in a step.
         prior_weight: weight of the class images in the loss (prior preservation); 0 leaves them out.
         class_images: how many class images the un-customized model makes.
         ema: decay of the average of the weights that is kept in the end.
+        focus: noise levels are drawn as u^focus in training, u uniform; above 1 the low ones, where img2img works, are
+            seen more.
+        piece: training looks at random squares of this width, pixels; 0 is the whole image.
+        feature_weight: of the difference between features of the image and of the guess, in the loss.
         augment: which changes a reference may undergo; see `normalgen.augment`.
         prompts: which prompt set the pool cycles through (1, 3, 5 or 10).
-        mix: share of the pool restored from augmented references (img2img); the rest is drawn from noise (txt2img).
+        plain: share of the pool that are augmented references as they are, without diffusion.
+        mix: share of the others restored from augmented references (img2img); the rest is drawn from noise (txt2img).
         strength: share of the noise schedule that an img2img image goes through, in (0, 1].
         group: images made together; part of what makes a pool's bytes.
+        gate: whether candidates are judged before they enter the pool (normalgen.quality).
+        budget: candidates made at most for each image that is wanted, when the gate rejects some.
     """
 
     name: str
@@ -55,11 +63,17 @@ class Preset:
     prior_weight: float
     class_images: int
     ema: float
+    focus: float
+    piece: int
+    feature_weight: float
     augment: Augment
     prompts: int
+    plain: float
     mix: float
     strength: float
     group: int
+    gate: bool
+    budget: float
 
     def __post_init__(self) -> None:
         for name, low, high in _RANGES:
@@ -126,8 +140,13 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("prior_weight", 0, 100),
     ("class_images", 0, 100_000),
     ("ema", 0, 1),
+    ("focus", 0.1, 10),
+    ("piece", 0, 2048),
+    ("feature_weight", 0, 100),
+    ("plain", 0, 1),
     ("mix", 0, 1),
     ("group", 1, 1024),
+    ("budget", 1, 1000),
 )
 
 PRESETS: dict[str, Preset] = {
@@ -137,20 +156,26 @@ PRESETS: dict[str, Preset] = {
         size=256,
         sampling_steps=20,
         guidance=1.0,
-        method="full",
+        method="fine",
         rank=16,
         training_steps=120,
-        batch=4,
-        class_batch=2,
-        learning_rate=4e-4,
-        prior_weight=1.0,
+        batch=16,
+        class_batch=4,
+        learning_rate=2e-3,
+        prior_weight=0.0,
         class_images=16,
         ema=0.98,
+        focus=2.0,
+        piece=64,
+        feature_weight=1.0,
         augment="safe",
         prompts=3,
+        plain=0.5,
         mix=1.0,
-        strength=0.3,
+        strength=0.1,
         group=8,
+        gate=True,
+        budget=2.0,
     )
 }
 

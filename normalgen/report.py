@@ -9,7 +9,7 @@ from normalgen.augment import augment, augment_each
 from normalgen.diffusion.model import NormalModel
 from normalgen.files import write_whole
 from normalgen.images import to_pil
-from normalgen.pool import ASIDE, METADATA, Pool
+from normalgen.pool import ASIDE, METADATA, Pool, Rejected
 from normalgen.presets import Augment, Preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.references import References
@@ -20,6 +20,7 @@ __all__ = ["PoolSheet", "Row", "augmented_row", "contact_sheet", "save_picture"]
 TILE, GAP, CAPTION, COLUMNS = 160, 6, 26, 8
 SHOWN = 3 * COLUMNS
 MODES = ("img2img", "txt2img")
+EXPLAINED = {"txt2img": "txt2img, from noise", "augmented": "augmented, no diffusion"}
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 Row = tuple[str, list[Image.Image]]
@@ -80,12 +81,12 @@ class PoolSheet:
             return []
         pool = Pool.load(self.folder)
         rows = []
-        for mode in MODES:
+        for mode in (*MODES, "augmented"):
             places = [i for i, row in enumerate(pool.rows) if row["mode"] == mode]
             if places:
                 shown = list(pool.images.take(places[:SHOWN]))
                 rows.append((f"pool, {_explained(mode, self.preset)} ({len(places)} images)", shown))
-        return rows
+        return [*rows, *_rejected_rows(pool.rejected())]
 
     def _previewed(self, model: NormalModel) -> list[Row]:
         half = COLUMNS // 2
@@ -102,8 +103,19 @@ class PoolSheet:
         ]
 
 
+def _rejected_rows(rejected: list[Rejected]) -> list[Row]:
+    """A line a reason, the first few of each."""
+    rejected = [each for each in rejected if each.path.is_file()]
+    reasons = dict.fromkeys(each.reason for each in rejected)
+    found = {reason: [each.path for each in rejected if each.reason == reason] for reason in reasons}
+    return [
+        (f"rejected: {reason} ({len(paths)})", [Image.open(path).convert("RGB") for path in paths[:COLUMNS]])
+        for reason, paths in found.items()
+    ]
+
+
 def _explained(mode: str, preset: Preset) -> str:
-    return f"img2img at strength {preset.strength:g}" if mode == "img2img" else "txt2img, from noise"
+    return EXPLAINED.get(mode, f"img2img at strength {preset.strength:g}")
 
 
 def augmented_row(references: Tensor, kind: Augment, seed: int) -> Row:

@@ -18,7 +18,7 @@ from normalgen.images import Images
 from normalgen.presets import Preset, preset
 from normalgen.references import References
 
-SMALL = TinyConfig(channels=(16, 32), text=16, fine=8, fine_layers=1)
+SMALL = TinyConfig(channels=(16, 32), text=16, fine=8, fine_layers=2)
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +56,21 @@ def small(prior: Path) -> Preset:
         weights=str(prior),
         size=32,
         sampling_steps=4,
+        method="full",
+        learning_rate=4e-4,
+        prior_weight=1.0,
         training_steps=4,
         batch=2,
         class_batch=1,
+        plain=0.0,
         mix=0.5,
         strength=0.5,
         class_images=2,
         group=4,
+        focus=1.0,
+        piece=0,
+        feature_weight=0.0,
+        gate=False,
     )
 
 

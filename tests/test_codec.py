@@ -1,3 +1,4 @@
+import numpy as np
 import torch
 
 from normalgen.diffusion.codec import PixelCodec
@@ -21,12 +22,26 @@ def test_latents_have_the_stated_shape_and_range() -> None:
     assert latents.max() <= 1
 
 
-def test_shift_rolls_the_picture_and_back() -> None:
-    latents = CODEC.encode(images())
-    offsets = [(3, 7), (0, 1)]
-    moved = CODEC.shift(latents, offsets)
-    assert torch.allclose(CODEC.decode(moved)[0], images()[0].roll((3, 7), (1, 2)), atol=1e-6)
-    assert torch.equal(CODEC.shift(moved, offsets, sign=-1), latents)
+EVERY = [(down, right) for down in range(8) for right in range(8)]
+
+
+def test_unshift_undoes_shift_at_every_offset() -> None:
+    latents = CODEC.encode(images())[:1].expand(len(EVERY), -1, -1, -1)
+    assert torch.equal(CODEC.unshift(CODEC.shift(latents, EVERY), EVERY), latents)
+
+
+def test_shift_moves_the_picture_and_mirrors_it_outwards() -> None:
+    moved = CODEC.shift(CODEC.encode(images())[:1].expand(len(EVERY), -1, -1, -1), EVERY)
+    assert moved.shape == (len(EVERY), *CODEC.latent_shape(40))
+    for picture, (down, right) in zip(CODEC.decode(moved), EVERY, strict=True):
+        borders = [(0, 0), (down, 8 - down), (right, 8 - right)]
+        np.testing.assert_allclose(picture, np.pad(images()[0], borders, mode="reflect"), atol=1e-6)
+
+
+def test_each_picture_is_moved_by_its_own_offset() -> None:
+    latents, offsets = CODEC.encode(images()), [(3, 7), (0, 1)]
+    alone = [CODEC.shift(latents[i : i + 1], offsets[i : i + 1]) for i in range(2)]
+    assert torch.equal(CODEC.shift(latents, offsets), torch.cat(alone))
 
 
 def test_offsets_come_from_the_generators_and_cover_the_patch() -> None:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import ImageOps
 
 from normalgen.customize import class_images, customize, is_customized
 from normalgen.diffusion import training
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import open_parts
-from normalgen.errors import DataError
+from normalgen.errors import DataError, PresetError
 from normalgen.images import Images
 from normalgen.presets import Preset, change
 from normalgen.prompts import INSTANCE_PROMPT
@@ -77,7 +78,18 @@ def test_previews_do_not_change_the_model(references: References, small: Preset,
     assert weights(tmp_path / "quiet") == weights(tmp_path / "watched")
 
 
-@pytest.mark.parametrize("changes", [{"augment": "none"}, {"learning_rate": 1e-3}, {"prior_weight": 0.0}, {"ema": 0.1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment": "none"},
+        {"learning_rate": 1e-3},
+        {"prior_weight": 0.0},
+        {"ema": 0.1},
+        {"focus": 3.0},
+        {"piece": 16},
+        {"feature_weight": 0.5},
+    ],
+)
 def test_every_setting_changes_the_model(
     references: References, small: Preset, tmp_path: Path, changes: dict[str, object]
 ) -> None:
@@ -112,17 +124,30 @@ def test_lora_customizes_too(references: References, small: Preset, tmp_path: Pa
     assert (tmp_path / "m" / "lora.safetensors").stat().st_size < 40_000
 
 
-def test_customizing_learns_the_references(references: References, small: Preset, tmp_path: Path) -> None:
+def test_a_piece_off_the_grid_is_refused(references: References, small: Preset, tmp_path: Path) -> None:
+    with pytest.raises(PresetError, match="piece must be a multiple of 16, or 0, got 20"):
+        customize(references, change(small, piece=20), tmp_path / "m")
+
+
+def test_customizing_learns_the_references_and_nothing_else(
+    references: References, small: Preset, tmp_path: Path
+) -> None:
+    """Half of what training brings must be of these photos alone: training on their negatives brings less than half."""
+    settings = change(small, training_steps=100, learning_rate=3e-3, prior_weight=0.0)
+    (tmp_path / "negatives").mkdir()
+    for name, photo in zip(references.images.names, references.images, strict=True):
+        ImageOps.invert(photo).save(tmp_path / "negatives" / name)
+    negatives = replace(references, images=Images.from_folder(tmp_path / "negatives"))
     base = NormalModel(open_parts(small.weights), small, category="", noun="part")
-    taught = customize(
-        references, change(small, training_steps=100, learning_rate=3e-3, prior_weight=0.0), tmp_path / "m"
-    )
+    taught, mistaught = (customize(r, settings, tmp_path / n) for n, r in (("a", references), ("b", negatives)))
     images = references.images.pixels(32).float() / 255
-    errors = [
-        (model.restore(images, prompts=[INSTANCE_PROMPT] * 2, strength=0.75, seed=0) - images).square().mean()
-        for model in (base, taught)
-    ]
-    assert errors[1] < 0.8 * errors[0]
+
+    def error(model: NormalModel) -> float:
+        restored = model.restore(images, prompts=[INSTANCE_PROMPT] * 2, strength=0.75, seed=0)
+        return float((restored - images).square().mean())
+
+    assert error(base) - error(taught) > 2 * (error(base) - error(mistaught))
+    assert error(taught) < error(base)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

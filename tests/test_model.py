@@ -1,14 +1,19 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import open_parts
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.presets import Preset
 from normalgen.prompts import INSTANCE_PROMPT
+
+Move = Callable[[torch.Tensor, list[tuple[int, int]]], torch.Tensor]
 
 
 def draw(model: NormalModel, *indices: int, seed: int = 0) -> torch.Tensor:
@@ -70,19 +75,51 @@ def test_guidance_changes_images_and_one_switches_it_off(model: NormalModel) -> 
     assert torch.allclose(draw(almost, 0), draw(model, 0), atol=1e-3)
 
 
-def test_the_grid_moves_at_every_step(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[tuple[int, int], int]] = []
+def watched(name: str, move: Move, seen: list[tuple[str, tuple[int, int]]]) -> Move:
+    def watching(latents: torch.Tensor, offsets: list[tuple[int, int]]) -> torch.Tensor:
+        seen.extend((name, offset) for offset in offsets)
+        return move(latents, offsets)
+
+    return watching
+
+
+def test_the_grid_moves_at_every_step_and_back(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, tuple[int, int]]] = []
     codec = model.parts.codec
-    shift = codec.shift
-
-    def watched(latents: torch.Tensor, offsets: list[tuple[int, int]], sign: int = 1) -> torch.Tensor:
-        seen.append((offsets[0], sign))
-        return shift(latents, offsets, sign)
-
-    monkeypatch.setattr(codec, "shift", watched)
+    for name in ("shift", "unshift"):
+        monkeypatch.setattr(codec, name, watched(name, getattr(codec, name), seen))
     draw(model, 0)
-    assert [sign for _, sign in seen] == [1, -1] * model.preset.sampling_steps
-    assert len({offset for offset, _ in seen}) > 1
+    assert [name for name, _ in seen] == ["shift", "unshift"] * model.preset.sampling_steps
+    assert [offset for _, offset in seen[::2]] == [offset for _, offset in seen[1::2]]
+    assert len({offset for _, offset in seen}) > 1
+
+
+def test_the_answer_is_the_denoisers_on_the_picture_mirrored_outwards(model: NormalModel) -> None:
+    latents, t = model.parts.codec.encode(pictures(1)), torch.tensor([500])
+    pixels = np.pad(pixel_shuffle(latents, 8).numpy(), [(0, 0), (0, 0), (3, 5), (6, 2)], mode="reflect")
+    context = model.encode_prompts([INSTANCE_PROMPT])
+    with torch.inference_mode():
+        large = model.parts.denoiser(pixel_unshuffle(torch.from_numpy(pixels), 8), t, encoder_hidden_states=context)[0]
+        found = model.predict(latents, t, context, [(3, 6)])
+    assert torch.allclose(pixel_shuffle(found, 8), pixel_shuffle(large, 8)[..., 3:35, 6:38], atol=1e-6)
+
+
+def test_both_halves_of_guidance_see_the_same_grid(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, tuple[int, int]]] = []
+    monkeypatch.setattr(model.parts.codec, "shift", watched("shift", model.parts.codec.shift, seen))
+    draw(model.using(replace(model.preset, guidance=6.0, sampling_steps=2)), 0, 1)
+    offsets = [offset for _, offset in seen]
+    assert offsets[:2] == offsets[2:4] != offsets[4:6] == offsets[6:]
+
+
+def test_kinds_change_the_object_and_rows_of_nan_leave_it(model: NormalModel) -> None:
+    with torch.no_grad():
+        model.parts.prompt_encoder.get_parameter("kind.1.weight").fill_(0.1)
+        model.parts.prompt_encoder.get_parameter("kind.1.bias").fill_(1)
+    plain = model.encode_prompts([INSTANCE_PROMPT] * 2)
+    found = model.encode_prompts([INSTANCE_PROMPT] * 2, torch.stack([torch.full((352,), torch.nan), torch.ones(352)]))
+    assert torch.equal(found[0], plain[0])
+    assert torch.allclose((found[1] - plain[1]).abs().sum(), torch.tensor(float(plain.shape[-1])))
 
 
 def test_a_saved_model_draws_the_same(model: NormalModel, tmp_path: Path) -> None:

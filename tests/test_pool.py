@@ -7,6 +7,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 
@@ -172,6 +173,22 @@ def test_loading_says_what_is_missing(model: NormalModel, references: References
     (tmp_path / "p" / "images" / "00001.png").unlink()
     with pytest.raises(DataError, match=r"00001\.png"):
         Pool.load(tmp_path / "p")
+
+
+@pytest.mark.parametrize("plain", [0.0, 0.2, 0.5, 1.0])
+def test_plain_augmented_references_come_in_their_share(small: Preset, plain: float) -> None:
+    plans = [candidate(i, change(small, plain=plain), 4) for i in range(100)]
+    modes = Counter(plan.mode for plan in plans)
+    assert modes["augmented"] == 100 * plain
+    assert modes["img2img"] == modes["txt2img"]
+    assert len({plan.reference for plan in plans if plan.mode == "augmented"}) == (4 if plain else 0)
+
+
+def test_a_plain_image_is_its_augmented_reference(model: NormalModel, references: References, tmp_path: Path) -> None:
+    plain = model.using(change(model.preset, plain=1.0, augment="none"))
+    pool = make(plain, references, tmp_path / "p", 2)
+    assert {(row["mode"], row["strength"]) for row in pool.rows} == {("augmented", 0.0)}
+    assert torch.equal(pool.images.pixels(32), references.images.pixels(32))
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 0.5, 0.9, 1.0])

@@ -1,12 +1,14 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from normalgen.diffusion.losses import FeatureError
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import open_parts, prepare_training
-from normalgen.diffusion.training import Batch, TrainingPlan, denoising_loss, train
+from normalgen.diffusion.training import Batch, Noising, TrainingPlan, denoising_loss, train
 from normalgen.presets import Preset, change
 from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT
 from normalgen.seeds import generator
@@ -22,6 +24,10 @@ def fresh(small: Preset, method: str = "full") -> NormalModel:
 def batch_at(step: int) -> Batch:
     images = torch.rand(2, 3, 32, 32, generator=generator("test", step)) * 0.2 + 0.6
     return Batch(images, [INSTANCE_PROMPT, CLASS_PROMPT], torch.tensor([1.0, 0.5]))
+
+
+def noising(levels: tuple[int, int]) -> Noising:
+    return Noising(torch.randn(2, 192, 4, 4, generator=generator("noise")), torch.tensor(levels), [(3, 5), (0, 7)])
 
 
 def weights(model: NormalModel) -> dict[str, torch.Tensor]:
@@ -64,22 +70,71 @@ def test_a_checkpoint_of_another_plan_is_not_taken_up(small: Preset, tmp_path: P
 
 
 def test_the_loss_is_the_weighted_error_written_out(small: Preset) -> None:
-    model, batch, t = fresh(small), batch_at(0), torch.tensor([100, 700])
-    schedule = model.parts.schedule
-    clean = model.parts.codec.encode(batch.images)
-    noise = torch.randn(clean.shape, generator=generator("noise"))
-    found = denoising_loss(model, clean, batch, noise, t)
-    output = model.predict(schedule.add_noise(clean, noise, t), t, model.encode_prompts(batch.prompts))
-    sigma2 = 1 - schedule.alphas_cumprod[t]
+    model, batch, drawn = fresh(small), batch_at(0), noising((100, 700))
+    codec, schedule = model.parts.codec, model.parts.schedule
+    clean, context = codec.encode(batch.images), model.encode_prompts(batch.prompts)
+    output = model.predict(schedule.add_noise(clean, drawn.noise, drawn.t), drawn.t, context, drawn.offsets)
+    sigma2 = 1 - schedule.alphas_cumprod[drawn.t]
     errors = [((output[i] - clean[i]) ** 2).mean() / sigma2[i] for i in range(2)]
-    assert torch.allclose(found, (1.0 * errors[0] + 0.5 * errors[1]).float(), rtol=1e-4)
+    expected = (1.0 * errors[0] + 0.5 * errors[1]).float()
+    assert torch.allclose(denoising_loss(model, batch, drawn), expected, rtol=1e-4)
+
+
+def test_features_add_their_error_with_the_root_of_the_weight(small: Preset) -> None:
+    model, batch, drawn = fresh(small), batch_at(0), noising((100, 700))
+    codec, schedule, features = model.parts.codec, model.parts.schedule, FeatureError(0.3, "cpu")
+    clean, context = codec.encode(batch.images), model.encode_prompts(batch.prompts)
+    noisy = schedule.add_noise(clean, drawn.noise, drawn.t)
+    guess = codec.decode(model.predict(noisy, drawn.t, context, drawn.offsets))
+    added = denoising_loss(model, batch, drawn, features) - denoising_loss(model, batch, drawn)
+    expected = (features(guess, batch.images) * schedule.weight(drawn.t).sqrt() * batch.weights).sum()
+    assert torch.allclose(added, expected, rtol=1e-3)
 
 
 def test_training_lowers_the_loss(small: Preset) -> None:
+    model, levels = fresh(small), [(50, 150), (250, 350), (450, 550), (650, 750), (850, 950)]
+
+    @torch.no_grad()
+    def losses() -> torch.Tensor:
+        return torch.stack([denoising_loss(model, batch_at(1000), noising(each)) for each in levels])
+
+    before = losses()
+    train(model, batch_at, TrainingPlan(steps=60, learning_rate=3e-3, ema=0.9, seed=0))
+    assert (losses() / before).mean() < 0.7
+    assert (losses() < before).all()
+
+
+def test_the_loss_of_a_step_is_linear_in_the_feature_weight(small: Preset) -> None:
     losses: list[float] = []
-    plan = TrainingPlan(steps=60, learning_rate=3e-3, ema=0.9, seed=0)
-    train(fresh(small), batch_at, plan, after_step=lambda step, loss: losses.append(loss))
-    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    for weight in (0.0, 1.0, 2.0):
+        plan = replace(PLAN, steps=1, feature_weight=weight)
+        train(fresh(small), batch_at, plan, after_step=lambda step, loss: losses.append(loss))
+    assert losses[1] - losses[0] > 0.01
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-3)
+
+
+def levels_seen(small: Preset, focus: float) -> torch.Tensor:
+    model, seen = fresh(small), []
+    model.parts.denoiser.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1]))
+    train(model, batch_at, replace(PLAN, steps=12, focus=focus))
+    return torch.cat(seen) / len(model.parts.schedule)
+
+
+def test_focus_draws_lower_noise_levels_as_its_power(small: Preset) -> None:
+    even, focused = levels_seen(small, 1.0), levels_seen(small, 3.0)
+    assert torch.allclose(focused, even**3, atol=0.004)
+    assert even.mean() > 0.4
+    assert focused.mean() < 0.35
+
+
+def test_kinds_of_nan_train_as_no_kinds_and_others_do_not(small: Preset) -> None:
+    model, batch, drawn = fresh(small), batch_at(0), noising((500, 700))
+    with torch.no_grad():
+        model.parts.prompt_encoder.get_parameter("kind.1.bias").fill_(3)
+    unknown, known = torch.full((2, 352), torch.nan), torch.ones(2, 352)
+    plain, unsaid, other = (denoising_loss(model, replace(batch, kinds=each), drawn) for each in (None, unknown, known))
+    assert torch.equal(plain, unsaid)
+    assert not torch.allclose(plain, other, rtol=1e-4)
 
 
 def test_the_model_ends_with_the_average_of_its_weights(small: Preset) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from normalgen.diffusion.words import WordEncoder, vocabulary
 from normalgen.errors import PresetError
+from normalgen.features import STATISTICS
 from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT, PROMPT_SETS, fill, prompt_set
 
 ENCODER = WordEncoder(8)
@@ -28,6 +29,60 @@ def test_only_the_object_moves_when_its_token_is_taught() -> None:
         encoder.object.add_(1)
     changed = (encoder(["a photo of {object}"], "nut") - before).abs().sum(-1)[0]
     assert changed.nonzero().flatten().tolist() == [3]
+
+
+def taught() -> WordEncoder:
+    """An encoder whose `kind` says something; untaught it says nothing."""
+    encoder, draw = deepcopy(ENCODER), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name in ("kind.1.weight", "kind.1.bias", "object"):
+            encoder.get_parameter(name).normal_(generator=draw)
+    return encoder
+
+
+def statistics(count: int) -> torch.Tensor:
+    return torch.rand(count, STATISTICS, generator=torch.Generator().manual_seed(1)) * 5
+
+
+PROMPTS = ["a photo of {object}", "a photo of normal {object}"]
+
+
+def test_a_kind_moves_the_object_alone_by_what_its_statistics_say() -> None:
+    encoder, kinds = taught(), statistics(2)
+    scaled = (kinds - kinds.mean(1, keepdim=True)) / (kinds.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+    expected = scaled @ encoder.get_parameter("kind.1.weight").T + encoder.get_parameter("kind.1.bias")
+    moved = encoder(PROMPTS, "nut", kinds) - encoder(PROMPTS, "nut")
+    assert torch.allclose(moved[[0, 1], [3, 4]], expected, atol=1e-5)
+    assert moved.abs().sum(-1).nonzero().tolist() == [[0, 3], [1, 4]]
+
+
+def test_a_row_of_nan_in_kinds_equals_no_kinds() -> None:
+    encoder, kinds = taught(), statistics(2)
+    kinds[1] = torch.nan
+    found, plain = encoder(PROMPTS, "nut", kinds), encoder(PROMPTS, "nut")
+    assert torch.equal(found[1], plain[1])
+    assert not torch.allclose(found[0], plain[0])
+
+
+def test_rows_of_nan_give_gradients_without_nan() -> None:
+    encoder = taught()
+    encoder(PROMPTS, "nut", torch.full((2, STATISTICS), torch.nan)).sum().backward()
+    gradients = [each.grad for each in encoder.parameters() if each.grad is not None]
+    assert len(gradients) > 3
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_the_object_starts_from_what_its_kind_says() -> None:
+    encoder, known = taught(), statistics(5)
+    expected = encoder(PROMPTS, "nut", known.mean(0).expand(2, -1))
+    before = encoder(PROMPTS, "nut")
+    encoder.start_from(known)
+    assert torch.allclose(encoder(PROMPTS, "nut"), expected, atol=1e-5)
+    assert not torch.allclose(before, expected, atol=0.1)
+
+
+def test_an_untaught_kind_says_nothing() -> None:
+    assert torch.equal(ENCODER(PROMPTS, "nut", statistics(2)), ENCODER(PROMPTS, "nut"))
 
 
 def test_an_unknown_word_is_named_with_the_known_ones() -> None:

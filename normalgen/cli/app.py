@@ -10,6 +10,7 @@ import normalgen
 from normalgen.cli.customize import customize
 from normalgen.cli.doctor import doctor
 from normalgen.cli.generate import generate
+from normalgen.cli.pool import pool_app
 from normalgen.cli.presets import presets
 from normalgen.cli.show import fail
 from normalgen.errors import NormalgenError
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 for command in (generate, customize, presets, doctor):
     app.command()(command)
+app.add_typer(pool_app, name="pool")
 
 
 def _version(wanted: bool) -> None:

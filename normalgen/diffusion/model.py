@@ -146,8 +146,7 @@ class NormalModel:
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             t = torch.full((len(latents),), step, device=self.device)
             earlier = None if following is None else torch.full_like(t, following)
-            offsets = codec.draw_offsets(generators)
-            output = codec.shift(self._guided(codec.shift(latents, offsets), t, context), offsets, sign=-1)
+            output = self._guided(latents, t, context, codec.draw_offsets(generators))
             latents = schedule.step(output, latents, t, earlier, codec.clip)
         images = codec.decode(latents).cpu()
         return images.mean(1, keepdim=True).expand_as(images) if self.grey else images
@@ -155,20 +154,22 @@ class NormalModel:
     def _empty_prompts(self, count: int) -> list[str]:
         return [""] * count if self.preset.guidance > 1 else []
 
-    def _guided(self, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:
+    def _guided(self, latents: Tensor, t: Tensor, context: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
         """Classifier-free guidance (Ho and Salimans 2021), conditional and unconditional in one call."""
         if len(context) == len(latents):
-            return self.predict(latents, t, context)
-        both = self.predict(torch.cat([latents, latents]), torch.cat([t, t]), context)
+            return self.predict(latents, t, context, offsets)
+        both = self.predict(torch.cat([latents, latents]), torch.cat([t, t]), context, offsets * 2)
         conditional, unconditional = both.chunk(2)
         return unconditional + self.preset.guidance * (conditional - unconditional)
 
-    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
-        """Text vectors (n, L, D) of prompts with `{object}` still open."""
-        context: Tensor = self.parts.prompt_encoder(list(prompts), self.noun)
+    def encode_prompts(self, prompts: Sequence[str], kinds: Tensor | None = None) -> Tensor:
+        """Text vectors (n, L, D) of prompts with `{object}` still open, of the object or of objects of `kinds`."""
+        known = {} if kinds is None else {"kinds": kinds.to(self.device)}
+        context: Tensor = self.parts.prompt_encoder(list(prompts), self.noun, **known)
         return context
 
-    def predict(self, latents: Tensor, t: Tensor, context: Tensor) -> Tensor:
-        """The denoiser's raw output at steps `t` (N,); `NoiseSchedule` says what it means."""
-        output: Tensor = self.parts.denoiser(latents, t, encoder_hidden_states=context, return_dict=False)[0]
-        return output
+    def predict(self, latents: Tensor, t: Tensor, context: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """The denoiser's raw output at steps `t` (N,), its grid displaced; `NoiseSchedule` says what it means."""
+        shifted = self.parts.codec.shift(latents, offsets)
+        output: Tensor = self.parts.denoiser(shifted, t, encoder_hidden_states=context, return_dict=False)[0]
+        return self.parts.codec.unshift(output, offsets)

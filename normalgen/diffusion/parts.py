@@ -17,10 +17,21 @@ from normalgen.diffusion.lora import add_lora
 from normalgen.diffusion.schedule import NoiseSchedule, cosine_schedule
 from normalgen.diffusion.words import WordEncoder
 from normalgen.errors import DataError, MissingWeights
+from normalgen.features import EmbeddedFeatures
 from normalgen.files import write_json, write_whole
 from normalgen.presets import Preset
 
-__all__ = ["BUNDLED", "Parts", "bundled_files", "new_tiny", "open_parts", "open_saved", "open_tiny", "prepare_training"]
+__all__ = [
+    "BUNDLED",
+    "Parts",
+    "bundled_files",
+    "learn_kind",
+    "new_tiny",
+    "open_parts",
+    "open_saved",
+    "open_tiny",
+    "prepare_training",
+]
 
 BUNDLED = Path(__file__).parent / "prior"
 WEIGHTS, CONFIG, ADAPTERS = "tiny.safetensors", "tiny.json", "lora.safetensors"
@@ -87,7 +98,7 @@ class Parts:
         state = self._state()
         wanted = set(self.trainable() if self.adapted else state)
         if set(weights) != wanted or any(weights[key].shape != state[key].shape for key in wanted):
-            raise DataError("the weights are of another version of normalgen; make the model anew")
+            raise DataError(f"the weights are of another version of normalgen; {_REMEDY}")
         for key, value in weights.items():
             state[key].copy_(value)
 
@@ -116,7 +127,7 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
     Raises:
         MissingWeights: its weights, or those it builds on, are not there.
     """
-    if preset.method == "full":
+    if preset.method != "lora":
         return open_tiny(folder)
     parts = prepare_training(open_parts(preset.weights), preset)
     parts._fill(_read_weights(folder / ADAPTERS))
@@ -124,15 +135,25 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
 
 
 def prepare_training(parts: Parts, preset: Preset) -> Parts:
-    """Parts in which what the preset trains asks for gradients: the denoiser or adapters, and the object's token."""
+    """Parts in which what the preset trains asks for gradients: the denoiser, its fine stage or adapters, and the object's token."""
     parts.prompt_encoder.requires_grad_(False)
     if isinstance(parts.prompt_encoder, WordEncoder):
         parts.prompt_encoder.object.requires_grad_(True)
-    if preset.method == "full":
-        parts.denoiser.requires_grad_(True)
+    parts.denoiser.requires_grad_(preset.method == "full")
+    if preset.method == "fine":
+        parts.denoiser.get_submodule("fine").requires_grad_(True)
+    if preset.method != "lora":
         return parts
     add_lora(parts.denoiser, preset.rank)
     return replace(parts, adapted=True)
+
+
+def learn_kind(parts: Parts, references: Tensor) -> None:
+    """Let the object's token begin as one like `references`, uint8 (k, 3, S, S); nothing where words stand for it."""
+    if isinstance(parts.prompt_encoder, WordEncoder):
+        features = EmbeddedFeatures()
+        rows = [features.statistics(image[None].float() / 255) for image in references]
+        parts.prompt_encoder.start_from(torch.cat(rows))
 
 
 def new_tiny(config: TinyConfig, *, seed: int) -> Parts:

@@ -14,20 +14,25 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from normalgen.diffusion.losses import FeatureError
 from normalgen.diffusion.model import NormalModel
 from normalgen.files import write_whole
 from normalgen.seeds import generator, noise_like
 
-__all__ = ["Batch", "TrainingPlan", "denoising_loss", "train"]
+__all__ = ["Batch", "Noising", "TrainingPlan", "denoising_loss", "train"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (N, 3, S, S) in [0, 1], their prompts (`{object}` open), and the weight (N,) of each in the loss."""
+    """Images (N, 3, S, S) in [0, 1], their prompts (`{object}` open), and the weight (N,) of each in the loss.
+
+    `kinds` (N, K) says of what kind each is, in statistics of other images like it; None leaves the object unknown.
+    """
 
     images: Tensor
     prompts: list[str]
     weights: Tensor
+    kinds: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class TrainingPlan:
         clip: bound of the gradient's norm.
         checkpoint_every: steps between checkpoints.
         seed: with the step number, decides noise and noise levels.
+        focus: noise levels are drawn as u^focus, u uniform; above 1 low noise, where twins are made, is seen more.
+        feature_weight: of the difference between features of the clean image and of the guess; 0 leaves it out.
     """
 
     steps: int
@@ -52,6 +59,8 @@ class TrainingPlan:
     decay: Literal["constant", "cosine"] = "constant"
     clip: float = 1.0
     checkpoint_every: int = 20
+    focus: float = 1.0
+    feature_weight: float = 0.0
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -60,18 +69,37 @@ class TrainingPlan:
         return self.learning_rate * warm * cooled
 
 
-def denoising_loss(model: NormalModel, clean: Tensor, batch: Batch, noise: Tensor, t: Tensor) -> Tensor:
-    """Weighted sum over the batch of the mean squared error of the denoiser's output for `clean` latents.
+@dataclass(frozen=True)
+class Noising:
+    """What is drawn for a batch: noise shaped as the latents, steps (N,), displacements of the grid."""
 
-    The weight of an image is `batch.weights` times the schedule's weight of its noise level.
+    noise: Tensor
+    t: Tensor
+    offsets: list[tuple[int, int]]
+
+
+def denoising_loss(
+    model: NormalModel, batch: Batch, drawn: Noising, feature_error: FeatureError | None = None
+) -> Tensor:
+    """Weighted sum over the batch of the mean squared error of the denoiser's output.
+
+    The weight of an image is `batch.weights` times the schedule's weight of its noise level; `feature_error` is added
+    with the root of that weight.
 
     With weights 1 / n for n instance images and prior_weight / m for m class images this is DreamBooth's loss with
     prior preservation (Ruiz et al. 2023, Eq. 2).
     """
-    schedule = model.parts.schedule
-    output = model.predict(schedule.add_noise(clean, noise, t), t, model.encode_prompts(batch.prompts))
-    errors = (output.float() - schedule.target(clean, noise, t)).square().flatten(1).mean(1)
-    return (errors * (schedule.weight(t) * batch.weights).to(errors)).sum()
+    schedule, codec = model.parts.schedule, model.parts.codec
+    images = batch.images.to(model.device)
+    clean = codec.encode(images)
+    noisy = schedule.add_noise(clean, drawn.noise, drawn.t)
+    output = model.predict(noisy, drawn.t, model.encode_prompts(batch.prompts, batch.kinds), drawn.offsets).float()
+    weight = schedule.weight(drawn.t).to(output)
+    errors = weight * (output - schedule.target(clean, drawn.noise, drawn.t)).square().flatten(1).mean(1)
+    if feature_error is not None:
+        guess, _ = schedule.split(output, noisy, drawn.t)
+        errors = errors + weight.sqrt() * feature_error(codec.decode(guess), images)
+    return (errors * batch.weights.to(errors)).sum()
 
 
 def train(
@@ -113,6 +141,7 @@ class _State:
         self.plan = plan
         self.step = 0
         self.parameters = model.parts.trainable()
+        self.feature_error = FeatureError(plan.feature_weight, model.device) if plan.feature_weight else None
         self.average = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         parameters = list(self.parameters.values())
         self.optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.01, fused=True)
@@ -121,13 +150,15 @@ class _State:
         """One optimizer step."""
         draws = [generator("train", self.plan.seed, self.step, row) for row in range(len(batch.images))]
         codec, schedule = self.model.parts.codec, self.model.parts.schedule
-        t = torch.cat([torch.randint(len(schedule), (1,), generator=each) for each in draws])
-        clean = codec.shift(codec.encode(batch.images.to(self.model.device)), codec.draw_offsets(draws))
-        noise = noise_like(clean, draws)
+        levels = torch.cat([torch.rand((1,), generator=each) for each in draws]) ** self.plan.focus
+        t = (levels * len(schedule)).long().to(self.model.device)
+        shape = codec.latent_shape(batch.images.shape[-1])
+        offsets = codec.draw_offsets(draws)
+        noise = noise_like(torch.empty(len(draws), *shape, device=self.model.device), draws)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = denoising_loss(self.model, clean, batch, noise, t.to(self.model.device))
+        loss = denoising_loss(self.model, batch, Noising(noise, t, offsets), self.feature_error)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), self.plan.clip)
         self.optimizer.step()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normalgen.errors import PresetError
+from normalgen.features import STATISTICS
 from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT, PROMPT_SETS
 
 __all__ = ["OBJECT", "WordEncoder", "vocabulary"]
@@ -26,27 +27,46 @@ def vocabulary() -> list[str]:
 class WordEncoder(nn.Module):
     """Sentences to (N, length, width) vectors: a learned vector a word plus a learned vector a position.
 
-    `object` is the learned token's own parameter, so that customization can teach it and leave the words alone.
+    `object` is the learned token's own parameter, so that customization can teach it and leave the words alone. `kind`
+    turns what images of one kind have in common, the mean of their feature statistics (N, STATISTICS), into what their
+    token differs by; the prior learned it on groups of images, and customization starts from it.
     """
 
     def __init__(self, width: int, length: int = 12) -> None:
         super().__init__()
+        differing = nn.Linear(STATISTICS, width)
+        nn.init.zeros_(differing.weight)
+        nn.init.zeros_(differing.bias)
+        self.kind = nn.Sequential(nn.LayerNorm(STATISTICS), differing)
         self.index = {word: i for i, word in enumerate(vocabulary())}
         self.length = length
         self.words = nn.Embedding(len(self.index), width)
         self.object = nn.Parameter(torch.zeros(width))
         self.positions = nn.Parameter(torch.zeros(length, width))
 
-    def forward(self, prompts: list[str], noun: str) -> Tensor:
+    def forward(self, prompts: list[str], noun: str, kinds: Tensor | None = None) -> Tensor:
         """The vectors (N, length, width) of prompts with `{object}` open; `noun` only appears in messages.
+
+        `kinds` (N, STATISTICS) replaces the object that was learned by objects of those kinds; rows of nan keep it.
 
         Raises:
             PresetError: a word that this encoder was not taught, or too many words.
         """
         ids = torch.tensor([self._ids(prompt, noun) for prompt in prompts], device=self.positions.device)
         is_object = (ids == self.index[OBJECT])[..., None]
-        vectors: Tensor = self.words(ids) + is_object * self.object + self.positions
+        objects = self.object if kinds is None else self.object + self._differing(kinds)[:, None]
+        vectors: Tensor = self.words(ids) + is_object * objects + self.positions
         return vectors
+
+    def _differing(self, kinds: Tensor) -> Tensor:
+        known = ~kinds.isnan().any(1, keepdim=True)
+        differing: Tensor = self.kind(kinds.nan_to_num()) * known
+        return differing
+
+    @torch.no_grad()
+    def start_from(self, statistics: Tensor) -> None:
+        """Let the object begin as one like images with these feature statistics (n, STATISTICS)."""
+        self.object.add_(self.kind(statistics.mean(0).to(self.object)))
 
     def _ids(self, prompt: str, noun: str) -> list[int]:
         words = prompt.replace("{object}", f" {OBJECT} ").lower().split()

@@ -1,0 +1,166 @@
+"""normalgen pool ..."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from normalgen.cli import inputs
+from normalgen.cli.show import note, say, table
+from normalgen.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from normalgen.images import Images
+    from normalgen.pool import Pool
+    from normalgen.quality import Measures
+
+pool_app = typer.Typer(no_args_is_help=True, help="Look at pools.")
+
+LEAST_HELD_OUT = 4
+BARS = {
+    "sharpness": "0.8-1.25",
+    "spectrum, worst octave": "0.5-2",
+    "seam": "0.9-1.1",
+    "patch distance": "at most augmented's",
+    "coverage": "above augmented's",
+    "distance closed": "above augmented's",
+    "likest pair": "0 is a copy",
+}
+
+
+@pool_app.command()
+def quality(
+    folder: Annotated[Path, typer.Argument(help="The pool's folder.")],
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Folder of normal photos: the references, and others that the pool never saw."),
+    ] = None,
+    data: inputs.Data = None,
+    sample: Annotated[int, typer.Option(min=1, help="At most so many images of each kind are looked at.")] = 64,
+    seed: Annotated[int, typer.Option(help="Draws the augmented references.")] = 1,
+) -> None:
+    """Measure a pool against real normal photos that it never saw, beside plain augmentation without diffusion.
+
+    For a built-in category the photos are found by themselves; else name the folder that the references came from.
+
+    normalgen pool quality pools/elpv-mono
+
+    normalgen pool quality pools/bracket --photos ./all_good_photos
+
+    coverage: share of held-out normal patches that are nearer to references + images than to references alone.
+    distance closed: by how much their distance falls. Both say what a memory bank gains.
+    """
+    from normalgen.files import write_json
+    from normalgen.pool import ASIDE, Pool
+
+    pool = Pool.load(folder)
+    run = _run(folder)
+    references, held_out = _photos(run, photos, data)
+    sets = _sets(pool, run["settings"]["size"], sample)
+    measures = _measure(sets, references, held_out, run["settings"], sample, seed)
+    say(table(["measure", *measures, "bar"], _rows(measures)))
+    say(f"{measures['augmented'].images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
+    path = folder / ASIDE / "quality.json"
+    write_json(path, {name: asdict(found) for name, found in measures.items()})
+    say(f"as data: {path}")
+
+
+def _run(folder: Path) -> dict[str, Any]:
+    from normalgen.pool import RUN
+    from normalgen.record import read_record
+
+    run = read_record(folder / RUN)
+    if run is None:
+        raise DataError(f"{folder / RUN} is missing; the pool's settings are not known")
+    return run
+
+
+def _photos(run: dict[str, Any], photos: Path | None, data: Path | None) -> "tuple[Images, Images | None]":
+    """The pool's references, found by SHA-256, and the other normal photos; None if there are too few."""
+    from normalgen.data import find_category, folder_category
+
+    category = run["settings"]["category"]
+    try:
+        found = (folder_category(photos, category) if photos else find_category(category, data)).normals
+    except DataError:
+        if photos:
+            raise
+        raise DataError(f"where are the photos of {category!r}? Name their folder with --photos") from None
+    hashes = found.hashes()
+    wanted = run["settings"]["references"]
+    missing = [digest for digest in wanted if digest not in hashes]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the pool's {len(wanted)} references are not among the {len(found)} photos of "
+            f"{category}; name their folder with --photos"
+        )
+    crop = run["settings"]["crop"]
+    crop = tuple(crop) if isinstance(crop, list) else crop
+    references = found.take([hashes.index(digest) for digest in wanted]).cropped(crop)
+    others = found.take([i for i, digest in enumerate(hashes) if digest not in wanted]).cropped(crop)
+    if len(others) >= LEAST_HELD_OUT:
+        return references, others
+    note(
+        f"only {len(others)} photos besides the references: what needs photos that the pool never saw is left out; "
+        "put more good photos into --photos"
+    )
+    return references, None
+
+
+def _sets(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
+    """The first `sample` images of each mode that diffusion made."""
+    sets = {}
+    for mode in ("img2img", "txt2img"):
+        places = [i for i, row in enumerate(pool.rows) if row["mode"] == mode][:sample]
+        if places:
+            sets[mode] = pool.images.take(places).pixels(size).float() / 255
+    if not sets:
+        raise DataError(f"{pool.folder} holds no image that diffusion made; nothing to measure")
+    return sets
+
+
+def _measure(
+    sets: "dict[str, Tensor]",
+    references: "Images",
+    others: "Images | None",
+    settings: dict[str, Any],
+    sample: int,
+    seed: int,
+) -> "dict[str, Measures]":
+    import torch
+
+    from normalgen.augment import augment_each
+    from normalgen.features import EmbeddedFeatures
+    from normalgen.quality import measure
+    from normalgen.seeds import generator
+
+    size = settings["size"]
+    pixels = references.pixels(size).float() / 255
+    count = max(len(images) for images in sets.values())
+    draws = [generator("quality", seed, i) for i in range(count)]
+    augmented = augment_each(pixels[[i % len(pixels) for i in range(count)]], settings["augment"], draws)
+    held_out = None
+    if others is not None:
+        order = torch.randperm(len(others), generator=generator("held out", seed))[:sample].tolist()
+        held_out = others.take(sorted(order)).pixels(size).float() / 255
+    return measure(sets, augmented, pixels, held_out, EmbeddedFeatures())
+
+
+def _rows(measures: "dict[str, Measures]") -> list[list[str]]:
+    def line(name: str, values: list[float | None], digits: int) -> list[str]:
+        return [name, *("-" if value is None else f"{value:.{digits}f}" for value in values), BARS[name]]
+
+    found = list(measures.values())
+    worst = [max(each.octaves[1:], key=lambda ratio: max(ratio, 1 / max(ratio, 1e-9))) for each in found]
+    return [
+        line("sharpness", [each.sharpness for each in found], 2),
+        line("spectrum, worst octave", [*worst], 2),
+        line("seam", [each.seam for each in found], 2),
+        line("patch distance", [each.patch_distance for each in found], 4),
+        line("coverage", [each.nearer for each in found], 3),
+        line("distance closed", [each.closed for each in found], 4),
+        line("likest pair", [each.copy_distance for each in found], 3),
+    ]

@@ -1,0 +1,26 @@
+"""What a guess should get right besides pixels: features."""
+
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from normalgen.features import EmbeddedFeatures
+
+__all__ = ["FeatureError"]
+
+
+class FeatureError:
+    """`weight` times the mean over levels and patches of 1 - cosine between features of two images, (N,).
+
+    Squared error alone asks for the mean of all pictures that fit, which is blurred; features ask for one that looks
+    like a photo (perceptual loss, Johnson et al. 2016; for diffusion Lin and Yang 2024).
+    """
+
+    def __init__(self, weight: float, device: str) -> None:
+        self.weight = weight
+        self.features = EmbeddedFeatures(device)
+
+    def __call__(self, guess: Tensor, clean: Tensor) -> Tensor:
+        """The error (N,) of `guess` (N, 3, S, S) in [0, 1]; gradients flow to it."""
+        pairs = zip(self.features.maps(guess), self.features.maps(clean), strict=True)
+        errors = [1 - cosine_similarity(one, other, dim=1).flatten(1).mean(1) for one, other in pairs]
+        return self.weight * sum(errors[1:], errors[0]) / len(errors)

@@ -1,0 +1,200 @@
+"""The gate: which candidates stay in a pool, and why the others went.
+
+Every cut-off comes from the references and their augmentations; no defect is ever looked at.
+
+    broken     flat, clipped, or with the seams of a grid, far beyond what augmentations show
+    copy       nearer to a reference than any of its augmentations is
+    duplicate  nearer to an earlier image of the pool than half of what parts any two augmentations of one reference
+    stray      farther from all references than a reference left out, and its augmentations, are from the others
+    defect     a spot that stands out against the rest of the image more than in augmented references
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from normalgen.augment import augment_each
+from normalgen.features import EmbeddedFeatures
+from normalgen.memory import MemoryBank
+from normalgen.presets import Augment
+from normalgen.quality.measures import seam, sharpness
+from normalgen.seeds import generator
+
+__all__ = ["REASONS", "Gate", "Verdict"]
+
+REASONS = ("broken", "copy", "duplicate", "stray", "defect")
+KEEP = 0.95
+LONE = 3.0
+FINEST, CELL, COARSE = 32, 8, 8
+CALIBRATIONS, BANKED = 48, 16
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one image.
+
+    Attributes:
+        reason: "" if it is kept, else one of `REASONS`.
+        numbers: what was measured, rounded; see `Gate.limits` for the cut-offs.
+        nearest_reference: place of the reference it is most like.
+        nearest_pool: place, in the order they were kept, of the earlier image it is most like; None for the first.
+    """
+
+    reason: str
+    numbers: dict[str, float]
+    nearest_reference: int
+    nearest_pool: int | None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it stays in the pool."""
+        return not self.reason
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is known of one image: patches (P, C), a coarse layout (L,), and plain numbers."""
+
+    patches: Tensor
+    layout: Tensor
+    plain: dict[str, float]
+
+
+class Gate:
+    """Judges candidates one by one, and remembers the kept ones.
+
+    The same references, augmentation and seed make the same gate. An image is looked at by itself, as 8-bit pixels, so
+    that its verdict depends on nothing but the references and the images kept before it.
+
+    Args:
+        references: uint8 (k, 3, S, S); the first eight give the cut-offs and the bank.
+        kind: which augmentations a reference may undergo; where there are none, cut-offs come from `safe` ones.
+        seed: draws the augmentations.
+    """
+
+    def __init__(self, references: Tensor, kind: Augment, *, seed: int) -> None:
+        self.features = EmbeddedFeatures()
+        self.count = len(references)
+        self.references = [self._look(image.float() / 255) for image in references]
+        self.layouts = torch.stack([look.layout for look in self.references])
+        used = references[: BANKED // 2]
+        each = max(4, -(-CALIBRATIONS // len(used)))
+        kind = "safe" if kind == "none" else kind
+        families = [self._family(image, kind, seed, i, each) for i, image in enumerate(used)]
+        share = BANKED // len(used)
+        self.bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, range(len(used)))]))
+        self.limits = self._calibrate(families, share)
+        self.kept: list[Tensor] = []
+
+    def unknown(self) -> list[str]:
+        """What so few references cannot tell, as sentences for people."""
+        match self.count:
+            case 1:
+                return ["one reference cannot tell another good part from a stray: the stray limit is a guess"]
+            case 2 | 3 as k:
+                return [f"{k} references show {k * (k - 1)} differences between good parts: the stray limit is a guess"]
+        return []
+
+    def judge(self, image: Tensor) -> Verdict:
+        """The verdict on `image` (3, S, S) in [0, 1]; a kept image counts for later verdicts."""
+        look = self._look((image.clamp(0, 1) * 255).round() / 255)
+        numbers = look.plain | self._spots(look.patches, self.bank)
+        numbers["copy"], nearest_reference = _nearest(look.layout, self.layouts)
+        nearest_pool = None
+        if self.kept:
+            numbers["duplicate"], nearest_pool = _nearest(look.layout, torch.stack(self.kept))
+        verdict = Verdict(
+            reason=next((reason for reason in REASONS if self._is(reason, numbers)), ""),
+            numbers={name: round(value, 4) for name, value in numbers.items()},
+            nearest_reference=nearest_reference,
+            nearest_pool=nearest_pool,
+        )
+        if verdict.kept:
+            self.kept.append(look.layout)
+        return verdict
+
+    def remember(self, image: Tensor) -> None:
+        """Count an image (3, S, S) in [0, 1] that an earlier run kept."""
+        self.kept.append(self._look(image).layout)
+
+    def settings(self) -> dict[str, Any]:
+        """The cut-offs and what they cannot tell, as plain data."""
+        return {"limits": {name: round(value, 4) for name, value in self.limits.items()}, "unknown": self.unknown()}
+
+    def _is(self, reason: str, numbers: dict[str, float]) -> bool:
+        if reason == "broken":
+            low = numbers["sharpness"] < self.limits["sharpness"]
+            return low or any(numbers[name] > self.limits[name] for name in ("clipped", "seam"))
+        if reason in ("copy", "duplicate"):
+            return numbers.get(reason, float("inf")) < self.limits[reason]
+        return numbers[reason] > self.limits[reason]
+
+    def _look(self, image: Tensor) -> _Look:
+        patches = self.features.patches(image[None], min(FINEST, image.shape[-1] // CELL))[0]
+        layout = adaptive_avg_pool2d(patches.permute(2, 0, 1), COARSE).flatten().half()
+        clipped = ((image < 0.5 / 255) | (image > 254.5 / 255)).float().mean()
+        plain = {
+            "sharpness": float(sharpness(image[None])),
+            "clipped": float(clipped),
+            "seam": float(seam(image[None])),
+        }
+        return _Look(patches.flatten(0, 1), layout, plain)
+
+    def _family(self, reference: Tensor, kind: Augment, seed: int, place: int, count: int) -> list[_Look]:
+        draws = [generator("gate", seed, place, i) for i in range(count)]
+        images = augment_each((reference.float() / 255).expand(count, -1, -1, -1), kind, draws)
+        return [self._look((image * 255).round() / 255) for image in images]
+
+    def _banked(self, families: list[list[_Look]], share: int, places: range | list[int]) -> list[_Look]:
+        """A reference and the first augmentations of each family, `share` images each."""
+        return [look for i in places for look in (self.references[i], *families[i][: share - 1])]
+
+    def _spots(self, patches: Tensor, bank: MemoryBank) -> dict[str, float]:
+        distances = bank.distances(patches)
+        mean = float(distances.mean())
+        return {"stray": mean, "defect": float(distances.max()) / max(mean, 1e-6)}
+
+    def _calibrate(self, families: list[list[_Look]], share: int) -> dict[str, float]:
+        everyone = range(len(families))
+        fresh = [look for family in families for look in family[share - 1 :]]
+        plain = {name: torch.tensor([look.plain[name] for look in fresh]) for name in ("sharpness", "clipped", "seam")}
+        known = [self._spots(look.patches, self.bank) for look in fresh]
+        pairs = [_apart(a.layout, b.layout) for f in families for i, a in enumerate(f) for b in f[:i]]
+        lone = LONE * max(spots["stray"] for spots in known)
+        return {
+            "sharpness": 0.5 * float(plain["sharpness"].min()),
+            "clipped": _beyond(plain["clipped"]) + 0.01,
+            "seam": _beyond(plain["seam"]) + 0.05,
+            "copy": min(_apart(look.layout, self.references[i].layout) for i in everyone for look in families[i]),
+            "duplicate": min(pairs) / 2,
+            "stray": lone if len(families) == 1 else self._left_out(families, share),
+            "defect": float(torch.tensor([spots["defect"] for spots in known]).quantile(KEEP)),
+        }
+
+    def _left_out(self, families: list[list[_Look]], share: int) -> float:
+        found = []
+        for i, family in enumerate(families):
+            others = [j for j in range(len(families)) if j != i]
+            bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, others)]))
+            found += [self._spots(look.patches, bank)["stray"] for look in (self.references[i], *family[:3])]
+        return float(torch.tensor(found).quantile(KEEP))
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    """Distance of two layouts, a patch on the mean."""
+    return float((one.float() - other.float()).square().sum().div(COARSE**2).sqrt())
+
+
+def _nearest(one: Tensor, others: Tensor) -> tuple[float, int]:
+    """Distance to the nearest of layouts (N, L), and its place."""
+    apart = (one.float() - others.float()).square().sum(1).div(COARSE**2).sqrt()
+    place = int(apart.argmin())
+    return float(apart[place]), place
+
+
+def _beyond(values: Tensor) -> float:
+    """The largest value, and as far beyond it as the values reach."""
+    return float(2 * values.max() - values.min())

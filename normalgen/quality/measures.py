@@ -1,0 +1,176 @@
+"""How like real normal images a set of images is: in sharpness, spectrum, seams, and to a network's eye.
+
+All images are (N, 3, S, S) in [0, 1] of one size, all patches (N, grid, grid, C) of `EmbeddedFeatures.patches`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from normalgen.features import EmbeddedFeatures
+from normalgen.memory import MemoryBank
+
+__all__ = [
+    "Coverage",
+    "Measures",
+    "coverage",
+    "measure",
+    "patch_distance",
+    "patches",
+    "seam",
+    "sharpness",
+    "spectrum",
+]
+
+GRID = 16
+
+
+def _steps(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Absolute differences of brightness between neighbours, down (N, S - 1, S) and right (N, S, S - 1)."""
+    grey = images.mean(1)
+    return grey.diff(dim=1).abs(), grey.diff(dim=2).abs()
+
+
+def sharpness(images: Tensor) -> Tensor:
+    """Mean absolute gradient of brightness (N,), in brightness a pixel."""
+    down, right = _steps(images)
+    return (down.flatten(1).mean(1) + right.flatten(1).mean(1)) / 2
+
+
+def seam(images: Tensor, period: int = 8) -> Tensor:
+    """Mean gradient across the borders of a grid of `period` pixels over the mean gradient elsewhere (N,)."""
+    ratios = []
+    for steps in (_steps(images)[0], _steps(images)[1].transpose(1, 2)):
+        border = torch.arange(steps.shape[1]) % period == period - 1
+        ratios.append(steps[:, border].flatten(1).mean(1) / steps[:, ~border].flatten(1).mean(1).clamp(min=1e-8))
+    return (ratios[0] + ratios[1]) / 2
+
+
+def spectrum(images: Tensor) -> Tensor:
+    """Power of brightness in each octave of frequency (N, octaves): 1-2, 2-4, ... cycles an image, up to S / 2.
+
+    A Hann window keeps the picture's borders out; the constant is left out.
+    """
+    size = images.shape[-1]
+    grey = images.mean(1)
+    window = torch.hann_window(size, periodic=False)
+    waves = torch.fft.rfft2((grey - grey.mean((1, 2), keepdim=True)) * window[:, None] * window)
+    cycles = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)) * size
+    octaves = int(math.log2(size // 2))
+    octave = cycles.clamp(min=1e-9).log2().floor()
+    power = waves.abs().square()
+    return torch.stack([power[:, octave == i].mean(1) for i in range(octaves)], 1)
+
+
+def patch_distance(images: Tensor, held_out: Tensor) -> float:
+    """Mean distance of patches to their nearest among the patches of held-out normal images."""
+    return float(MemoryBank(held_out).distances(images).mean())
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What extra images add to a bank.
+
+    Attributes:
+        nearer: share of held-out normal patches that are nearer to references + extra than to references alone.
+        closed: by how much their mean distance to the bank falls, as a share of it.
+    """
+
+    nearer: float
+    closed: float
+
+
+def coverage(held_out: Tensor, references: Tensor, extra: Tensor) -> Coverage:
+    """How much nearer held-out normal patches come to a bank of `references` when `extra` joins it.
+
+    Differs: `nearer` alone cannot tell a hair's breadth from a leap, so `closed` stands beside it.
+    """
+    alone = MemoryBank(references).distances(held_out)
+    joined = torch.minimum(alone, MemoryBank(extra).distances(held_out))
+    return Coverage(float((joined < alone).float().mean()), float(1 - joined.mean() / alone.mean()))
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One set of images beside real normals.
+
+    Attributes:
+        images: how many were looked at; sets are only comparable at the same number.
+        sharpness: mean gradient, as a ratio to real.
+        octaves: power in each octave of frequency, lowest first, as a ratio to real.
+        seam: gradient on the borders of an 8-px grid over that elsewhere, as a ratio to real.
+        patch_distance: mean distance of patches to their nearest held-out normal one; None if nothing was held out.
+        nearer, closed: see `Coverage`; None if nothing was held out.
+        copy_distance: how near the likest pair comes of an image and a reference, or another augmented one: mean
+            distance patch by patch in place; 0 is a copy.
+    """
+
+    images: int
+    sharpness: float
+    octaves: tuple[float, ...]
+    seam: float
+    patch_distance: float | None
+    nearer: float | None
+    closed: float | None
+    copy_distance: float
+
+
+def measure(
+    sets: Mapping[str, Tensor],
+    augmented: Tensor,
+    references: Tensor,
+    held_out: Tensor | None,
+    features: EmbeddedFeatures,
+    grid: int = GRID,
+) -> dict[str, Measures]:
+    """The measures of plain augmentation ("augmented", first) and of each of `sets`, cut to the same number of images.
+
+    Args:
+        sets: images (N, 3, S, S) in [0, 1] by name.
+        augmented: (N, 3, S, S), augmented references.
+        references: (k, 3, S, S), the bank that each set joins.
+        held_out: (M, 3, S, S), real normals that nobody used; None if there are none: the references stand in where a
+            ratio to real is asked for.
+        features: what sees patches.
+        grid: patches a side.
+    """
+    count = min(len(images) for images in (augmented, *sets.values()))
+    shown = {"augmented": augmented[:count]} | {name: images[:count] for name, images in sets.items()}
+    bank, plain = patches(features, references, grid), patches(features, shown["augmented"], grid)
+    unused = None if held_out is None else patches(features, held_out, grid)
+    real = references if held_out is None else held_out
+    found = {}
+    for name, images in shown.items():
+        seen = plain if name == "augmented" else patches(features, images, grid)
+        gain = None if unused is None else coverage(unused, bank, seen)
+        octaves = spectrum(images).mean(0) / spectrum(real).mean(0)
+        found[name] = Measures(
+            images=count,
+            sharpness=float(sharpness(images).mean() / sharpness(real).mean()),
+            octaves=tuple(round(float(ratio), 3) for ratio in octaves),
+            seam=float(seam(images).mean() / seam(real).mean()),
+            patch_distance=None if unused is None else patch_distance(seen, unused),
+            nearer=gain.nearer if gain else None,
+            closed=gain.closed if gain else None,
+            copy_distance=_likest(seen, torch.cat([bank, plain]), itself=len(bank) if name == "augmented" else None),
+        )
+    return found
+
+
+def patches(features: EmbeddedFeatures, images: Tensor, grid: int) -> Tensor:
+    """`features.patches` of any number of images, a few at a time."""
+    return torch.cat([features.patches(part, grid) for part in torch.split(images, 8)])
+
+
+def _likest(images: Tensor, others: Tensor, itself: int | None) -> float:
+    """The least distance, patch by patch in place, of any image to any other; image i is others[itself + i]."""
+    least = math.inf
+    for place, image in enumerate(images):
+        apart = (others - image).norm(dim=-1).mean((1, 2))
+        if itself is not None:
+            apart[itself + place] = math.inf
+        least = min(least, float(apart.amin()))
+    return least

@@ -1,0 +1,100 @@
+"""Pools with the gate on: what is rejected, where it lies, and that nothing of it depends on being killed."""
+
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+from conftest import SMALL
+
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import new_tiny
+from normalgen.errors import DataError
+from normalgen.pool import REJECTED, Pool, generate_pool
+from normalgen.presets import Preset, change
+from normalgen.quality import REASONS
+from normalgen.references import References
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [*folder.rglob("*.png"), *folder.rglob("*.jsonl"), folder / "__normalgen__/gate.json"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def gated(small: Preset) -> NormalModel:
+    """An untrained model: photos that it restores from almost no noise pass for normal, images from noise do not."""
+    settings = change(small, gate=True, sampling_steps=100, strength=0.01, mix=0.5, budget=3.0, group=2)
+    return NormalModel(new_tiny(SMALL, seed=1), settings, category="good", noun="part")
+
+
+def make(model: NormalModel, references: References, folder: Path, n: int = 3) -> Pool:
+    return generate_pool(model, references, n, folder)
+
+
+def test_rejected_images_lie_where_no_loader_looks(gated: NormalModel, references: References, tmp_path: Path) -> None:
+    pool = make(gated, references, tmp_path / "p")
+    rejected = pool.rejected()
+    assert rejected
+    assert all(each.path.parent == tmp_path / "p" / REJECTED and each.path.is_file() for each in rejected)
+    assert {each.reason for each in rejected} <= set(REASONS)
+    loaded = datasets.load_dataset(str(tmp_path / "p"), split="train")
+    assert [row["index"] for row in loaded] == [row["index"] for row in pool.rows]
+
+
+def test_a_pool_ends_when_enough_are_kept_or_the_budget_is_spent(
+    gated: NormalModel, references: References, tmp_path: Path
+) -> None:
+    pool = make(gated, references, tmp_path / "p")
+    assert len(pool) == 3 or len(pool) + len(pool.rejected()) == 9
+    small = make(gated.using(change(gated.preset, mix=0.25, budget=2.0)), references, tmp_path / "q", 4)
+    assert len(small) + len(small.rejected()) == 8
+    assert len(small) < 4
+
+
+def test_a_gate_that_keeps_none_says_what_to_do(gated: NormalModel, references: References, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="kept none of 6 candidates"):
+        make(gated.using(change(gated.preset, mix=0.0, budget=2.0)), references, tmp_path / "p")
+
+
+def test_candidates_are_judged_once_each_and_booked(gated: NormalModel, references: References, tmp_path: Path) -> None:
+    pool = make(gated, references, tmp_path / "p")
+    lines = (tmp_path / "p/__normalgen__/candidates.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["index"] for row in rows] == list(range(len(pool) + len(pool.rejected())))
+    assert all(row["kept"] == (row["reason"] == "") for row in rows)
+    assert all(set(row["numbers"]) >= {"stray", "defect", "copy", "seam", "sharpness"} for row in rows)
+
+
+def test_kept_rows_name_their_nearest(gated: NormalModel, references: References, tmp_path: Path) -> None:
+    rows = make(gated, references, tmp_path / "p").rows
+    names = [row["file_name"] for row in rows]
+    assert rows[0]["nearest_pool"] == ""
+    assert all(row["nearest_pool"] in names[:place] for place, row in enumerate(rows) if place)
+    assert {row["nearest_reference"] for row in rows} <= set(references.images.names)
+
+
+@pytest.mark.parametrize("damage", ["candidates", "metadata", "image"])
+def test_a_killed_gated_run_ends_as_if_it_had_not_been(
+    gated: NormalModel, references: References, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "p"
+    make(gated, references, folder)
+    whole = contents(folder)
+    match damage:
+        case "image":
+            sorted((folder / "images").iterdir())[-1].unlink()
+        case name:
+            path = next(folder.rglob(f"{name}.jsonl"))
+            path.write_bytes(path.read_bytes()[:-20])
+    make(gated, references, folder)
+    assert contents(folder) == whole
+
+
+def test_a_gated_pool_that_grew_is_as_if_made_at_once(
+    gated: NormalModel, references: References, tmp_path: Path
+) -> None:
+    for n in (1, 2, 4):
+        make(gated, references, tmp_path / "grown", n)
+    make(gated, references, tmp_path / "whole", 4)
+    assert contents(tmp_path / "grown") == contents(tmp_path / "whole")
