@@ -42,7 +42,7 @@ def train(prior: Path) -> list[str]:
 @pytest.fixture
 def quick(train: list[str]) -> list[str]:
     """A generate command to which folder and further options are added."""
-    return ["generate", *train, "--sampling-steps", "4"]
+    return ["generate", *train, "--sampling-steps", "10", "--no-gate", "--plain", "0"]
 
 
 def tree(folder: Path) -> Tree:
@@ -121,7 +121,7 @@ WRONG_POOL = {
     "strength 0": ("--strength 0", "strength must be in (0, 1], got 0"),
     "strength above 1": ("--strength 1.5", "strength must be in (0, 1], got 1.5"),
     "strength that is no number": ("--strength nan", "strength must be in (0, 1], got nan"),
-    "strength that makes no step": ("--strength 0.2", "strength 0.2 of 4 sampling steps makes no step"),
+    "strength that makes no step": ("--strength 0.05", "strength 0.05 of 10 sampling steps makes no step"),
     "mix above 1": ("--mix 1.1", "mix must be from 0 to 1, got 1.1"),
     "an unknown prompt set": ("--prompts 4", "prompts must be one of 1, 3, 5, 10, got 4"),
     "a foreign folder for the model": ("--model foreign", "foreign is not empty (thesis.txt)"),
@@ -148,7 +148,7 @@ def test_a_model_of_another_category_is_refused(here: Path, quick: list[str], tr
 
 
 CHANGED = {
-    "strength": ("--strength 0.75", "strength was 0.3, now 0.75"),
+    "strength": ("--strength 0.75", "strength was 0.1, now 0.75"),
     "two settings": ("--mix 0.25 --prompts 1", "mix was 1.0, now 0.25; prompts was 3, now 1"),
     "seed": ("--seed 1", "seed was 0, now 1"),
     "noun": ("--object nut", 'object was "good", now "nut"'),

@@ -15,7 +15,7 @@ from normalgen.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu"]
+QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu", "--no-gate"]
 
 
 def blocks(language: str) -> list[str]:
@@ -49,7 +49,7 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
             words[words.index("-n") + 1] = "2"
             run([*words[1:], *QUICK])
         elif words[:2] == ["normalgen", "customize"]:
-            run([*words[1:], *QUICK])
+            run([*words[1:], *QUICK[:-1]])
         elif words[0] == "normalgen":
             run(words[1:])
         else:

@@ -6,7 +6,8 @@ Every cut-off comes from the references and their augmentations; no defect is ev
     copy       nearer to a reference than any of its augmentations is
     duplicate  nearer to an earlier image of the pool than half of what parts any two augmentations of one reference
     stray      farther from all references than a reference left out, and its augmentations, are from the others
-    defect     a spot that stands out against the rest of the image more than in augmented references
+    defect     a spot that stands out against the rest of the image more than in augmented references, and than in a
+               reference left out beside the others
 """
 
 from dataclasses import dataclass
@@ -163,6 +164,7 @@ class Gate:
         plain = {name: torch.tensor([look.plain[name] for look in fresh]) for name in ("sharpness", "clipped", "seam")}
         known = [self._spots(look.patches, self.bank) for look in fresh]
         pairs = [_apart(a.layout, b.layout) for f in families for i, a in enumerate(f) for b in f[:i]]
+        left_out = self._left_out(families, share)
         lone = LONE * max(spots["stray"] for spots in known)
         return {
             "sharpness": 0.5 * float(plain["sharpness"].min()),
@@ -170,17 +172,20 @@ class Gate:
             "seam": _beyond(plain["seam"]) + 0.05,
             "copy": min(_apart(look.layout, self.references[i].layout) for i in everyone for look in families[i]),
             "duplicate": min(pairs) / 2,
-            "stray": lone if len(families) == 1 else self._left_out(families, share),
-            "defect": float(torch.tensor([spots["defect"] for spots in known]).quantile(KEEP)),
+            "stray": _keeping(left_out, "stray") if left_out else lone,
+            "defect": max(_keeping(found, "defect") for found in (known, left_out) if found),
         }
 
-    def _left_out(self, families: list[list[_Look]], share: int) -> float:
+    def _left_out(self, families: list[list[_Look]], share: int) -> list[dict[str, float]]:
+        """The spots of each reference and a few of its augmentations against a bank of the other references."""
         found = []
         for i, family in enumerate(families):
             others = [j for j in range(len(families)) if j != i]
+            if not others:
+                return []
             bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, others)]))
-            found += [self._spots(look.patches, bank)["stray"] for look in (self.references[i], *family[:3])]
-        return float(torch.tensor(found).quantile(KEEP))
+            found += [self._spots(look.patches, bank) for look in (self.references[i], *family[:3])]
+        return found
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
@@ -193,6 +198,11 @@ def _nearest(one: Tensor, others: Tensor) -> tuple[float, int]:
     apart = (one.float() - others.float()).square().sum(1).div(COARSE**2).sqrt()
     place = int(apart.argmin())
     return float(apart[place]), place
+
+
+def _keeping(found: list[dict[str, float]], name: str) -> float:
+    """The cut-off that keeps the share KEEP of what was found."""
+    return float(torch.tensor([spots[name] for spots in found]).quantile(KEEP))
 
 
 def _beyond(values: Tensor) -> float:

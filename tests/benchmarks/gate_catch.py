@@ -1,0 +1,81 @@
+"""What the gate catches: drawn defects of each kind on images that it should keep, and real defective photos.
+
+    augmented   fresh augmentations of the references: what a candidate should look like
+    restored    the same, noised and denoised by the bundled prior: what candidates do look like
+    others      augmented normal photos that are not references
+
+For each: the share kept without a defect; and by kind, the share caught at the gate's own limits, and by the defect
+number alone at the cut-off that keeps 95 % of these images.
+
+    python tests/benchmarks/gate_catch.py --data ROOT --categories screw hazelnut -k 4
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from pool_gain import augmented, floats, load_case, some
+from torch import Tensor
+
+from normalgen.defects import KINDS, paste
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import open_parts
+from normalgen.presets import preset
+from normalgen.prompts import INSTANCE_PROMPT
+from normalgen.quality import Gate, Verdict
+from normalgen.references import choose
+from normalgen.seeds import generator
+
+COUNT = 24
+
+
+def judged(gate: Gate, images: Tensor) -> list[Verdict]:
+    """Each by itself: earlier ones are forgotten."""
+    verdicts = []
+    for image in images:
+        gate.kept.clear()
+        verdicts.append(gate.judge(image))
+    return verdicts
+
+
+def caught(verdicts: list[Verdict], limit: float) -> str:
+    gone = sum(not verdict.kept for verdict in verdicts)
+    above = sum(verdict.numbers["defect"] > limit for verdict in verdicts)
+    return f"{100 * gone / len(verdicts):.0f}/{100 * above / len(verdicts):.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--categories", nargs="+", default=["screw", "hazelnut"])
+    parser.add_argument("-k", type=int, default=4)
+    asked = parser.parse_args()
+    settings = preset("tiny")
+    model = NormalModel(open_parts(settings.weights), settings, category="", noun="thing")
+    for name in asked.categories:
+        case = load_case(name, asked.data)
+        references = choose(case.normals, asked.k, dataset="gate", category=name, noun=name, seed=0)
+        pixels = floats(references.images)
+        gate = Gate((pixels * 255).round().to(torch.uint8), settings.augment, seed=0)
+        others = case.normals.take([i for i, n in enumerate(case.normals.names) if n not in references.images.names])
+        fresh = augmented(pixels, COUNT, settings, 77)
+        restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.strength, seed=0)
+        unseen = floats(some(others, COUNT, name))
+        sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, len(unseen), settings, 78)}
+        for label, images in sets.items():
+            clean = judged(gate, images)
+            limit = float(torch.tensor([verdict.numbers["defect"] for verdict in clean]).quantile(0.95))
+            found = []
+            for kind in KINDS:
+                pasted = [paste(image, kind, generator("catch", name, i))[0] for i, image in enumerate(images)]
+                found.append(f"{kind} {caught(judged(gate, torch.stack(pasted)), limit)}")
+            kept = sum(verdict.kept for verdict in clean)
+            print(f"{name} k={asked.k} {label:9} kept {100 * kept / len(clean):.0f} %; {'  '.join(found)}", flush=True)
+        real = judged(gate, floats(case.bad))
+        print(
+            f"{name} k={asked.k} real defective photos caught/above the last cut-off: {caught(real, limit)}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
