@@ -135,7 +135,7 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
 
 
 def prepare_training(parts: Parts, preset: Preset) -> Parts:
-    """Parts in which what the preset trains asks for gradients: the denoiser, its fine stage or adapters, and the object's token."""
+    """Parts in which what the preset trains asks for gradients: denoiser, fine stage, adapters; the object's token."""
     parts.prompt_encoder.requires_grad_(False)
     if isinstance(parts.prompt_encoder, WordEncoder):
         parts.prompt_encoder.object.requires_grad_(True)

@@ -1,6 +1,6 @@
 """Do prompts mean something to the bundled prior? Photos it never saw, restored under a state word and under none.
 
-Effect size: mean over its standard deviation of the paired difference, state word minus plain prompt.
+Effect size: difference of the means, state word minus plain prompt, over their standard deviation (Cohen's d).
 
     python tests/benchmarks/prompt_effect.py FOLDER_OF_PHOTOS --strength 0.5 --count 16
 """
@@ -22,8 +22,8 @@ STATES = ("dark", "bright", "blurry", "low resolution", "close-up")
 
 
 def effect(after: Tensor, before: Tensor) -> float:
-    difference = after - before
-    return float(difference.mean() / difference.std())
+    spread = ((after.var() + before.var()) / 2).sqrt()
+    return float((after.mean() - before.mean()) / spread)
 
 
 def main() -> None:
