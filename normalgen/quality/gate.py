@@ -79,9 +79,9 @@ class Gate:
     def __init__(self, references: Tensor, kind: Augment, *, seed: int) -> None:
         self.features = EmbeddedFeatures()
         self.count = len(references)
-        self.references = [self._look(image.float() / 255) for image in references]
-        self.layouts = torch.stack([look.layout for look in self.references])
         used = references[: BANKED // 2]
+        self.layouts = torch.stack([self._look(image.float() / 255).layout for image in references])
+        self.references = [self._look(image.float() / 255) for image in used]
         each = max(4, -(-CALIBRATIONS // len(used)))
         kind = "safe" if kind == "none" else kind
         families = [self._family(image, kind, seed, i, each) for i, image in enumerate(used)]

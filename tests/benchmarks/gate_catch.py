@@ -1,7 +1,7 @@
 """What the gate catches: drawn defects of each kind on images that it should keep, and real defective photos.
 
     augmented   fresh augmentations of the references: what a candidate should look like
-    restored    the same, noised and denoised by the bundled prior: what candidates do look like
+    restored    the same, noised and denoised by the prior without customization: worse than candidates look
     others      augmented normal photos that are not references
 
 For each: the share kept without a defect; and by kind, the share caught at the gate's own limits, and by the defect

@@ -3,7 +3,7 @@
     none        the references
     rotations   + n references turned by multiples of 360 / n degrees
     augmented   + n references as the customization itself augments them, no diffusion
-    generated   + n images of the pool
+    generated   + n images of a pool that diffusion made (`plain` 0)
     both        + augmented + generated
     real        + n more real normals: what is to be hoped for at best
 
@@ -253,7 +253,7 @@ def main() -> None:
     asked = arguments()
     asked.out.mkdir(parents=True, exist_ok=True)
     changes = {name: _value(text) for name, _, text in (pair.partition("=") for pair in asked.set)}
-    cells = Cells(asked.data, asked.out, preset("tiny", **changes), asked.n)
+    cells = Cells(asked.data, asked.out, preset("tiny", **{"plain": 0.0} | changes), asked.n)
     rows = []
     for seed in range(asked.seeds):
         for k in asked.shots:
