@@ -133,3 +133,14 @@ def test_training_options_do_not_change_a_finished_model(
     run("generate", "good", "-n", "1", *quick)
     assert run("generate", "good", "-n", "1", "--model", "models/good", "--training-steps", "9", "--out", "other") == 1
     assert "training_steps 2" in capsys.readouterr().err
+
+
+def test_quality_compares_what_diffusion_made_and_says_so_when_there_is_nothing(
+    photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("generate", "good", "-k", "2", "-n", "2", *quick)
+    assert run("pool", "quality", "pools/good", "--photos", "good") == 0
+    assert "img2img" in capsys.readouterr().out
+    run("generate", "good", "-k", "2", "-n", "2", "--out", "plain", *quick[:-1], "1", "--model", "models/good")
+    assert run("pool", "quality", "plain", "--photos", "good") == 1
+    assert "augmented photos alone" in capsys.readouterr().err

@@ -4,9 +4,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from normalgen.cli import inputs
 from normalgen.cli.show import Clock, going_on, note, progress, say
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
 
 def generate(
     folder: inputs.Folder = None,
-    n: Annotated[
-        int, typer.Option("-n", help="How many images the pool shall hold; a larger n lets a pool grow.")
-    ] = 100,
+    n: inputs.Count = 100,
     category: inputs.CategoryName = None,
     data: inputs.Data = None,
     noun: inputs.Object = None,
@@ -35,52 +31,19 @@ def generate(
     seed: inputs.Seed = 0,
     preset: inputs.PresetName = "tiny",
     weights: inputs.Weights = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Customized model to use, or folder to make it in; default: models/CATEGORY.",
-            rich_help_panel=inputs.MODEL,
-        ),
-    ] = None,
+    model: inputs.ModelFolder = None,
     size: inputs.Size = None,
     augment: inputs.AugmentName = None,
     method: inputs.MethodName = None,
     training_steps: inputs.TrainingSteps = None,
     sampling_steps: inputs.SamplingSteps = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The pool's folder; default: pools/CATEGORY.", rich_help_panel=inputs.POOL)
-    ] = None,
-    plain: Annotated[
-        float | None,
-        typer.Option(help="Share of augmented references as they are, without diffusion.", rich_help_panel=inputs.POOL),
-    ] = None,
-    mix: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of img2img among the others (augmented references restored); the rest is txt2img.",
-            rich_help_panel=inputs.POOL,
-        ),
-    ] = None,
-    strength: Annotated[
-        float | None, typer.Option(help="How far img2img leaves its reference, in (0, 1].", rich_help_panel=inputs.POOL)
-    ] = None,
-    prompts: Annotated[
-        int | None, typer.Option(help="Prompt set to cycle through: 1, 3, 5 or 10.", rich_help_panel=inputs.POOL)
-    ] = None,
-    gate: Annotated[
-        bool | None,
-        typer.Option(
-            "--gate/--no-gate",
-            help="Judge each image before it enters; what is rejected lies in the pool's __normalgen__/rejected.",
-            rich_help_panel=inputs.POOL,
-        ),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            help="With the gate: candidates made at most for each image wanted; default 2.", rich_help_panel=inputs.POOL
-        ),
-    ] = None,
+    out: inputs.PoolFolder = None,
+    plain: inputs.Plain = None,
+    mix: inputs.Mix = None,
+    strength: inputs.Strength = None,
+    prompts: inputs.Prompts = None,
+    gate: inputs.GateSwitch = None,
+    budget: inputs.Budget = None,
     device: inputs.DeviceName = "auto",
     overwrite: inputs.Overwrite = False,
 ) -> None:

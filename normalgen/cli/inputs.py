@@ -85,6 +85,54 @@ Weights = Annotated[
         "--weights", help="Folder with a prior of your own, instead of the bundled one.", rich_help_panel=MODEL
     ),
 ]
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Customized model to use, or folder to make it in; default: models/CATEGORY.",
+        rich_help_panel=MODEL,
+    ),
+]
+Count = Annotated[int, typer.Option("-n", help="How many images the pool shall hold; a larger n lets a pool grow.")]
+PoolFolder = Annotated[
+    Path | None, typer.Option("--out", help="The pool's folder; default: pools/CATEGORY.", rich_help_panel=POOL)
+]
+Plain = Annotated[
+    float | None,
+    typer.Option("--plain", help="Share of augmented references as they are, without diffusion.", rich_help_panel=POOL),
+]
+Mix = Annotated[
+    float | None,
+    typer.Option(
+        "--mix",
+        help="Share of img2img among the others (augmented references restored); the rest is txt2img.",
+        rich_help_panel=POOL,
+    ),
+]
+Strength = Annotated[
+    float | None,
+    typer.Option("--strength", help="How far img2img leaves its reference, in (0, 1].", rich_help_panel=POOL),
+]
+Prompts = Annotated[
+    int | None,
+    typer.Option("--prompts", help="Prompt set to cycle through: 1, 3, 5 or 10.", rich_help_panel=POOL),
+]
+GateSwitch = Annotated[
+    bool | None,
+    typer.Option(
+        "--gate/--no-gate",
+        help="Judge each image before it enters; what is rejected lies in the pool's __normalgen__/rejected.",
+        rich_help_panel=POOL,
+    ),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        help="With the gate: candidates made at most for each image wanted; default 2.",
+        rich_help_panel=POOL,
+    ),
+]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]
 

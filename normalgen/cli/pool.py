@@ -55,12 +55,16 @@ def quality(
     """
     from normalgen.files import write_json
     from normalgen.pool import ASIDE, Pool
+    from normalgen.quality import compare
 
     pool = Pool.load(folder)
     run = _run(folder)
     references, held_out = _photos(run, photos, data)
-    sets = _sets(pool, run["settings"]["size"], sample)
-    measures = _measure(sets, references, held_out, run["settings"], sample, seed)
+    size = run["settings"]["size"]
+    sets = _sets(pool, size, sample)
+    measures = compare(
+        sets, references, held_out, size=size, augment=run["settings"]["augment"], most=sample, seed=seed
+    )
     say(table(["measure", *measures, "bar"], _rows(measures)))
     say(f"{measures['augmented'].images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
     path = folder / ASIDE / "quality.json"
@@ -112,41 +116,21 @@ def _photos(run: dict[str, Any], photos: Path | None, data: Path | None) -> "tup
 
 def _sets(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
     """The first `sample` images of each mode that diffusion made."""
+    from normalgen.pool import REJECTED
+
     sets = {}
     for mode in ("img2img", "txt2img"):
         places = [i for i, row in enumerate(pool.rows) if row["mode"] == mode][:sample]
         if places:
             sets[mode] = pool.images.take(places).pixels(size).float() / 255
     if not sets:
-        raise DataError(f"{pool.folder} holds no image that diffusion made; nothing to measure")
+        judged = len(pool.rejected())
+        why = f"; the gate rejected {judged} candidates, see {pool.folder / REJECTED}" if judged else ""
+        raise DataError(
+            f"{pool.folder} holds augmented photos alone, no image that diffusion made: nothing to compare{why}. "
+            "Make one with --plain 0, or with --no-gate to see what diffusion draws"
+        )
     return sets
-
-
-def _measure(
-    sets: "dict[str, Tensor]",
-    references: "Images",
-    others: "Images | None",
-    settings: dict[str, Any],
-    sample: int,
-    seed: int,
-) -> "dict[str, Measures]":
-    import torch
-
-    from normalgen.augment import augment_each
-    from normalgen.features import EmbeddedFeatures
-    from normalgen.quality import measure
-    from normalgen.seeds import generator
-
-    size = settings["size"]
-    pixels = references.pixels(size).float() / 255
-    count = max(len(images) for images in sets.values())
-    draws = [generator("quality", seed, i) for i in range(count)]
-    augmented = augment_each(pixels[[i % len(pixels) for i in range(count)]], settings["augment"], draws)
-    held_out = None
-    if others is not None:
-        order = torch.randperm(len(others), generator=generator("held out", seed))[:sample].tolist()
-        held_out = others.take(sorted(order)).pixels(size).float() / 255
-    return measure(sets, augmented, pixels, held_out, EmbeddedFeatures())
 
 
 def _rows(measures: "dict[str, Measures]") -> list[list[str]]:

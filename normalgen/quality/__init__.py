@@ -1,6 +1,7 @@
 """Which generated images are believed, and how good a set of them is."""
 
+from normalgen.quality.compare import compare
 from normalgen.quality.gate import REASONS, Gate, Verdict
 from normalgen.quality.measures import Measures, measure
 
-__all__ = ["REASONS", "Gate", "Measures", "Verdict", "measure"]
+__all__ = ["REASONS", "Gate", "Measures", "Verdict", "compare", "measure"]
