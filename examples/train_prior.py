@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate, pad
 
 from normalgen.diffusion.denoiser import TinyConfig
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import new_tiny, open_tiny
+from normalgen.diffusion.tiny import new_tiny, open_tiny
 from normalgen.diffusion.training import Batch, TrainingPlan, train
 from normalgen.features import EmbeddedFeatures
 from normalgen.presets import preset

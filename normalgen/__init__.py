@@ -17,6 +17,7 @@ Rooms, each importing only those above it:
     features/      what networks see: patches, images, statistics
     memory         distances to the nearest normal patch
     diffusion/     schedule, codec, spectrum, words, denoiser, losses, lora, parts, model, training, the bundled prior
+    batches        what customization learns from: augmented references, class images
     customize      references -> NormalModel
     defects        drawn ones, to check with
     quality/       measures, and the gate: which candidates stay, and why the others went

@@ -11,10 +11,15 @@ from typing import Any, Literal, get_args
 from normalgen.errors import PresetError
 from normalgen.prompts import prompt_set
 
-__all__ = ["PRESETS", "Augment", "Method", "Preset", "change", "preset", "steps_made"]
+__all__ = ["PRESETS", "STABLE_DIFFUSION", "Augment", "Method", "Preset", "Sampler", "change", "preset", "steps_made"]
 
 Augment = Literal["none", "safe", "flips", "rotations"]
 Method = Literal["full", "fine", "lora"]
+Sampler = Literal["ddim", "lcm", "tcd"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Decay = Literal["constant", "cosine"]
+
+STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,24 @@ class Preset:
 
     Attributes:
         name: what it is called.
-        weights: where the un-customized parts come from; "bundled" is the prior inside the package,
-            else a folder with a prior of your own (examples/train_prior.py makes one).
+        weights: where the un-customized parts come from; "bundled" is the prior inside the package, else a folder with
+            a prior of your own (examples/train_prior.py makes one), or Stable Diffusion 1.x or 2.x: a folder in
+            diffusers' layout, or its name on the Hugging Face hub.
         size: width and height of the images, pixels.
         sampling_steps: steps of a whole denoising, from pure noise; strength s makes the last floor(s * steps) of them.
-        guidance: classifier-free guidance scale; 1 is off.
+        sampler: "ddim"; "lcm" or "tcd" for weights distilled for them.
+        explicit_steps: steps really made, picked evenly from those of `sampling_steps` and strength; 0 makes all.
+        distilled: a LoRA, file or folder, that is merged into the denoiser for sampling alone: LCM-LoRA, TCD-LoRA.
+        guidance: classifier-free guidance scale; 1 is off, and takes half the time.
+        precision: of the denoiser's arithmetic: "float32", "bfloat16", or "auto": bfloat16 on CUDA, float32 elsewhere.
+        compile: whether torch.compile makes the sampling denoiser faster, after a minute or more of compiling.
         method: what is trained: all weights of the denoiser ("full"), its fine stage alone ("fine": what restoring at
             low strengths needs, in a third of the time), or low-rank adapters of its attention ("lora", `rank`).
         training_steps, learning_rate: of the customization.
+        warmup, decay: steps until the learning rate is reached, and how it falls from there: "constant" does not,
+            "cosine" does, to a hundredth.
+        checkpointing: activations are computed twice instead of kept, which saves memory in training.
+        views: augmentations of each reference that training cycles through, encoded once; 0 augments at every step.
         batch, class_batch: reference images and class images in a step.
         prior_weight: weight of the class images in the loss (prior preservation); 0 leaves them out.
         class_images: how many class images the un-customized model makes.
@@ -53,13 +68,22 @@ class Preset:
     weights: str
     size: int
     sampling_steps: int
+    sampler: Sampler
+    explicit_steps: int
+    distilled: str
     guidance: float
+    precision: Precision
+    compile: bool
     method: Method
     rank: int
     training_steps: int
     batch: int
     class_batch: int
     learning_rate: float
+    warmup: int
+    decay: Decay
+    checkpointing: bool
+    views: int
     prior_weight: float
     class_images: int
     ema: float
@@ -80,9 +104,9 @@ class Preset:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise PresetError(f"{name} must be from {low:g} to {high:g}, got {value:g}")
-        for name, choices in (("augment", get_args(Augment)), ("method", get_args(Method))):
-            if getattr(self, name) not in choices:
-                raise PresetError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                raise PresetError(f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
         steps_made(self.sampling_steps, self.strength)
         prompt_set(self.prompts)
 
@@ -128,15 +152,26 @@ def steps_made(steps: int, strength: float) -> int:
     return made
 
 
+_CHOICES: dict[str, Any] = {
+    "augment": Augment,
+    "method": Method,
+    "sampler": Sampler,
+    "precision": Precision,
+    "decay": Decay,
+}
+
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("size", 32, 2048),
     ("sampling_steps", 1, 1000),
+    ("explicit_steps", 0, 1000),
     ("guidance", 1, 50),
     ("rank", 1, 1024),
     ("training_steps", 0, 1_000_000),
     ("batch", 1, 1024),
     ("class_batch", 1, 1024),
     ("learning_rate", 0, 1),
+    ("warmup", 0, 1_000_000),
+    ("views", 0, 100_000),
     ("prior_weight", 0, 100),
     ("class_images", 0, 100_000),
     ("ema", 0, 1),
@@ -149,34 +184,78 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("budget", 1, 1000),
 )
 
+_TINY = Preset(
+    name="tiny",
+    weights="bundled",
+    size=256,
+    sampling_steps=20,
+    sampler="ddim",
+    explicit_steps=0,
+    distilled="",
+    guidance=1.0,
+    precision="float32",
+    compile=False,
+    method="fine",
+    rank=16,
+    training_steps=120,
+    batch=16,
+    class_batch=4,
+    learning_rate=2e-3,
+    warmup=5,
+    decay="cosine",
+    checkpointing=False,
+    views=0,
+    prior_weight=0.0,
+    class_images=16,
+    ema=0.98,
+    focus=2.0,
+    piece=64,
+    feature_weight=1.0,
+    augment="safe",
+    prompts=3,
+    plain=0.5,
+    mix=1.0,
+    strength=0.1,
+    group=8,
+    gate=True,
+    budget=2.0,
+)
+
+_SD15 = replace(
+    _TINY,
+    name="sd15",
+    weights=STABLE_DIFFUSION,
+    size=512,
+    sampling_steps=50,
+    guidance=7.5,
+    precision="auto",
+    method="lora",
+    rank=16,
+    training_steps=500,
+    batch=1,
+    class_batch=1,
+    learning_rate=1e-4,
+    warmup=0,
+    decay="constant",
+    checkpointing=True,
+    views=32,
+    prior_weight=1.0,
+    class_images=100,
+    ema=0.0,
+    focus=1.0,
+    piece=0,
+    feature_weight=0.0,
+    plain=0.0,
+    mix=0.5,
+    strength=0.5,
+)
+
 PRESETS: dict[str, Preset] = {
-    "tiny": Preset(
-        name="tiny",
-        weights="bundled",
-        size=256,
-        sampling_steps=20,
-        guidance=1.0,
-        method="fine",
-        rank=16,
-        training_steps=120,
-        batch=16,
-        class_batch=4,
-        learning_rate=2e-3,
-        prior_weight=0.0,
-        class_images=16,
-        ema=0.98,
-        focus=2.0,
-        piece=64,
-        feature_weight=1.0,
-        augment="safe",
-        prompts=3,
-        plain=0.5,
-        mix=1.0,
-        strength=0.1,
-        group=8,
-        gate=True,
-        budget=2.0,
-    )
+    "tiny": _TINY,
+    "sd15": _SD15,
+    "paper": replace(
+        _SD15, name="paper", method="full", training_steps=800, learning_rate=5e-6, class_images=200, strength=0.3
+    ),
 }
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_stable import write_stable
 
 from normalgen.diffusion.denoiser import TinyConfig
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import new_tiny, open_parts
+from normalgen.diffusion.opening import open_parts
+from normalgen.diffusion.tiny import new_tiny
 from normalgen.images import Images
 from normalgen.presets import Preset, preset
 from normalgen.references import References
@@ -103,3 +105,26 @@ def photos(tmp_path: Path) -> Path:
 def references(photos: Path) -> References:
     images = Images.from_folder(photos).take([0, 1])
     return References(images, "good", "part", seed=0, available=6)
+
+
+@pytest.fixture(scope="session")
+def stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_stable(tmp_path_factory.mktemp("stable") / "sd")
+
+
+@pytest.fixture
+def stable(stable_folder: Path) -> Preset:
+    """The sd15 preset on a Stable Diffusion of random weights, at toy size."""
+    return preset(
+        "sd15",
+        weights=str(stable_folder),
+        size=64,
+        sampling_steps=10,
+        rank=2,
+        training_steps=2,
+        class_images=2,
+        views=2,
+        group=2,
+        gate=False,
+        checkpointing=False,
+    )

@@ -6,10 +6,11 @@ import pytest
 import torch
 from PIL import ImageOps
 
-from normalgen.customize import class_images, customize, is_customized
+from normalgen.batches import class_images
+from normalgen.customize import customize, is_customized
 from normalgen.diffusion import training
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import open_parts
+from normalgen.diffusion.opening import open_parts
 from normalgen.errors import DataError, PresetError
 from normalgen.images import Images
 from normalgen.presets import Preset, change
@@ -109,14 +110,24 @@ def test_other_settings_are_refused_by_name_and_overwritten_on_request(
     assert NormalModel.load(tmp_path / "m").preset.training_steps == 2
 
 
-def test_class_images_are_made_once(small: Preset) -> None:
-    stages: list[str] = []
-    model = NormalModel(open_parts(small.weights), small, category="", noun="part")
-    first = class_images(model, seed=0, watch=lambda stage, done, total: stages.append(stage))
-    second = class_images(model, seed=0, watch=lambda stage, done, total: stages.append(stage))
-    assert torch.equal(first, second)
-    assert first.shape == (2, 3, 32, 32)
-    assert len(stages) == 2
+def test_class_images_are_made_once_for_a_noun(small: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = NormalModel(open_parts(small.weights), change(small, class_images=6), category="a", noun="part")
+    first = class_images(model, seed=0)
+    assert first.shape == (6, 3, 32, 32)
+    drawn: list[range] = []
+    sample = NormalModel.sample
+
+    def watched(self: NormalModel, indices: range, *, prompts: list[str], seed: int) -> torch.Tensor:
+        drawn.append(indices)
+        return sample(self, indices, prompts=prompts, seed=seed)
+
+    monkeypatch.setattr(NormalModel, "sample", watched)
+    other_category = NormalModel(open_parts(small.weights), model.preset, category="b", noun="part")
+    assert torch.equal(class_images(other_category, seed=0), first)
+    assert not drawn
+    more = NormalModel(open_parts(small.weights), change(small, class_images=8), category="a", noun="part")
+    assert torch.equal(class_images(more, seed=0)[:4], first[:4])
+    assert drawn == [range(4, 8)]
 
 
 def test_lora_customizes_too(references: References, small: Preset, tmp_path: Path) -> None:

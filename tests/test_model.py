@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import open_parts
+from normalgen.diffusion.opening import open_parts
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.presets import Preset
 from normalgen.prompts import INSTANCE_PROMPT

@@ -8,7 +8,7 @@ import pytest
 from conftest import SMALL
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import new_tiny
+from normalgen.diffusion.tiny import new_tiny
 from normalgen.errors import DataError
 from normalgen.pool import REJECTED, Pool, generate_pool
 from normalgen.presets import Preset, change

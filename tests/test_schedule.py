@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from normalgen.diffusion.schedule import NoiseSchedule, Prediction, cosine_schedule, timesteps
+from normalgen.diffusion.schedule import NoiseSchedule, Prediction, cosine_schedule
 from normalgen.errors import PresetError
 
 KINDS: list[Prediction] = ["x0", "epsilon", "v"]
@@ -67,19 +67,19 @@ def test_clipping_bounds_the_clean_picture_only() -> None:
 
 
 def test_timesteps_fall_from_the_noisiest_to_near_zero() -> None:
-    assert timesteps(1000, 4, 1.0) == [999, 749, 499, 249]
-    assert timesteps(1000, 20, 0.3) == [299, 249, 199, 149, 99, 49]
+    assert cosine_schedule(1000, "x0").timesteps(4, 1.0) == [999, 749, 499, 249]
+    assert cosine_schedule(1000, "x0").timesteps(20, 0.3) == [299, 249, 199, 149, 99, 49]
 
 
 @pytest.mark.parametrize(("steps", "strength", "made"), [(50, 0.3, 15), (10, 0.7, 7), (20, 0.05, 1), (3, 1.0, 3)])
 def test_strength_makes_its_share_of_the_steps(steps: int, strength: float, made: int) -> None:
-    assert len(timesteps(1000, steps, strength)) == made
+    assert len(cosine_schedule(1000, "x0").timesteps(steps, strength)) == made
 
 
 @pytest.mark.parametrize("strength", [0.0, -0.1, 1.01, 0.04])
 def test_a_strength_that_makes_no_step_is_an_error(strength: float) -> None:
     with pytest.raises(PresetError, match=f"{strength:g}"):
-        timesteps(1000, 20, strength)
+        cosine_schedule(1000, "x0").timesteps(20, strength)
 
 
 def test_an_unknown_prediction_is_an_error() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from normalgen.diffusion.codec import PixelCodec
 from normalgen.diffusion.losses import FeatureError
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import open_parts, prepare_training
+from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.training import Batch, Noising, TrainingPlan, denoising_loss, train
 from normalgen.presets import Preset, change
 from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT
@@ -18,7 +19,7 @@ PLAN = TrainingPlan(steps=6, learning_rate=1e-3, ema=0.9, seed=0, checkpoint_eve
 
 def fresh(small: Preset, method: str = "full") -> NormalModel:
     settings = change(small, method=method, rank=2)
-    return NormalModel(prepare_training(open_parts(small.weights), settings), settings, category="", noun="part")
+    return NormalModel(open_parts(small.weights).prepare_training(settings), settings, category="", noun="part")
 
 
 def batch_at(step: int) -> Batch:
@@ -26,8 +27,10 @@ def batch_at(step: int) -> Batch:
     return Batch(images, [INSTANCE_PROMPT, CLASS_PROMPT], torch.tensor([1.0, 0.5]))
 
 
-def noising(levels: tuple[int, int]) -> Noising:
-    return Noising(torch.randn(2, 192, 4, 4, generator=generator("noise")), torch.tensor(levels), [(3, 5), (0, 7)])
+def noising(levels: tuple[int, int], step: int = 0) -> Noising:
+    clean = PixelCodec(8, 16).encode(batch_at(step).images)
+    noise = torch.randn(2, 192, 4, 4, generator=generator("noise"))
+    return Noising(clean, noise, torch.tensor(levels), [(3, 5), (0, 7)])
 
 
 def weights(model: NormalModel) -> dict[str, torch.Tensor]:
@@ -96,7 +99,7 @@ def test_training_lowers_the_loss(small: Preset) -> None:
 
     @torch.no_grad()
     def losses() -> torch.Tensor:
-        return torch.stack([denoising_loss(model, batch_at(1000), noising(each)) for each in levels])
+        return torch.stack([denoising_loss(model, batch_at(1000), noising(each, 1000)) for each in levels])
 
     before = losses()
     train(model, batch_at, TrainingPlan(steps=60, learning_rate=3e-3, ema=0.9, seed=0))

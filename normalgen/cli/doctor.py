@@ -30,7 +30,7 @@ def doctor() -> None:
     import torch
 
     from normalgen.cli.inputs import pick_device
-    from normalgen.diffusion.parts import bundled_files
+    from normalgen.diffusion.tiny import bundled_files
 
     say(f"normalgen {_version('normalgen')} on Python {platform.python_version()}, {platform.platform()}")
     say(", ".join(f"{name} {_version(name)}" for name in PACKAGES))

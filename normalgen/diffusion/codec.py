@@ -1,16 +1,23 @@
 """Between images and what a denoiser sees.
 
-A codec has `encode` (N, 3, S, S) in [0, 1] -> latents (N, C, h, w), its inverse `decode`, `latent_shape`, `shift`,
-which moves the picture under the latents' grid, and `unshift`, which moves it back.
+A codec has `encode` (N, 3, S, S) in [0, 1] -> latents (N, C, h, w), in two halves: `moments`, which is costly and
+depends on the image alone, and `latents`, which draws from them; its inverse `decode`; `latent_shape`; `shift`, which
+moves the picture under the latents' grid, and `unshift`, which moves it back.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
-__all__ = ["Codec", "PixelCodec"]
+from normalgen.seeds import noise_like
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
+
+__all__ = ["Codec", "LatentCodec", "PixelCodec"]
 
 
 class Codec(Protocol):
@@ -19,8 +26,14 @@ class Codec(Protocol):
     clip: float | None
     multiple: int
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Images (N, 3, S, S) in [0, 1] to latents (N, C, h, w)."""
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
+        """Images (N, 3, S, S) in [0, 1] to latents (N, C, h, w): `latents(moments(images), generators)`."""
+
+    def moments(self, images: Tensor) -> Tensor:
+        """All that the latents of images (N, 3, S, S) in [0, 1] are drawn from; worth keeping."""
+
+    def latents(self, moments: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
+        """Latents (N, C, h, w) drawn with one generator an image; the mean without."""
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) to images (N, 3, S, S) in [0, 1]."""
@@ -51,9 +64,17 @@ class PixelCodec:
         self.factor = factor
         self.multiple = multiple
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
         """Images (N, 3, S, S) in [0, 1] to latents (N, 3 factor^2, S / factor, S / factor) in [-1, 1]."""
         return pixel_unshuffle(images * 2 - 1, self.factor)
+
+    def moments(self, images: Tensor) -> Tensor:
+        """The latents themselves: nothing is drawn."""
+        return self.encode(images)
+
+    def latents(self, moments: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
+        """`moments`."""
+        return moments
 
     def decode(self, latents: Tensor) -> Tensor:
         """The inverse of `encode`, clipped to [0, 1]."""
@@ -85,3 +106,54 @@ class PixelCodec:
             for picture, (down, right) in zip(pixels, offsets, strict=True)
         ]
         return pixel_unshuffle(torch.stack(pieces), self.factor)
+
+
+class LatentCodec:
+    """Stable Diffusion's autoencoder (Rombach et al. 2022): 8 x 8 pixels become 4 numbers, drawn from a posterior.
+
+    Its grid stays where it is: the autoencoder leaves no seams, and moving latents by less than a patch is not exact.
+    """
+
+    clip: float | None = None
+
+    def __init__(self, vae: "AutoencoderKL") -> None:
+        self.vae = vae
+        self.factor = self.multiple = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    def encode(self, images: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
+        """Images (N, 3, S, S) in [0, 1] to latents (N, 4, S / 8, S / 8)."""
+        return self.latents(self.moments(images), generators)
+
+    def moments(self, images: Tensor) -> Tensor:
+        """Mean and log variance of the posterior (N, 8, S / 8, S / 8)."""
+        parameters: Tensor = self.vae.encode(images * 2 - 1).latent_dist.parameters
+        return parameters.float()
+
+    def latents(self, moments: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
+        """Scaled latents from the posterior, or its mean without generators."""
+        mean, log_variance = moments.chunk(2, dim=1)
+        if generators:
+            mean = mean + (log_variance.clamp(-30, 20) / 2).exp() * noise_like(mean, list(generators))
+        scaled: Tensor = self.vae.config.scaling_factor * mean
+        return scaled
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to images (N, 3, S, S) in [0, 1]."""
+        images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
+        return (images.float() / 2 + 0.5).clamp(0, 1)
+
+    def latent_shape(self, size: int) -> tuple[int, int, int]:
+        """(4, S / 8, S / 8)."""
+        return int(self.vae.config.latent_channels), size // self.factor, size // self.factor
+
+    def draw_offsets(self, generators: list[torch.Generator]) -> list[tuple[int, int]]:
+        """No displacement; nothing is drawn."""
+        return [(0, 0)] * len(generators)
+
+    def shift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """`latents`."""
+        return latents
+
+    def unshift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
+        """`latents`."""
+        return latents

@@ -1,17 +1,18 @@
 """NormalModel: a codec, a denoiser, a prompt encoder and a noise schedule that draw and restore images together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from normalgen.diffusion.parts import Parts, open_saved
-from normalgen.diffusion.schedule import timesteps
+from normalgen.diffusion.opening import open_foreign, open_saved
+from normalgen.diffusion.parts import Parts
+from normalgen.diffusion.sampler import advance
 from normalgen.errors import DataError, PresetError
 from normalgen.files import write_json
-from normalgen.presets import Preset
+from normalgen.presets import Preset, change
 from normalgen.record import read_record
 from normalgen.seeds import generator, noise_like
 
@@ -24,7 +25,7 @@ class NormalModel:
     """A diffusion model of one category's normal images.
 
     Args:
-        parts: from `normalgen.diffusion.parts.open_parts`, customized or not.
+        parts: from `normalgen.diffusion.opening.open_parts`, customized or not.
         preset: how it samples; `preset.size` is the width and height of its images.
         category: which category it was customized on; "" before.
         noun: the noun in its prompts, such as "solar cell".
@@ -46,9 +47,26 @@ class NormalModel:
         self.noun = noun
         self.device = device
         self.grey = grey
+        self._compiled: Any = None
+
+    @property
+    def half(self) -> bool:
+        """Whether the networks compute in bfloat16."""
+        precision = self.preset.precision
+        return precision == "bfloat16" or (precision == "auto" and self.device.startswith("cuda"))
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the networks compute."""
+        return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.half)
 
     def using(self, preset: Preset) -> "NormalModel":
-        """The same weights sampling as another preset says."""
+        """The same weights sampling as another preset says.
+
+        Raises:
+            PresetError: other distilled weights; they are merged when a model is loaded.
+        """
+        if preset.distilled != self.preset.distilled:
+            raise PresetError(f"load the model anew to merge {preset.distilled!r} into it")
         return NormalModel(
             self.parts, preset, category=self.category, noun=self.noun, device=self.device, grey=self.grey
         )
@@ -75,11 +93,26 @@ class NormalModel:
         }
         write_json(folder / MODEL_FILE, record)
         self.parts = parts
+        return self._finished()
+
+    def _finished(self) -> "NormalModel":
+        """Ready to sample: distilled weights merged in, the networks in their precision, on their device."""
+        if self.preset.distilled:
+            self.parts.merge(Path(self.preset.distilled))
+        if self.half:
+            self.parts.denoiser.requires_grad_(False)
+            self.parts.lighten()
+        self.parts.to(self.device)
         return self
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "cpu") -> "NormalModel":
+    def load(cls, folder: Path, *, device: str = "cpu", changes: Mapping[str, Any] | None = None) -> "NormalModel":
         """The model that `save` wrote into `folder`.
+
+        Args:
+            folder: of the model.
+            device: where it shall sample.
+            changes: settings of sampling that differ from those it was saved with.
 
         Raises:
             DataError: no model there.
@@ -95,8 +128,18 @@ class NormalModel:
             settings, category, noun, grey = (record[name] for name in ("preset", "category", "noun", "grey"))
         except KeyError as error:
             raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model anew") from error
-        preset = Preset.from_settings(settings)
-        return cls(open_saved(folder, preset), preset, category=category, noun=noun, device=device, grey=grey)
+        saved = Preset.from_settings(settings)
+        parts, preset = open_saved(folder, saved), change(saved, **(changes or {}))
+        return cls(parts, preset, category=category, noun=noun, device=device, grey=grey)._finished()
+
+    @classmethod
+    def adopt(cls, path: Path, preset: Preset, *, category: str, noun: str, device: str = "cpu") -> "NormalModel":
+        """A model that others customized: a DreamBooth folder of diffusers, or a LoRA on the preset's weights.
+
+        Raises:
+            MissingWeights: neither is at `path`, or what it builds on is missing.
+        """
+        return cls(open_foreign(path, preset), preset, category=category, noun=noun, device=device)._finished()
 
     def sample(self, indices: Sequence[int], *, prompts: Sequence[str], seed: int) -> Tensor:
         """New images from noise: (n, 3, S, S) in [0, 1] on the CPU, one for each index.
@@ -106,7 +149,7 @@ class NormalModel:
         """
         generators = [generator("sample", seed, index) for index in indices]
         empty = torch.empty(len(indices), *self.parts.codec.latent_shape(self.preset.size), device=self.device)
-        steps = timesteps(len(self.parts.schedule), self.preset.sampling_steps, 1.0)
+        steps = self._timesteps(1.0)
         return self._denoise(noise_like(empty, generators), steps, prompts, generators)
 
     def restore(
@@ -131,11 +174,15 @@ class NormalModel:
             (n, 3, S, S) in [0, 1] on the CPU.
         """
         generators = [generator("restore", seed, index) for index in (indices or range(len(images)))]
-        steps = timesteps(len(self.parts.schedule), self.preset.sampling_steps, strength)
-        clean = self.parts.codec.encode(images.to(self.device))
+        steps = self._timesteps(strength)
+        with torch.inference_mode(), self.autocast():
+            clean = self.parts.codec.encode(images.to(self.device), generators)
         start = torch.full((len(images),), steps[0])
         noisy = self.parts.schedule.add_noise(clean, noise_like(clean, generators), start)
         return self._denoise(noisy, steps, prompts, generators)
+
+    def _timesteps(self, strength: float) -> list[int]:
+        return self.parts.schedule.timesteps(self.preset.sampling_steps, strength, self.preset.explicit_steps)
 
     @torch.inference_mode()
     def _denoise(
@@ -145,10 +192,10 @@ class NormalModel:
         context = self.encode_prompts([*prompts, *self._empty_prompts(len(prompts))])
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             t = torch.full((len(latents),), step, device=self.device)
-            earlier = None if following is None else torch.full_like(t, following)
             output = self._guided(latents, t, context, codec.draw_offsets(generators))
-            latents = schedule.step(output, latents, t, earlier, codec.clip)
-        images = codec.decode(latents).cpu()
+            latents = advance(self.preset.sampler, schedule, output, latents, step, following, codec.clip, generators)
+        with self.autocast():
+            images = codec.decode(latents).cpu()
         return images.mean(1, keepdim=True).expand_as(images) if self.grey else images
 
     def _empty_prompts(self, count: int) -> list[str]:
@@ -171,5 +218,14 @@ class NormalModel:
     def predict(self, latents: Tensor, t: Tensor, context: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
         """The denoiser's raw output at steps `t` (N,), its grid displaced; `NoiseSchedule` says what it means."""
         shifted = self.parts.codec.shift(latents, offsets)
-        output: Tensor = self.parts.denoiser(shifted, t, encoder_hidden_states=context, return_dict=False)[0]
-        return self.parts.codec.unshift(output, offsets)
+        with self.autocast():
+            output: Tensor = self._network()(shifted, t, encoder_hidden_states=context, return_dict=False)[0]
+        return self.parts.codec.unshift(output.float(), offsets)
+
+    def _network(self) -> Any:
+        """The denoiser; compiled, once, where the preset asks for it and no gradients are."""
+        if not self.preset.compile or torch.is_grad_enabled():
+            return self.parts.denoiser
+        if self._compiled is None:
+            self._compiled = torch.compile(self.parts.denoiser)
+        return self._compiled

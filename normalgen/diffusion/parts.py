@@ -1,44 +1,28 @@
-"""What a model is made of, and where it is opened from: the prior bundled with the package, or a saved model."""
+"""What a model is made of, whoever made it: the parts that sampling, restoring and training work with."""
 
 import hashlib
-import json
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from normalgen.diffusion.codec import Codec, PixelCodec
-from normalgen.diffusion.denoiser import TinyConfig, TinyDenoiser
-from normalgen.diffusion.lora import add_lora
-from normalgen.diffusion.schedule import NoiseSchedule, cosine_schedule
-from normalgen.diffusion.words import WordEncoder
-from normalgen.errors import DataError, MissingWeights
-from normalgen.features import EmbeddedFeatures
-from normalgen.files import write_json, write_whole
+from normalgen.diffusion.codec import Codec
+from normalgen.diffusion.schedule import NoiseSchedule
+from normalgen.errors import MissingWeights
+from normalgen.files import write_whole
 from normalgen.presets import Preset
 
-__all__ = [
-    "BUNDLED",
-    "Parts",
-    "bundled_files",
-    "learn_kind",
-    "new_tiny",
-    "open_parts",
-    "open_saved",
-    "open_tiny",
-    "prepare_training",
-]
-
-BUNDLED = Path(__file__).parent / "prior"
-WEIGHTS, CONFIG, ADAPTERS = "tiny.safetensors", "tiny.json", "lora.safetensors"
+__all__ = ["Parts", "digest", "read_weights", "write_halves"]
 
 
-@dataclass(frozen=True)
-class Parts:
+@dataclass(frozen=True, kw_only=True)
+class Parts(ABC):
     """What a model is made of.
 
     Attributes:
@@ -57,15 +41,8 @@ class Parts:
     digest: str
     adapted: bool = False
 
-    def to(self, device: str) -> "Parts":
-        """The same parts, moved to `device` (in place, as torch modules move)."""
-        layout = torch.channels_last if device == "cpu" else torch.contiguous_format
-        self.denoiser.to(device, memory_format=layout)  # type: ignore[call-overload]
-        self.prompt_encoder.to(device)
-        return self
-
     def modules(self) -> dict[str, nn.Module]:
-        """The parts that have weights."""
+        """The parts that have weights and may be trained."""
         return {"denoiser": self.denoiser, "prompt_encoder": self.prompt_encoder}
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -77,122 +54,69 @@ class Parts:
             if parameter.requires_grad
         }
 
-    def save(self, folder: Path) -> "Parts":
-        """Write the weights in half precision; returns these parts with the rounded weights and their digest."""
-        if self.adapted:
-            name, weights = ADAPTERS, {key: p.detach() for key, p in self.trainable().items()}
-        else:
-            name, weights = WEIGHTS, self._state()
-            write_json(folder / CONFIG, self.denoiser.settings())  # type: ignore[operator]
-        halves = {key: value.half().contiguous().cpu() for key, value in weights.items()}
-        write_whole(folder / name, lambda path: path.write_bytes(save(halves)))
-        self._fill(halves)
-        return replace(self, digest=_digest(folder / name))
+    def to(self, device: str) -> Self:
+        """The same parts, moved to `device` (in place, as torch modules move)."""
+        layout = torch.channels_last if device == "cpu" else torch.contiguous_format
+        self.denoiser.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.prompt_encoder.to(device)
+        return self
 
-    def _state(self) -> dict[str, Tensor]:
-        states = {part: module.state_dict() for part, module in self.modules().items()}
-        return {f"{part}.{key}": value for part, state in states.items() for key, value in state.items()}
+    def lighten(self) -> None:
+        """Keep the weights of the denoiser that are not trained in bfloat16, in place."""
+        for parameter in self.denoiser.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
 
-    @torch.no_grad()
-    def _fill(self, weights: dict[str, Tensor]) -> None:
-        state = self._state()
-        wanted = set(self.trainable() if self.adapted else state)
-        if set(weights) != wanted or any(weights[key].shape != state[key].shape for key in wanted):
-            raise DataError(f"the weights are of another version of normalgen; {_REMEDY}")
-        for key, value in weights.items():
-            state[key].copy_(value)
+    @abstractmethod
+    def prepare_training(self, preset: Preset) -> Self:
+        """Parts in which what the preset trains asks for gradients.
 
+        Raises:
+            PresetError: a method that these parts do not have.
+        """
 
-def bundled_files() -> tuple[Path, Path]:
-    """The bundled prior's weights and configuration, there or not."""
-    return BUNDLED / WEIGHTS, BUNDLED / CONFIG
+    @abstractmethod
+    def begin_from(self, references: Tensor) -> None:
+        """Let what is learned of the object begin as one like `references`, uint8 (k, 3, S, S), where that can be."""
 
+    @abstractmethod
+    def save(self, folder: Path) -> Self:
+        """Write the trained weights in half precision; returns parts with the rounded weights and their digest."""
 
-def open_parts(weights: str) -> Parts:
-    """The un-customized parts that `Preset.weights` names.
+    @abstractmethod
+    def merge(self, lora: Path) -> None:
+        """Merge a LoRA, file or folder, into the weights, in place.
 
-    Raises:
-        MissingWeights: they are not there.
-    """
-    if weights == "bundled":
-        return open_tiny(BUNDLED)
-    if not Path(weights).is_dir():
-        raise MissingWeights(f"weights must be 'bundled' or a folder with {WEIGHTS}, got {weights!r}")
-    return open_tiny(Path(weights))
+        Raises:
+            PresetError: these parts take none.
+            MissingWeights: not there, or not one of this model.
+        """
 
 
-def open_saved(folder: Path, preset: Preset) -> Parts:
-    """The parts of a customized model.
-
-    Raises:
-        MissingWeights: its weights, or those it builds on, are not there.
-    """
-    if preset.method != "lora":
-        return open_tiny(folder)
-    parts = prepare_training(open_parts(preset.weights), preset)
-    parts._fill(_read_weights(folder / ADAPTERS))
-    return replace(parts, digest=_digest(folder / ADAPTERS))
+def write_halves(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Write `weights` in half precision, whole or not at all; returns the halves."""
+    halves = {key: value.detach().half().contiguous().cpu() for key, value in weights.items()}
+    write_whole(path, lambda partial: partial.write_bytes(save(halves)))
+    return halves
 
 
-def prepare_training(parts: Parts, preset: Preset) -> Parts:
-    """Parts in which what the preset trains asks for gradients: denoiser, fine stage, adapters; the object's token."""
-    parts.prompt_encoder.requires_grad_(False)
-    if isinstance(parts.prompt_encoder, WordEncoder):
-        parts.prompt_encoder.object.requires_grad_(True)
-    parts.denoiser.requires_grad_(preset.method == "full")
-    if preset.method == "fine":
-        parts.denoiser.get_submodule("fine").requires_grad_(True)
-    if preset.method != "lora":
-        return parts
-    add_lora(parts.denoiser, preset.rank)
-    return replace(parts, adapted=True)
-
-
-def learn_kind(parts: Parts, references: Tensor) -> None:
-    """Let the object's token begin as one like `references`, uint8 (k, 3, S, S); nothing where words stand for it."""
-    if isinstance(parts.prompt_encoder, WordEncoder):
-        features = EmbeddedFeatures()
-        rows = [features.statistics(image[None].float() / 255) for image in references]
-        parts.prompt_encoder.start_from(torch.cat(rows))
-
-
-def new_tiny(config: TinyConfig, *, seed: int) -> Parts:
-    """Untrained tiny parts, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        schedule = cosine_schedule(1000, "x0")
-        denoiser = TinyDenoiser(config, schedule)
-        codec = PixelCodec(config.patch, denoiser.multiple)
-        return Parts(codec, denoiser, WordEncoder(config.text), schedule, "untrained")
-
-
-def open_tiny(folder: Path) -> Parts:
-    """Tiny parts from a folder that `Parts.save` wrote.
+def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
+    """The tensors in a safetensors file.
 
     Raises:
-        MissingWeights: a file is not there, or is damaged.
+        MissingWeights: not there, or damaged; `remedy` says what to do.
     """
-    weights = _read_weights(folder / WEIGHTS)
-    try:
-        settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        config = TinyConfig(**settings | {"channels": tuple(settings["channels"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingWeights(f"{folder / CONFIG} is missing or damaged ({error}); {_REMEDY}") from error
-    parts = new_tiny(config, seed=0)
-    parts._fill(weights)
-    return replace(parts, digest=_digest(folder / WEIGHTS))
-
-
-_REMEDY = "reinstall normalgen if it is the bundled prior, else customize again"
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise MissingWeights(f"{path} is missing or damaged ({error}); {_REMEDY}") from error
+        raise MissingWeights(f"{path} is missing or damaged ({error}); {remedy}") from error
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def digest(paths: Iterable[Path]) -> str:
+    """SHA-256 of the files' contents, one after the other."""
+    found = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 24):
+                found.update(piece)
+    return found.hexdigest()

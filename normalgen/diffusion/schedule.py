@@ -15,17 +15,30 @@ from torch import Tensor
 from normalgen.errors import PresetError
 from normalgen.presets import steps_made
 
-__all__ = ["NoiseSchedule", "Prediction", "cosine_schedule", "timesteps"]
+__all__ = ["NoiseSchedule", "Prediction", "Spacing", "cosine_schedule"]
 
 Prediction = Literal["x0", "epsilon", "v"]
+Spacing = Literal["trailing", "leading"]
 
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """`alphas_cumprod` (T,) float64 falling from about 1 to about 0, and what the denoiser predicts."""
+    """Noise levels, what the denoiser predicts at them, and which of them sampling visits.
+
+    Attributes:
+        alphas_cumprod: (T,) float64 falling from about 1 to about 0.
+        prediction: what the denoiser's output is.
+        spacing: n of T steps end at T - 1 ("trailing") or begin at 0 ("leading", Stable Diffusion's way); Lin et al.
+            2024, Table 2.
+        offset: added to each leading step.
+        end: abar after the last step; 1 is the clean latent, Stable Diffusion stops at that of step 0.
+    """
 
     alphas_cumprod: Tensor
     prediction: Prediction
+    spacing: Spacing = "trailing"
+    offset: int = 0
+    end: float = 1.0
 
     def __post_init__(self) -> None:
         if self.prediction not in get_args(Prediction):
@@ -82,7 +95,28 @@ class NoiseSchedule:
             signal, sigma = self.scales(t, x_t)
             x0 = x0.clamp(-clip, clip)
             noise = (x_t - signal * x0) / sigma
-        return x0 if earlier is None else self.add_noise(x0, noise, earlier)
+        if earlier is None:
+            return x0 if self.end == 1 else math.sqrt(self.end) * x0 + math.sqrt(1 - self.end) * noise
+        return self.add_noise(x0, noise, earlier)
+
+    def timesteps(self, steps: int, strength: float, explicit: int = 0) -> list[int]:
+        """The noise steps visited, noisiest first: the last `steps_made(steps, strength)` of `steps` even ones.
+
+        `explicit` picks so many of these, evenly (as LCM and TCD choose theirs); 0 takes all.
+
+        Raises:
+            PresetError: strength outside (0, 1], or so small that no step would be made; more explicit steps than there
+                are.
+        """
+        made, length = steps_made(steps, strength), len(self)
+        if self.spacing == "trailing":
+            spaced = [round(length * (steps - i) / steps) - 1 for i in range(steps)]
+        else:
+            spaced = [length // steps * (steps - 1 - i) + self.offset for i in range(steps)]
+        kept = spaced[steps - made :]
+        if explicit > made:
+            raise PresetError(f"explicit_steps must be at most the {made} of strength {strength:g}, got {explicit}")
+        return [kept[i * made // explicit] for i in range(explicit)] if explicit else kept
 
 
 def cosine_schedule(length: int, prediction: Prediction) -> NoiseSchedule:
@@ -91,14 +125,3 @@ def cosine_schedule(length: int, prediction: Prediction) -> NoiseSchedule:
     curve = torch.cos((grid + 0.008) / 1.008 * math.pi / 2) ** 2
     betas = (1 - curve[1:] / curve[:-1]).clamp(max=0.999)
     return NoiseSchedule(torch.cumprod(1 - betas, 0), prediction)
-
-
-def timesteps(length: int, steps: int, strength: float) -> list[int]:
-    """The noise steps visited, noisiest first: the last `steps_made(steps, strength)` of `steps` evenly spaced ones.
-
-    Raises:
-        PresetError: strength outside (0, 1], or so small that no step would be made.
-    """
-    made = steps_made(steps, strength)
-    spaced = [round(length * (steps - i) / steps) - 1 for i in range(steps)]
-    return spaced[steps - made :]

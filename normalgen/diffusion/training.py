@@ -6,6 +6,7 @@ was killed and taken up again ends with the same weights as one that ran through
 
 import io
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,15 +25,21 @@ __all__ = ["Batch", "Noising", "TrainingPlan", "denoising_loss", "train"]
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (N, 3, S, S) in [0, 1], their prompts (`{object}` open), and the weight (N,) of each in the loss.
+    """What a step learns from.
 
-    `kinds` (N, K) says of what kind each is, in statistics of other images like it; None leaves the object unknown.
+    Attributes:
+        images: (N, 3, S, S) in [0, 1]; or, `encoded`, their `Codec.moments`, made once and kept.
+        prompts: one an image, `{object}` open.
+        weights: (N,), of each image in the loss.
+        kinds: (N, K), of what kind each is, in statistics of other images like it; None leaves the object unknown.
+        encoded: whether `images` are moments.
     """
 
     images: Tensor
     prompts: list[str]
     weights: Tensor
     kinds: Tensor | None = None
+    encoded: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,9 @@ class TrainingPlan:
         steps: optimizer steps.
         learning_rate: of AdamW (betas 0.9, 0.999; weight decay 0.01), after `warmup` steps.
         decay: "constant", or "cosine" down to a hundredth.
-        ema: decay of the average of the weights that the model holds in the end.
+        ema: decay of the average of the weights that the model holds in the end; 0 keeps none.
         clip: bound of the gradient's norm.
-        checkpoint_every: steps between checkpoints.
+        checkpoint_every: steps between checkpoints, more where writing one takes long: they may cost a twentieth.
         seed: with the step number, decides noise and noise levels.
         focus: noise levels are drawn as u^focus, u uniform; above 1 low noise, where twins are made, is seen more.
         feature_weight: of the difference between features of the clean image and of the guess; 0 leaves it out.
@@ -71,11 +78,31 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Noising:
-    """What is drawn for a batch: noise shaped as the latents, steps (N,), displacements of the grid."""
+    """What is drawn for a batch.
 
+    Attributes:
+        clean: latents (N, C, h, w) of its images.
+        noise: shaped as the latents.
+        t: steps (N,).
+        offsets: displacements of the grid.
+    """
+
+    clean: Tensor
     noise: Tensor
     t: Tensor
     offsets: list[tuple[int, int]]
+
+    @classmethod
+    def draw(cls, model: NormalModel, batch: Batch, draws: list[torch.Generator], focus: float = 1.0) -> "Noising":
+        """Everything of image `i` from `draws[i]`: step, displacement, latents, noise."""
+        codec = model.parts.codec
+        levels = torch.cat([torch.rand((1,), generator=each) for each in draws]) ** focus
+        t = (levels * len(model.parts.schedule)).long().to(model.device)
+        offsets = codec.draw_offsets(draws)
+        images = batch.images.to(model.device)
+        with torch.no_grad(), model.autocast():
+            clean = codec.latents(images if batch.encoded else codec.moments(images), draws)
+        return cls(clean, noise_like(clean, draws), t, offsets)
 
 
 def denoising_loss(
@@ -89,16 +116,15 @@ def denoising_loss(
     With weights 1 / n for n instance images and prior_weight / m for m class images this is DreamBooth's loss with
     prior preservation (Ruiz et al. 2023, Eq. 2).
     """
-    schedule, codec = model.parts.schedule, model.parts.codec
-    images = batch.images.to(model.device)
-    clean = codec.encode(images)
-    noisy = schedule.add_noise(clean, drawn.noise, drawn.t)
-    output = model.predict(noisy, drawn.t, model.encode_prompts(batch.prompts, batch.kinds), drawn.offsets).float()
+    schedule = model.parts.schedule
+    noisy = schedule.add_noise(drawn.clean, drawn.noise, drawn.t)
+    output = model.predict(noisy, drawn.t, model.encode_prompts(batch.prompts, batch.kinds), drawn.offsets)
     weight = schedule.weight(drawn.t).to(output)
-    errors = weight * (output - schedule.target(clean, drawn.noise, drawn.t)).square().flatten(1).mean(1)
+    errors = weight * (output - schedule.target(drawn.clean, drawn.noise, drawn.t)).square().flatten(1).mean(1)
     if feature_error is not None:
         guess, _ = schedule.split(output, noisy, drawn.t)
-        errors = errors + weight.sqrt() * feature_error(codec.decode(guess), images)
+        seen = feature_error(model.parts.codec.decode(guess), batch.images.to(model.device))
+        errors = errors + weight.sqrt() * seen
     return (errors * batch.weights.to(errors)).sum()
 
 
@@ -125,10 +151,14 @@ def train(
     if checkpoint is not None and checkpoint.is_file():
         state.load(checkpoint)
     begin(state.step)
+    due = 0.0
     for step in range(state.step, plan.steps):
         loss = state.advance(batch_at(step))
-        if checkpoint is not None and (state.step % plan.checkpoint_every == 0 or state.step == plan.steps):
+        wanted = state.step % plan.checkpoint_every == 0 and time.monotonic() >= due
+        if checkpoint is not None and (wanted or state.step == plan.steps):
+            begun = time.monotonic()
             write_whole(checkpoint, state.save)
+            due = time.monotonic() + 20 * (time.monotonic() - begun)
         after_step(state.step, loss)
     state.settle()
 
@@ -142,23 +172,19 @@ class _State:
         self.step = 0
         self.parameters = model.parts.trainable()
         self.feature_error = FeatureError(plan.feature_weight, model.device) if plan.feature_weight else None
-        self.average = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        kept = self.parameters.items() if plan.ema else ()
+        self.average = {name: parameter.detach().clone() for name, parameter in kept}
         parameters = list(self.parameters.values())
         self.optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.01, fused=True)
 
     def advance(self, batch: Batch) -> float:
         """One optimizer step."""
         draws = [generator("train", self.plan.seed, self.step, row) for row in range(len(batch.images))]
-        codec, schedule = self.model.parts.codec, self.model.parts.schedule
-        levels = torch.cat([torch.rand((1,), generator=each) for each in draws]) ** self.plan.focus
-        t = (levels * len(schedule)).long().to(self.model.device)
-        shape = codec.latent_shape(batch.images.shape[-1])
-        offsets = codec.draw_offsets(draws)
-        noise = noise_like(torch.empty(len(draws), *shape, device=self.model.device), draws)
+        drawn = Noising.draw(self.model, batch, draws, self.plan.focus)
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = denoising_loss(self.model, batch, Noising(noise, t, offsets), self.feature_error)
+        loss = denoising_loss(self.model, batch, drawn, self.feature_error)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters.values(), self.plan.clip)
         self.optimizer.step()
@@ -169,13 +195,15 @@ class _State:
     @torch.no_grad()
     def _follow(self) -> None:
         decay = min(self.plan.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], 1 - decay)
+        now = [self.parameters[name].detach() for name in self.average]
+        if now:
+            torch._foreach_lerp_(list(self.average.values()), now, 1 - decay)
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Put the average into the model."""
-        for name, parameter in self.parameters.items():
-            parameter.copy_(self.average[name])
+        """Put the average, if there is one, into the model."""
+        for name, average in self.average.items():
+            self.parameters[name].copy_(average)
 
     def save(self, path: Path) -> None:
         state: dict[str, Any] = {
@@ -197,5 +225,6 @@ class _State:
         self.step = state["step"]
         for name, parameter in self.parameters.items():
             parameter.copy_(state["parameters"][name])
-            self.average[name].copy_(state["average"][name])
+        for name, average in self.average.items():
+            average.copy_(state["average"][name])
         self.optimizer.load_state_dict(state["optimizer"])

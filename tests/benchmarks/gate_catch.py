@@ -19,7 +19,7 @@ from torch import Tensor
 
 from normalgen.defects import KINDS, paste
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import open_parts
+from normalgen.diffusion.opening import open_parts
 from normalgen.presets import preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.quality import Gate, Verdict

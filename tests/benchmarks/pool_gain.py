@@ -30,7 +30,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from normalgen.augment import augment_each
 from normalgen.customize import customize
-from normalgen.diffusion.parts import open_parts
+from normalgen.diffusion.opening import open_parts
 from normalgen.features import EmbeddedFeatures
 from normalgen.images import ImageItem, Images, to_tensor
 from normalgen.memory import MemoryBank

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import open_parts
+from normalgen.diffusion.opening import open_parts
 from normalgen.images import Images
 from normalgen.presets import preset
 from normalgen.quality.measures import sharpness

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import open_parts
+from normalgen.diffusion.opening import open_parts
 from normalgen.presets import preset
 from normalgen.prompts import INSTANCE_PROMPT
 

@@ -1,0 +1,137 @@
+"""What customization learns from: augmented references, and class images that preserve what the model knew."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import platformdirs
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+import normalgen
+from normalgen.augment import augment_each
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.training import Batch
+from normalgen.files import write_whole
+from normalgen.presets import PRESETS, change
+from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
+from normalgen.seeds import generator
+from normalgen.watch import Watch, silent
+
+__all__ = ["batches", "class_images"]
+
+
+def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
+    """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`.
+
+    They are kept, group by group, in the user's cache: a killed run goes on, and all categories of one noun share them.
+    """
+    count, group = model.preset.class_images, model.preset.group
+    folder = _class_folder(model, seed)
+    watch("class images", 0, count)
+    drawn = []
+    for start in range(0, count, group):
+        indices = range(start, min(start + group, count))
+        path = folder / f"{start:05d}-{len(indices)}.safetensors"
+        drawn.append(_kept(path, lambda indices=indices: _draw_classes(model, indices, seed)))  # type: ignore[misc]
+        watch("class images", indices.stop, count)
+    return torch.cat(drawn).float() / 255
+
+
+def _class_folder(model: NormalModel, seed: int) -> Path:
+    preset = model.preset
+    sentence = sha256(fill(CLASS_PROMPT, model.noun).encode()).hexdigest()[:8]
+    versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}-{preset.precision}"
+    key = f"{model.digest[:16]}-{preset.name}-{preset.size}-{preset.group}-{sentence}-{seed}-{versions}"
+    return platformdirs.user_cache_path("normalgen") / "class-images" / key
+
+
+def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
+    """The images in the file at `path`; if there are none they are made, and kept where the disk allows."""
+    try:
+        return load_file(path)["images"]
+    except (OSError, KeyError, SafetensorError):
+        images = make()
+    with suppress(OSError):
+        write_whole(path, lambda partial: partial.write_bytes(save({"images": images})))
+    return images
+
+
+def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:
+    named = PRESETS[model.preset.name]
+    names = ("sampling_steps", "guidance", "sampler", "explicit_steps")
+    model = model.using(change(model.preset, **{name: getattr(named, name) for name in names}))
+    drawn = model.sample(indices, prompts=[CLASS_PROMPT] * len(indices), seed=seed)
+    return (drawn * 255).round().to(torch.uint8)
+
+
+def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> Callable[[int], Batch]:
+    """The batch of each step: `preset.batch` augmented references, and `preset.class_batch` class images.
+
+    With `preset.views` the model's codec looks at everything once, now.
+
+    Args:
+        model: its codec, and its preset: batch, class_batch, prior_weight, augment, views, piece.
+        references: uint8 (k, 3, S, S).
+        classes: (n, 3, S, S) in [0, 1]; None leaves prior preservation out.
+        seed: draws the augmentations and pieces.
+    """
+    preset = model.preset
+    count, class_count = preset.batch, 0 if classes is None else preset.class_batch
+    prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * class_count
+    instance, preserved = torch.full((count,), 1 / count), torch.full((class_count,), preset.prior_weight)
+    weights = torch.cat([instance, preserved / max(1, class_count)])
+    views = _views(model, references, classes, seed) if preset.views else None
+
+    def batch_at(step: int) -> Batch:
+        places = [step * count + row for row in range(count)]
+        class_places = [step * class_count + row for row in range(class_count)]
+        if views is not None:
+            seen, seen_classes = views
+            chosen = [seen[_view(place, len(references), preset.views)] for place in places]
+            chosen += [seen_classes[place % len(seen_classes)] for place in class_places]
+            return Batch(torch.stack(chosen), prompts, weights, encoded=True)
+        draws = [generator("batch", seed, step, row) for row in range(count)]
+        rows = references[[place % len(references) for place in places]]
+        images = augment_each(rows.float() / 255, preset.augment, draws)
+        if classes is not None:
+            draws += [generator("class batch", seed, step, row) for row in range(class_count)]
+            images = torch.cat([images, classes[[place % len(classes) for place in class_places]]])
+        return Batch(_pieces(images, preset.piece, draws), prompts, weights)
+
+    return batch_at
+
+
+def _view(place: int, references: int, views: int) -> int:
+    """References in turn, and each one's views in turn."""
+    return place % references * views + place // references % views
+
+
+@torch.inference_mode()
+def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+    """The moments of `preset.views` augmentations of each reference, one reference after the other; of the classes."""
+    model.parts.to(model.device)
+    codec, views = model.parts.codec, model.preset.views
+
+    def look(images: Tensor) -> Tensor:
+        with model.autocast():
+            return torch.cat([codec.moments(part.to(model.device)).cpu() for part in torch.split(images, 4)]).clone()
+
+    seen = []
+    for place, reference in enumerate(references):
+        draws = [generator("view", seed, place, i) for i in range(views)]
+        rows = (reference.float() / 255).expand(views, -1, -1, -1)
+        seen.append(look(augment_each(rows, model.preset.augment, draws)))
+    return torch.cat(seen), torch.empty(0) if classes is None else look(classes)
+
+
+def _pieces(images: Tensor, size: int, draws: list[torch.Generator]) -> Tensor:
+    """A random square of each image (N, 3, S, S), `size` wide; the whole image where `size` is 0 or more than S."""
+    room = images.shape[-1] - size
+    if not size or room <= 0:
+        return images
+    corners = [torch.randint(room + 1, (2,), generator=draw).tolist() for draw in draws]
+    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])

@@ -1,0 +1,71 @@
+"""From one noise level to the next: DDIM, and the samplers of distilled models that need a few steps only.
+
+`lcm` and `tcd` belong to weights distilled for them (`Preset.distilled`); with others they blur.
+"""
+
+import torch
+from torch import Tensor
+
+from normalgen.diffusion.schedule import NoiseSchedule
+from normalgen.presets import Sampler
+from normalgen.seeds import noise_like
+
+__all__ = ["advance"]
+
+SIGMA_DATA, TIMESTEP_SCALING = 0.5, 10.0
+GAMMA = 0.3
+
+
+def advance(
+    sampler: Sampler,
+    schedule: NoiseSchedule,
+    output: Tensor,
+    x_t: Tensor,
+    t: int,
+    earlier: int | None,
+    clip: float | None,
+    generators: list[torch.Generator],
+) -> Tensor:
+    """Latents (N, ...) one step on, from step `t` to `earlier` (None: the end).
+
+    Args:
+        sampler: "ddim" without added noise (Song et al. 2021, eta 0), "lcm" (Luo et al. 2023), "tcd" (Zheng et al.
+            2024, gamma 0.3).
+        schedule: its noise levels and prediction.
+        output: the denoiser's at `x_t`.
+        x_t: latents at step `t`.
+        t: the step.
+        earlier: the next step.
+        clip: bounds x0 to [-clip, clip] where the latents' range is known.
+        generators: one an image; the samplers that add noise draw it from them.
+    """
+    now = torch.full((len(x_t),), t)
+    later = None if earlier is None else torch.full_like(now, earlier)
+    if sampler == "ddim":
+        return schedule.step(output, x_t, now, later, clip)
+    x0, noise = schedule.split(output, x_t, now)
+    x0 = x0 if clip is None else x0.clamp(-clip, clip)
+    if sampler == "lcm":
+        x0 = _consistent(x0, x_t, t)
+        return x0 if later is None else schedule.add_noise(x0, noise_like(x0, generators), later)
+    return _trajectory(schedule, x0, noise, later, generators)
+
+
+def _consistent(x0: Tensor, x_t: Tensor, t: int) -> Tensor:
+    """LCM's boundary condition (Eq. 9): the answer is the input itself at step 0."""
+    scaled = t * TIMESTEP_SCALING
+    share = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
+    weight: float = scaled / (scaled**2 + SIGMA_DATA**2) ** 0.5
+    return weight * x0 + share * x_t
+
+
+def _trajectory(
+    schedule: NoiseSchedule, x0: Tensor, noise: Tensor, later: Tensor | None, generators: list[torch.Generator]
+) -> Tensor:
+    """TCD's strategic stochastic sampling: beyond `later` to (1 - gamma) of it, and back with fresh noise."""
+    if later is None:
+        return schedule.add_noise(x0, noise, torch.zeros(len(x0), dtype=torch.long))
+    beyond = ((1 - GAMMA) * later).floor().long()
+    less_noisy = schedule.add_noise(x0, noise, beyond)
+    share = (schedule.alphas_cumprod[later] / schedule.alphas_cumprod[beyond]).view(-1, *[1] * (x0.ndim - 1))
+    return share.sqrt().to(x0) * less_noisy + (1 - share).sqrt().to(x0) * noise_like(x0, generators)
