@@ -56,7 +56,7 @@ def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
     except (OSError, KeyError, SafetensorError):
         images = make()
     with suppress(OSError):
-        write_whole(path, lambda partial: partial.write_bytes(save({"images": images})))
+        write_whole(path, lambda partial: partial.write_bytes(save({"images": images.contiguous()})))
     return images
 
 

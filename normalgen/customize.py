@@ -64,6 +64,7 @@ def customize(
     watch: Watch = silent,
     preview: Callable[[NormalModel], None] = lambda model: None,
     overwrite: bool = False,
+    wait: bool = False,
 ) -> NormalModel:
     """Fine-tune the preset's model on the references and save it in `folder`.
 
@@ -78,6 +79,7 @@ def customize(
         watch: told of the stages "class images" and "customize".
         preview: shown the model after every step, with the weights of that moment; may draw from it.
         overwrite: a model of other settings in `folder` gives way.
+        wait: for another process that is making the model, and take it then.
 
     Raises:
         DataError: `folder` holds a model of other settings, or is being written.
@@ -92,7 +94,7 @@ def customize(
     model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
     if not overwrite or not (folder / RECORD).is_file():
         agree(folder / RECORD, record, look=True)  # before the lock, which makes the folder
-    with locked(folder):
+    with locked(folder, wait=wait):
         if overwrite and differing(folder / RECORD, settings):
             _clear(folder)
         agree(folder / RECORD, record)

@@ -14,7 +14,7 @@ PARTIAL = ".partial"
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it to `path`; a failed write leaves none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}{PARTIAL}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         write(partial)
         with partial.open("rb+") as file:

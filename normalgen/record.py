@@ -15,8 +15,12 @@ __all__ = ["agree", "differing", "locked", "read_record"]
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process; the system lets go of the lock when the process ends, however it ends.
+
+    Args:
+        folder: made if need be.
+        wait: until another process that holds it is done.
 
     Raises:
         DataError: another process holds it, or it is no folder.
@@ -24,7 +28,7 @@ def locked(folder: Path) -> Iterator[None]:
     _refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(folder / ".lock", timeout=-1 if wait else 0):
             yield
     except Timeout:
         raise DataError(f"another process is writing {folder}; wait for it, or choose another folder") from None

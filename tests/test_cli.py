@@ -144,3 +144,38 @@ def test_quality_compares_what_diffusion_made_and_says_so_when_there_is_nothing(
     run("generate", "good", "-k", "2", "-n", "2", "--out", "plain", *quick[:-1], "1", "--model", "models/good")
     assert run("pool", "quality", "plain", "--photos", "good") == 1
     assert "augmented photos alone" in capsys.readouterr().err
+
+
+def test_stable_diffusion_goes_through_the_same_door(
+    photos: Path, stable_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = ["--weights", str(stable_folder), "--size", "64", "--training-steps", "2", "--sampling-steps", "4"]
+    made = ["generate", "good", "--preset", "sd15", "-n", "2", "-k", "2", "--no-gate", "--device", "cpu", *toy]
+    run(
+        "customize",
+        "good",
+        "--preset",
+        "sd15",
+        "-k",
+        "2",
+        "--out",
+        "m",
+        "--class-images",
+        "2",
+        *toy[:6],
+        "--device",
+        "cpu",
+    )
+    assert run(*made, "--model", "m") == 0
+    assert Path("m/pytorch_lora_weights.safetensors").is_file()
+    assert run(*made, "--model", "m/pytorch_lora_weights.safetensors", "--out", "adopted") == 0
+    pools = [datasets.load_dataset(folder, split="train") for folder in ("pools/good", "adopted")]
+    assert pools[0]["mode"] == pools[1]["mode"] == ["txt2img", "img2img"]
+    assert pools[0][0]["image"].tobytes() == pools[1][0]["image"].tobytes()
+
+
+def test_missing_weights_are_told_of_before_any_work(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("generate", "good", "--preset", "sd15", "-n", "2") == 1
+    assert "hf download stable-diffusion-v1-5/stable-diffusion-v1-5" in capsys.readouterr().err
+    assert not Path("models").exists()
+    assert not Path("pools").exists()

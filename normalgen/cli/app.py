@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     try:
-        app([word for word in words if word != "--debug"], prog_name="normalgen")
+        words = [word for word in words if word != "--debug"]
+        app(words, prog_name="normalgen")
     except NormalgenError as error:
         if debug:
             raise

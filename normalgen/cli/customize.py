@@ -26,6 +26,7 @@ def customize(
     augment: inputs.AugmentName = None,
     method: inputs.MethodName = None,
     training_steps: inputs.TrainingSteps = None,
+    class_images: inputs.ClassImages = None,
     out: Annotated[Path | None, typer.Option(help="The model's folder; default: models/CATEGORY.")] = None,
     device: inputs.DeviceName = "auto",
     overwrite: inputs.Overwrite = False,
@@ -35,7 +36,13 @@ def customize(
     normalgen customize ./good --category bracket
     """
     settings = make_preset(
-        preset, weights=weights, size=size, augment=augment, method=method, training_steps=training_steps
+        preset,
+        weights=weights,
+        size=size,
+        augment=augment,
+        method=method,
+        training_steps=training_steps,
+        class_images=class_images,
     )
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
     inputs.check_photos(references, settings.size)

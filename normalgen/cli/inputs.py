@@ -12,7 +12,7 @@ from normalgen.errors import DataError
 if TYPE_CHECKING:
     from normalgen.references import References
 
-WHICH, MODEL, POOL = "Which photos", "Model", "Pool"
+WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k chooses.")]
 CategoryName = Annotated[
@@ -76,20 +76,60 @@ MethodName = Annotated[
 TrainingSteps = Annotated[
     int | None, typer.Option("--training-steps", help="Steps of the customization.", rich_help_panel=MODEL)
 ]
+ClassImages = Annotated[
+    int | None,
+    typer.Option(
+        "--class-images",
+        help="Images of such objects in general, made once and kept, that preserve what the model knew; 0: none.",
+        rich_help_panel=MODEL,
+    ),
+]
 SamplingSteps = Annotated[
-    int | None, typer.Option("--sampling-steps", help="Steps from pure noise to an image.", rich_help_panel=MODEL)
+    int | None, typer.Option("--sampling-steps", help="Steps from pure noise to an image.", rich_help_panel=SAMPLING)
 ]
 Weights = Annotated[
     str | None,
     typer.Option(
-        "--weights", help="Folder with a prior of your own, instead of the bundled one.", rich_help_panel=MODEL
+        "--weights",
+        help="What is customized, instead of the preset's: Stable Diffusion 1.x or 2.x (a folder in diffusers' layout, "
+        "or owner/name on the hub), or a prior of your own.",
+        rich_help_panel=MODEL,
     ),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option("--guidance", help="Classifier-free guidance; 1 is off, twice as fast.", rich_help_panel=SAMPLING),
+]
+SamplerName = Annotated[
+    Literal["ddim", "lcm", "tcd"] | None,
+    typer.Option("--sampler", help="lcm and tcd are for --distilled weights.", rich_help_panel=SAMPLING),
+]
+ExplicitSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--explicit-steps",
+        help="Steps really made, picked evenly from those of --sampling-steps and --strength; 0 makes all.",
+        rich_help_panel=SAMPLING,
+    ),
+]
+Distilled = Annotated[
+    str | None,
+    typer.Option("--distilled", help="An LCM- or TCD-LoRA to sample with, file or folder.", rich_help_panel=SAMPLING),
+]
+PrecisionName = Annotated[
+    Literal["auto", "float32", "bfloat16"] | None,
+    typer.Option("--precision", help="auto: bfloat16 on CUDA, float32 elsewhere.", rich_help_panel=SAMPLING),
+]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="torch.compile the denoiser for sampling.", rich_help_panel=SAMPLING),
 ]
 ModelFolder = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        help="Customized model to use, or folder to make it in; default: models/CATEGORY.",
+        help="Customized model to use, or folder to make it in; default: models/CATEGORY. Also others' Stable "
+        "Diffusion: a DreamBooth folder of diffusers, or a LoRA (with --preset sd15).",
         rich_help_panel=MODEL,
     ),
 ]
@@ -132,6 +172,18 @@ Budget = Annotated[
         help="With the gate: candidates made at most for each image wanted; default 2.",
         rich_help_panel=POOL,
     ),
+]
+ShardText = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="i/n: draw this worker's share, for job arrays and several machines; the last worker finishes the pool.",
+        rich_help_panel=WORKERS,
+    ),
+]
+Devices = Annotated[
+    str | None,
+    typer.Option("--devices", help="One worker on each, such as cuda:0,cuda:1.", rich_help_panel=WORKERS),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]

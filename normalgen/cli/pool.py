@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, say, table
+from normalgen.cli.show import note, progress, say, table
 from normalgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ BARS = {
     "distance closed": "above augmented's",
     "likest pair": "0 is a copy",
 }
+
+
+@pool_app.command()
+def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) -> None:
+    """Judge and take in what --shard workers have drawn so far, without the model; the last worker does so by itself.
+
+    normalgen pool merge pools/elpv-mono
+    """
+    from normalgen.pool import merge_pool
+
+    with progress() as watch:
+        pool, wanted = merge_pool(folder, watch=watch)
+    say(f"{len(pool)} of {wanted} images: {folder}")
+    if len(pool) < wanted:
+        say("the workers' commands, run again, go on")
 
 
 @pool_app.command()

@@ -8,7 +8,7 @@ from normalgen.diffusion.tiny import BUNDLED, CONFIG, TinyParts, load_adapters, 
 from normalgen.errors import MissingWeights
 from normalgen.presets import Preset
 
-__all__ = ["open_foreign", "open_parts", "open_saved"]
+__all__ = ["is_foreign", "open_foreign", "open_parts", "open_saved"]
 
 
 def open_parts(weights: str) -> Parts:
@@ -44,6 +44,11 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
         return open_tiny(folder)
     base = open_parts(preset.weights)
     return load_adapters(base, folder, preset) if isinstance(base, TinyParts) else load_lora(base, folder)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether `path` is a model that others trained, as `open_foreign` takes it."""
+    return path.suffix == ".safetensors" or (path / INDEX).is_file() or any(path.glob("*.safetensors"))
 
 
 def open_foreign(path: Path, preset: Preset) -> Parts:

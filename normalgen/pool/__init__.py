@@ -2,14 +2,15 @@
 
 `images/00000.png ...`, `metadata.jsonl` (a row an image), `README.md` (the data-set card), and aside, where no data
 loader looks, in `__normalgen__/`: `run.json` (every setting), `gate.json` (its cut-offs), `candidates.jsonl` (a verdict
-a candidate), `rejected/` and the contact sheet. An image is called by its candidate's index, so numbers are missing
-where one was rejected.
+a candidate), `rejected/`, the contact sheet, and `drawn/` while several workers are at it. An image is called by its
+candidate's index, so numbers are missing where one was rejected.
 """
 
 from normalgen.pool.folder import Pool, Rejected
 from normalgen.pool.ledger import ASIDE, METADATA, REJECTED
-from normalgen.pool.make import RUN, check_pool, generate_pool
+from normalgen.pool.make import RUN, check_pool, draw_shard, generate_pool, merge_pool
 from normalgen.pool.plan import Candidate, candidate
+from normalgen.pool.shards import Shard
 
 __all__ = [
     "ASIDE",
@@ -19,7 +20,10 @@ __all__ = [
     "Candidate",
     "Pool",
     "Rejected",
+    "Shard",
     "candidate",
     "check_pool",
+    "draw_shard",
     "generate_pool",
+    "merge_pool",
 ]

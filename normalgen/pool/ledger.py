@@ -8,17 +8,35 @@ from typing import Any
 from normalgen.errors import DataError
 from normalgen.files import PARTIAL
 
-__all__ = ["ASIDE", "CANDIDATES", "GATE", "IMAGES", "METADATA", "REJECTED", "Ledger", "image_name", "whole_rows"]
+__all__ = [
+    "ASIDE",
+    "CANDIDATES",
+    "DRAWN",
+    "GATE",
+    "IMAGES",
+    "METADATA",
+    "REJECTED",
+    "Ledger",
+    "drawn_name",
+    "image_name",
+    "whole_rows",
+]
 
 METADATA, IMAGES = "metadata.jsonl", "images"
 # Data loaders pass over __names__; beside a single image they would take a run.json for the data.
 ASIDE = "__normalgen__"
 CANDIDATES, REJECTED, GATE = f"{ASIDE}/candidates.jsonl", f"{ASIDE}/rejected", f"{ASIDE}/gate.json"
+DRAWN = f"{ASIDE}/drawn"
 
 
 def image_name(index: int, kept: bool) -> str:
     """Where the image of a candidate lies in the pool's folder."""
     return f"{IMAGES if kept else REJECTED}/{index:05d}.png"
+
+
+def drawn_name(index: int) -> str:
+    """Where a candidate that was drawn ahead waits for its verdict."""
+    return f"{DRAWN}/{index:05d}.png"
 
 
 @dataclass
@@ -39,7 +57,8 @@ class Ledger:
     def open(cls, folder: Path) -> "Ledger":
         """The books as a killed run left them: candidates from 0 on, as far as nothing is missing; the rest is cut."""
         for left in folder.rglob(f".*{PARTIAL}"):
-            left.unlink()
+            if folder / DRAWN not in left.parents:  # another worker may be writing there
+                left.unlink(missing_ok=True)
         rows = _rows_if_there(folder / METADATA)
         listed = {row["index"] for row in rows}
         candidates: list[dict[str, Any]] = []

@@ -1,37 +1,47 @@
-"""Making a pool, image by image and never half-written.
+"""Making a pool, image by image and never half-written, alone or as one of several workers.
 
-On one machine the bytes depend on settings, references and index alone, so a killed run that is started again, or a
-pool that grows, ends as if made at once.
+On one machine the bytes depend on settings, references and index alone, so a killed run that is started again, a pool
+that grows, or one that several workers drew, ends as if made at once by one.
 """
 
 import importlib.metadata
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from normalgen.card import card
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.files import write_json, write_whole
-from normalgen.images import to_pil, to_tensor
+from normalgen.files import write_whole
 from normalgen.pool.folder import Pool
-from normalgen.pool.ledger import ASIDE, GATE, IMAGES, METADATA, REJECTED, Ledger, image_name
-from normalgen.pool.plan import Candidate, draw_group
+from normalgen.pool.ledger import ASIDE, DRAWN, IMAGES, METADATA, Ledger
+from normalgen.pool.making import Making
+from normalgen.pool.shards import Shard, Window
 from normalgen.presets import Preset
-from normalgen.prompts import fill
-from normalgen.quality import Gate, Verdict
-from normalgen.record import agree, differing, locked
+from normalgen.record import agree, differing, locked, read_record
 from normalgen.references import References
 from normalgen.watch import Watch, silent
 
-__all__ = ["RUN", "check_pool", "generate_pool"]
+__all__ = ["RUN", "check_pool", "draw_shard", "generate_pool", "merge_pool"]
 
 RUN = f"{ASIDE}/run.json"
-_DECIDING = ["size", "sampling_steps", "guidance", "augment", "prompts", "plain", "mix", "strength", "group", "gate"]
+_DECIDING = [
+    "size",
+    "sampling_steps",
+    "explicit_steps",
+    "sampler",
+    "distilled",
+    "guidance",
+    "precision",
+    "augment",
+    "prompts",
+    "plain",
+    "mix",
+    "strength",
+    "group",
+    "gate",
+]
 
 
 def generate_pool(
@@ -62,111 +72,83 @@ def generate_pool(
     Raises:
         DataError: n below 1, a model of another category, a folder of other settings or in use; or the gate kept none.
     """
-    if n < 1:
-        raise DataError(f"n must be at least 1, got {n}")
-    if model.category != references.category:
-        raise DataError(
-            f"the model was customized on {model.category!r}, the references are {references.category!r}; "
-            "name the model of this category, or none to make one"
-        )
-    preset = model.preset
-    settings = _settings(references, preset, seed) | {"model": model.digest}
+    _check(model, references, n)
     with locked(folder):
-        if overwrite and differing(folder / RUN, settings):
-            _clear(folder)
-        agree(folder / RUN, _record(settings, model, references))
-        ledger = Ledger.open(folder)
-        write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
-        _fill(_Making(folder, model, references, settings, ledger), n, watch, preview)
-        if not ledger.kept:
-            raise DataError(
-                f"the gate kept none of {ledger.judged} candidates (see {folder / REJECTED}); "
-                "try, with --overwrite, a lower --strength, more reference photos, or --no-gate"
-            )
+        making = _begin(model, references, folder, seed, overwrite)
+        making.fill(n, watch, preview)
+        shutil.rmtree(folder / DRAWN, ignore_errors=True)
         return Pool.load(folder)
 
 
-class _Making:
-    """What one run of `generate_pool` works with."""
+def draw_shard(
+    model: NormalModel,
+    references: References,
+    n: int,
+    folder: Path,
+    shard: Shard,
+    *,
+    seed: int = 0,
+    watch: Watch = silent,
+    overwrite: bool = False,
+) -> Pool | None:
+    """One worker's share of the pool in `folder`: every `shard.count`-th group of candidates, drawn aside.
 
-    def __init__(
-        self, folder: Path, model: NormalModel, references: References, settings: dict[str, Any], ledger: Ledger
-    ) -> None:
-        self.folder, self.model, self.references, self.settings, self.ledger = (
-            folder,
-            model,
-            references,
-            settings,
-            ledger,
-        )
-        self.sources = references.images.pixels(model.preset.size)
-        self.gate: Gate | None = None
+    Candidates are judged in order, so the worker that finds all of them drawn does that; where the gate rejects some,
+    it also draws the few that are then lacking. The pool is `generate_pool`'s, byte for byte on like machines.
 
-    def open_gate(self) -> None:
-        """Calibrate the gate, and tell it what is in the pool already."""
-        preset = self.model.preset
-        self.gate = Gate(self.sources, preset.augment, seed=self.settings["seed"])
-        write_json(self.folder / GATE, self.gate.settings())
-        for image in Pool.load(self.folder).images if self.ledger.kept else ():
-            self.gate.remember(to_tensor(image, preset.size))
+    Args:
+        model: as for `generate_pool`, and the same for all workers.
+        references: as for `generate_pool`.
+        n: as for `generate_pool`, and the same for all workers.
+        folder: of this pool alone, on a disk that all workers see.
+        shard: which worker of how many.
+        seed: candidate `i` draws from (seed, i).
+        watch: told of the stages "draw" and "generate".
+        overwrite: a pool of other settings in `folder` gives way.
 
-    def judge(self, each: Candidate, image: Tensor) -> None:
-        """Write one candidate where it belongs, and book it."""
-        verdict = self.gate.judge(image) if self.gate else None
-        kept = verdict is None or verdict.kept
-        path = self.folder / image_name(each.index, kept)
-        write_whole(path, lambda partial: to_pil(image).save(partial, format="png"))
-        row = self._row(each) | (self._nearest(verdict) if verdict else {}) if kept else None
-        judged = {"reason": verdict.reason, "numbers": verdict.numbers} if verdict else {"reason": ""}
-        self.ledger.enter(each.index, row, judged)
+    Returns:
+        The pool, if this worker was the last; None while others are at work.
 
-    def _row(self, each: Candidate) -> dict[str, Any]:
-        settings = self.settings
-        return {
-            "category": settings["category"],
-            "label": 0,
-            "prompt": fill(each.prompt, settings["object"]),
-            "seed": settings["seed"],
-            "index": each.index,
-            "mode": each.mode,
-            "reference": "" if each.reference is None else self.references.images.names[each.reference],
-            "strength": {"img2img": settings["strength"], "txt2img": 1.0, "augmented": 0.0}[each.mode],
-            "preset": settings["preset"],
-            "model": settings["model"],
-        }
-
-    def _nearest(self, verdict: Verdict) -> dict[str, Any]:
-        place = verdict.nearest_pool
-        return {
-            "nearest_reference": self.references.images.names[verdict.nearest_reference],
-            "nearest_pool": "" if place is None else image_name(self.ledger.kept[place], True),
-        }
+    Raises:
+        DataError: as `generate_pool`; or another process draws this shard.
+    """
+    _check(model, references, n)
+    with locked(folder, wait=True):
+        making = _begin(model, references, folder, seed, overwrite)
+        window = Window.open(folder, n, shard.count, making)
+    window.draw(folder, shard, making, watch)
+    with locked(folder, wait=True):
+        if not (folder / DRAWN).is_dir():
+            return Pool.load(folder)
+        if not window.is_drawn(folder):
+            return None
+        making.ledger = Ledger.open(folder)
+        making.fill(n, watch, lambda: None)
+        shutil.rmtree(folder / DRAWN)
+        return Pool.load(folder)
 
 
-def _fill(making: _Making, n: int, watch: Watch, preview: Callable[[], None]) -> None:
-    preset, ledger = making.model.preset, making.ledger
-    limit = max(preset.group, math.ceil(n * preset.budget)) if preset.gate else n
+def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
+    """Judge what workers have drawn, in order, up to the first candidate that is missing; needs no model.
 
-    def wanting() -> bool:
-        return len(ledger.kept) < n and ledger.judged < limit
+    Returns:
+        The pool so far, and how many images it shall hold: with fewer, the workers' commands go on.
 
-    watch("generate", min(len(ledger.kept), n), n)
-    if wanting() and preset.gate:
-        making.open_gate()
-    while wanting():
-        start = ledger.judged - ledger.judged % preset.group
-        for each, image in draw_group(making.model, start, making.sources, making.settings["seed"]):
-            if each.index == ledger.judged and wanting():
-                making.judge(each, image)
-        watch("generate", len(ledger.kept), n)
-        preview()
-
-
-def _clear(folder: Path) -> None:
-    for name in (METADATA, "README.md"):
-        (folder / name).unlink(missing_ok=True)
-    for name in (IMAGES, ASIDE):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    Raises:
+        DataError: nothing drawn is waiting there, or the folder is in use.
+    """
+    with locked(folder):
+        window, sources = Window.read(folder)
+        run = read_record(folder / RUN)
+        if run is None:
+            raise DataError(f"{folder / RUN} is missing; run a worker's command again")
+        preset = Preset.from_settings(run["preset"])
+        names = [row["name"] for row in run["references"]["references"]]
+        making = Making(folder, preset, run["settings"], names, sources, Ledger.open(folder), None)
+        making.fill(window.n, watch, lambda: None)
+        if window.is_drawn(folder):
+            shutil.rmtree(folder / DRAWN)
+        return Pool.load(folder), window.n
 
 
 def check_pool(folder: Path, references: References, preset: Preset, seed: int) -> None:
@@ -176,6 +158,36 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int) 
         DataError: it is neither.
     """
     agree(folder / RUN, {"settings": _settings(references, preset, seed)}, look=True)
+
+
+def _check(model: NormalModel, references: References, n: int) -> None:
+    if n < 1:
+        raise DataError(f"n must be at least 1, got {n}")
+    if model.category != references.category:
+        raise DataError(
+            f"the model was customized on {model.category!r}, the references are {references.category!r}; "
+            "name the model of this category, or none to make one"
+        )
+
+
+def _begin(model: NormalModel, references: References, folder: Path, seed: int, overwrite: bool) -> Making:
+    """The folder's books, opened or begun; the folder is locked."""
+    preset = model.preset
+    settings = _settings(references, preset, seed) | {"model": model.digest}
+    if overwrite and differing(folder / RUN, settings):
+        _clear(folder)
+    agree(folder / RUN, _record(settings, model, references))
+    ledger = Ledger.open(folder)
+    write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
+    sources = references.images.pixels(preset.size)
+    return Making(folder, preset, settings, references.images.names, sources, ledger, model)
+
+
+def _clear(folder: Path) -> None:
+    for name in (METADATA, "README.md"):
+        (folder / name).unlink(missing_ok=True)
+    for name in (IMAGES, ASIDE):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""What `normalgen generate` works through: a model, customized, taken over or finished, and a pool made with it."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.cli.show import Clock
+from normalgen.errors import PresetError
+from normalgen.presets import Preset
+from normalgen.watch import Watch
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.pool import Pool, Shard
+    from normalgen.references import References
+
+TRAINED = ("weights", "method", "training_steps", "class_images")
+
+
+def given_model(
+    folder: Path | None, settings: Preset, references: "References", device: str, changes: dict[str, Any]
+) -> "NormalModel | None":
+    """The finished model that `--model` names, sampling as asked; None if there is none yet.
+
+    Raises:
+        PresetError: asked to be trained otherwise than it was.
+    """
+    from normalgen.customize import is_customized
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.diffusion.opening import is_foreign
+
+    if folder is None:
+        return None
+    if is_customized(folder):
+        sampling = {name: value for name, value in changes.items() if name not in TRAINED}
+        model = NormalModel.load(folder, device=device, changes=sampling)
+        for name in TRAINED:
+            if changes[name] not in (None, getattr(model.preset, name)):
+                raise PresetError(f"{folder} is finished, with {name} {getattr(model.preset, name)}; customize another")
+        return model
+    if is_foreign(folder):
+        given = {"category": references.category, "noun": references.noun}
+        return NormalModel.adopt(folder, settings, device=device, **given)
+    return None
+
+
+class Job:
+    """One pool in the making: its checks, its previews, and its sheet."""
+
+    def __init__(self, references: "References", settings: "Preset", out: Path, seed: int, overwrite: bool) -> None:
+        from normalgen.pool import RUN, check_pool
+        from normalgen.report import PoolSheet
+
+        self.references, self.settings, self.seed, self.out, self.overwrite = references, settings, seed, out, overwrite
+        if not overwrite or not (out / RUN).is_file():
+            check_pool(out, references, settings, seed)
+        self.sheet = PoolSheet(out, references, settings, seed)
+        self.clock = Clock(45, 120)
+
+    def run(
+        self, n: int, model: "NormalModel | tuple[Path, str]", shard: "Shard | None", watch: Watch
+    ) -> "Pool | None":
+        """Customize where need be, then make the pool, or one worker's share of it; None while other workers go on."""
+        from normalgen.pool import draw_shard, generate_pool
+
+        ready = self._customized(*model, watch, wait=shard is not None) if isinstance(model, tuple) else model
+        given = (ready, self.references, n, self.out)
+        seed, overwrite = self.seed, self.overwrite
+        if shard is not None:
+            pool = draw_shard(*given, shard, seed=seed, watch=watch, overwrite=overwrite)
+        else:
+            pool = generate_pool(*given, seed=seed, watch=watch, preview=self.preview, overwrite=overwrite)
+        if pool is not None:
+            self.sheet.write()
+        return pool
+
+    def _customized(self, folder: Path, device: str, watch: Watch, *, wait: bool) -> "NormalModel":
+        from normalgen.customize import customize
+
+        return customize(
+            self.references,
+            self.settings,
+            folder,
+            seed=self.seed,
+            device=device,
+            watch=watch,
+            preview=self.preview,
+            overwrite=self.overwrite,
+            wait=wait,
+        )
+
+    def preview(self, model: "NormalModel | None" = None) -> None:
+        """Renew the contact sheet, now and then."""
+        if self.clock.rings():
+            with suppress(OSError):
+                self.sheet.write(model)
