@@ -19,6 +19,7 @@ Rooms, each importing only those above it:
     diffusion/     schedule, codec, spectrum, words, denoiser, losses, lora, parts, model, training, the bundled prior
     batches        what customization learns from: augmented references, class images
     customize      references -> NormalModel
+    trial          does a preset work on this machine
     defects        drawn ones, to check with
     quality/       measures, and the gate: which candidates stay, and why the others went
     card, pool     the data set on disk

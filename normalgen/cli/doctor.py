@@ -3,10 +3,14 @@
 import importlib.metadata
 import platform
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
+from normalgen.cli import inputs
 from normalgen.cli.show import say
+from normalgen.presets import Preset
+from normalgen.presets import preset as make_preset
 
 PACKAGES = (
     "torch",
@@ -22,11 +26,25 @@ PACKAGES = (
 )
 
 
-def doctor() -> None:
+def doctor(
+    preset: inputs.PresetName = "tiny",
+    weights: inputs.Weights = None,
+    size: inputs.Size = None,
+    device: inputs.DeviceName = "auto",
+    run: Annotated[
+        bool, typer.Option("--run", help="Try the preset: open its weights, a twin, a training step.")
+    ] = False,
+) -> None:
     """Say what is installed, which device and weights are there, and how to get what is missing.
 
-    Exits with 1 when something is missing that the default preset needs.
+    With --run, try a preset on this machine: do its weights do what they should, how fast, in how much memory?
+
+    normalgen doctor --preset sd15 --run
+
+    Exits with 1 when something is missing that the default preset needs, or the try finds something wrong.
     """
+    if run:
+        return _try(make_preset(preset, weights=weights, size=size), device)
     import torch
 
     from normalgen.cli.inputs import pick_device
@@ -35,15 +53,32 @@ def doctor() -> None:
     say(f"normalgen {_version('normalgen')} on Python {platform.python_version()}, {platform.platform()}")
     say(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     say(f"device: {pick_device('auto')} ({torch.get_num_threads()} threads on the CPU)")
-    weights, config = bundled_files()
-    whole = weights.is_file() and config.is_file()
+    prior, config = bundled_files()
+    whole = prior.is_file() and config.is_file()
     if whole:
-        say(f"preset tiny: bundled prior, {weights.stat().st_size / 1e6:.1f} MB: there")
+        say(f"preset tiny: bundled prior, {prior.stat().st_size / 1e6:.1f} MB: there")
     else:
         say("preset tiny: the bundled prior is missing: reinstall normalgen")
     samples = "there" if find_spec("elpv_dataset") else "missing: pip install elpv-dataset"
+    say("presets sd15, paper: try the weights with: normalgen doctor --preset sd15 --run")
     say(f"built-in categories elpv-mono, elpv-poly: {samples}")
     if not whole:
+        raise typer.Exit(1)
+    return None
+
+
+def _try(settings: Preset, device: str) -> None:
+    from normalgen.cli.inputs import pick_device
+    from normalgen.trial import trial
+
+    chosen = pick_device(device)
+    say(f"preset {settings.name} at {settings.size} px on {chosen}, weights {settings.weights}")
+    well = True
+    for each in trial(settings, device=chosen):
+        verdict = "well " if each.well else "WRONG"
+        say(f"{verdict}  {each.name:<22}  {each.seconds:6.2f} s  {each.memory / 1e9:5.2f} GB  {each.found}")
+        well &= each.well
+    if not well:
         raise typer.Exit(1)
 
 
