@@ -29,7 +29,7 @@ def test_random_weights_are_found_out(stable: Preset) -> None:
 
 
 def test_full_training_and_an_untrained_prior_too(stable: Preset, small: Preset) -> None:
-    assert "0.0 million weights" in list(trial(change(stable, method="full"), device="cpu"))[-1].found
+    assert "0.2 million weights" in list(trial(change(stable, method="full"), device="cpu"))[-1].found
     assert not {each.name: each for each in trial(small, device="cpu")}["denoiser"].well
 
 
