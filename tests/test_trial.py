@@ -28,9 +28,8 @@ def test_random_weights_are_found_out(stable: Preset) -> None:
     assert found["training step, lora"].well
 
 
-def test_full_training_and_an_untrained_prior_too(stable: Preset, small: Preset) -> None:
+def test_full_training_is_tried_too(stable: Preset) -> None:
     assert "0.2 million weights" in list(trial(change(stable, method="full"), device="cpu"))[-1].found
-    assert not {each.name: each for each in trial(small, device="cpu")}["denoiser"].well
 
 
 def test_doctor_run_says_what_is_wrong(stable_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
