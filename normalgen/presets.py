@@ -237,7 +237,7 @@ _SD15 = replace(
     learning_rate=1e-4,
     warmup=0,
     decay="constant",
-    checkpointing=True,
+    checkpointing=False,
     views=32,
     prior_weight=1.0,
     class_images=100,
@@ -254,7 +254,14 @@ PRESETS: dict[str, Preset] = {
     "tiny": _TINY,
     "sd15": _SD15,
     "paper": replace(
-        _SD15, name="paper", method="full", training_steps=800, learning_rate=5e-6, class_images=200, strength=0.3
+        _SD15,
+        name="paper",
+        method="full",
+        training_steps=800,
+        learning_rate=5e-6,
+        checkpointing=True,
+        class_images=200,
+        strength=0.3,
     ),
 }
 

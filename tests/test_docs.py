@@ -76,7 +76,9 @@ def test_the_extras_named_in_the_readme_exist() -> None:
     assert named <= set(extras)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "normalgen/diffusion/prior/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/reproduce.md", "normalgen/diffusion/prior/README.md"]
+)
 def test_links_and_pictures_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
