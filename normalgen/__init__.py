@@ -1,6 +1,7 @@
 """Anomaly-free images for few-shot visual anomaly detection.
 
     k normal images - references -> customize -> NormalModel -> generate_pool -> Pool (Hugging Face data set)
+    query images - personalize(NormalModel) -> twins -> triplet(query | twin, query | references + pool) -> report
 
 Rooms, each importing only those above it:
 
@@ -8,13 +9,15 @@ Rooms, each importing only those above it:
     seeds          random numbers from keys alone
     files, watch   whole files; progress
     prompts        templates and state words, as data
-    presets        every setting, by name
+    settings       every setting of a run
+    presets        settings by name, as data
     images         lazy, native resolution, safely decoded
     augment        what a reference may undergo
     record         locks, and settings that later runs must agree with
     references     the k shots and their manifest
     data/          one reader a published data set
     features/      what networks see: patches, images, statistics
+    text           WinCLIP's sentences, and linear maps from patches to them
     memory         distances to the nearest normal patch
     diffusion/     schedule, codec, spectrum, words, denoiser, losses, lora, parts, model, training, the bundled prior
     batches        what customization learns from: augmented references, class images
@@ -23,7 +26,19 @@ Rooms, each importing only those above it:
     defects        drawn ones, to check with
     quality/       measures, and the gate: which candidates stay, and why the others went
     card, pool     the data set on disk
-    report         pictures for people
+    metrics        AUROC, average precision
+    personalize    each query's normal twin
+    triplet        query against twin, bank and text; fusion
+    branches       the networks that look, and what each branch makes of it
+    usual          what is usual: floors learnt from left-out references
+    detector       what every detector is
+    one_to_normal  the triplet detector
+    threshold      from scores to verdicts, by conformal prediction
+    self_test      a proxy AUROC from drawn defects
+    queries        photos to be judged
+    report         the contact sheet of a pool
+    pages/         pictures and the page of a detection
+    detection      a run of detection as files
     cli/           parses, calls one function, shows
 """
 

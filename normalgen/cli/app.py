@@ -8,11 +8,13 @@ import typer
 
 import normalgen
 from normalgen.cli.customize import customize
+from normalgen.cli.detect import detect, personalize
 from normalgen.cli.doctor import doctor
 from normalgen.cli.generate import generate
 from normalgen.cli.pool import pool_app
 from normalgen.cli.presets import presets
 from normalgen.cli.show import fail
+from normalgen.cli.train_text import train_text
 from normalgen.errors import NormalgenError
 
 __all__ = ["app", "main"]
@@ -25,7 +27,7 @@ app = typer.Typer(
     help="From a few photos of good parts to a pool of anomaly-free images, for visual anomaly detection.",
     epilog="Start with: normalgen generate ./good -n 100",
 )
-for command in (generate, customize, presets, doctor):
+for command in (generate, customize, detect, personalize, train_text, presets, doctor):
     app.command()(command)
 app.add_typer(pool_app, name="pool")
 

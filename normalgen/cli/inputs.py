@@ -191,6 +191,13 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where s
 DEFAULT_K = 4
 
 
+def cache(name: str) -> Path:
+    """A folder in the user's cache."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("normalgen") / name
+
+
 def references_from(
     folder: Path | None,
     category: str | None,

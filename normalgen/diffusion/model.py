@@ -159,7 +159,7 @@ class NormalModel:
         prompts: Sequence[str],
         strength: float,
         seed: int,
-        indices: Sequence[int] | None = None,
+        indices: Sequence[int | str] | None = None,
     ) -> Tensor:
         """The images noised to `strength` and denoised again (Li et al. 2024, Eq. 2-3; SDEdit, Meng et al. 2022).
 
@@ -168,7 +168,7 @@ class NormalModel:
             prompts: one an image.
             strength: share of the noise schedule, in (0, 1].
             seed: with its index decides an image's noise.
-            indices: one an image; default 0, 1, ...
+            indices: one an image, numbers or names; default 0, 1, ...
 
         Returns:
             (n, 3, S, S) in [0, 1] on the CPU.

@@ -12,22 +12,34 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, normalize
 
 from normalgen.errors import MissingDependency
+from normalgen.features.base import TextSide
+from normalgen.features.opening import resized
 
-__all__ = ["LEVELS", "STATISTICS", "EmbeddedFeatures"]
+__all__ = ["GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
 
 LEVELS = (1, 2, 3)
 """Indices of timm's feature maps: 24, 40 and 112 channels, a patch every 4, 8 and 16 pixels."""
 STATISTICS = 2 * (24 + 40 + 112)
+SIZE, GRIDS = 256, (32, 32, 16)
+"""Pixels that `tokens` looks at, and rows and columns of its levels."""
 
 
 class EmbeddedFeatures:
     """Frozen features of images (N, 3, H, W) in [0, 1], on the CPU unless moved.
+
+    Attributes:
+        name: "embedded".
+        size: 256, what `tokens` resizes to; the other methods look at images as they are.
+        text: None.
 
     Raises:
         MissingDependency: timm or the weights' package is not installed.
     """
 
     def __init__(self, device: str = "cpu") -> None:
+        self.name = "embedded"
+        self.size = SIZE
+        self.text: TextSide | None = None
         self.device = device
         self.network = _network(device)
 
@@ -36,6 +48,18 @@ class EmbeddedFeatures:
         inside = ((images - 0.5) / 0.5).to(self.device, memory_format=torch.channels_last)
         maps: list[Tensor] = self.network(inside)
         return maps
+
+    @torch.inference_mode()
+    def tokens(self, images: Tensor) -> list[Tensor]:
+        """Raw patch vectors (N, rows, columns, C) of the levels: 32 x 32 of 24, 32 x 32 of 40, 16 x 16 of 112 channels.
+
+        Images (N, 3, S, S) in [0, 1], S any size: they are resized to 256 (bilinear, antialiased). Each vector is a
+        mean over 3 x 3 neighbours (Roth et al. 2022, Eq. 1-2), pooled to the grid.
+        """
+        maps = self.maps(resized(images, SIZE, "bilinear"))
+        near = [avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
+        pooled = [adaptive_avg_pool2d(level, grid) for level, grid in zip(near, GRIDS, strict=True)]
+        return [level.permute(0, 2, 3, 1).contiguous() for level in pooled]
 
     @torch.inference_mode()
     def patches(self, images: Tensor, grid: int = 32) -> Tensor:

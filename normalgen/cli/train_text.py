@@ -1,0 +1,57 @@
+"""normalgen train-text."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from normalgen.cli import inputs
+from normalgen.cli.show import going_on, progress, say
+from normalgen.errors import DataError, PresetError
+
+
+def train_text(
+    data: Annotated[
+        Path,
+        typer.Option("--data", help="A data set with masks in MVTec layout, of other objects than yours."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, safetensors.")],
+    features: Annotated[
+        str,
+        typer.Option("--features", help="Features with a text side: clip, clip:NAME or clip:NAME:WEIGHTS."),
+    ] = "clip",
+    size: Annotated[
+        int | None, typer.Option("--size", help="Width and height that images are squashed to; default: 240.")
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times each image is seen; VisA wants 15.")] = 3,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images a step.")] = 8,
+    seed: inputs.Seed = 0,
+    device: inputs.DeviceName = "auto",
+) -> None:
+    """Train the text branch of a detector on images of other objects whose defects are marked.
+
+    normalgen train-text --data MVTEC --out text.safetensors
+    """
+    if out.exists():
+        raise DataError(f"{out} is there already; remove it, or name another file with --out")
+    from normalgen.data.marked import marked_images
+
+    items = marked_images(data)
+    chosen = inputs.pick_device(device)
+    from normalgen.features import open_features
+    from normalgen.text import train_text as learn
+
+    opened = open_features(features, device=chosen, size=size)
+    if opened.text is None:
+        raise PresetError(f"the features {features!r} have no text side; use --features clip")
+    checkpoint = out.with_name(f".{out.name}.checkpoint")
+    begun = time.monotonic()
+    with going_on(), progress() as watch:
+        maps = learn(opened, items, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)
+        maps.save(out)
+    checkpoint.unlink(missing_ok=True)
+    marked = sum(each.mask is not None for each in items)
+    nouns = len({each.noun for each in items})
+    say(f"text maps of {opened.name} from {len(items)} images, {marked} of them with defects, of {nouns} objects")
+    say(f"  file  {out}  ({time.monotonic() - begun:.0f} s)")

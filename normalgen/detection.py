@@ -1,0 +1,223 @@
+"""A run of detection as files: results, maps, twins, and a page to look at."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from normalgen.errors import DataError
+from normalgen.files import write_json, write_whole
+from normalgen.images import to_pil
+from normalgen.metrics import auroc, average_precision
+from normalgen.one_to_normal import OneToNormal
+from normalgen.pages import Shown, overlay, write_page
+from normalgen.queries import GOOD, Queries
+from normalgen.threshold import Threshold
+from normalgen.watch import Watch, silent
+
+__all__ = ["Result", "Run", "detect"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is said of one photo; an unreadable one has an error and nothing else.
+
+    Attributes:
+        file: its path inside the folder of queries.
+        score: higher is more anomalous.
+        scores: of each branch.
+        rank: 1 is the most anomalous.
+        verdict: "anomalous", "normal", or "" where only a ranking is supported.
+        label: what its sub-folder says.
+        error: why it could not be read.
+    """
+
+    file: str
+    score: float = 0.0
+    scores: dict[str, float] | None = None
+    rank: int = 0
+    verdict: str = ""
+    label: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Results, worst first, unreadable photos last; `auroc` and `average_precision` where labels are known."""
+
+    results: tuple[Result, ...]
+    auroc: float | None
+    average_precision: float | None
+
+    @property
+    def errors(self) -> list[Result]:
+        """The photos that could not be read."""
+        return [each for each in self.results if each.error]
+
+
+def detect(
+    detector: OneToNormal,
+    queries: Queries,
+    threshold: Threshold,
+    folder: Path,
+    *,
+    title: str,
+    watch: Watch = silent,
+) -> Run:
+    """Judge all queries and write `results.jsonl`, `results.csv`, `run.json`, `maps/`, `twins/` and `report.html`.
+
+    Args:
+        detector: fitted.
+        queries: photos; what cannot be read is named in the results.
+        threshold: from scores to verdicts.
+        folder: gets the files; older ones of the same names are replaced.
+        title: of the page.
+        watch: told of the stages "detect" and "maps".
+
+    Raises:
+        DataError: not one photo can be read.
+    """
+    readable, errors = queries.readable()
+    if not len(readable.images):
+        raise DataError(f"none of {len(queries.images)} photos can be read: {next(iter(errors.values()))}")
+    scores, maps = _score(detector, readable, folder, watch)
+    results = _results(readable, scores, threshold)
+    broken = [Result(name, error=message) for name, message in errors.items()]
+    scale = _scale(maps, detector.left_out)
+    _draw_maps(readable, maps, scale, folder, watch)
+    run = Run((*sorted(results, key=lambda each: each.rank), *broken), *_measured(readable, scores["fused"]))
+    _write_tables(folder, run)
+    settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
+    measured = {"auroc": run.auroc, "average_precision": run.average_precision}
+    write_json(folder / "run.json", {"settings": settings, "sentence": threshold.sentence()} | measured)
+    shown = _shown(readable, results, maps, folder)
+    unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
+    write_page(
+        folder / "report.html",
+        (each for part in (shown, unread) for each in part),
+        title=title,
+        facts=[*_facts(settings), *_measured_facts(run)],
+        threshold_text=threshold.sentence(),
+        scale=scale,
+    )
+    return run
+
+
+def _score(detector: OneToNormal, queries: Queries, folder: Path, watch: Watch) -> tuple[dict[str, Tensor], Tensor]:
+    """Scores (N,) a branch and "fused", and fused maps (N, H, W); twins are written as they are made."""
+    found, maps, done, total = [], [], 0, len(queries.images)
+    watch("detect", 0, total)
+    for each in detector.explain(queries.images):
+        for place, twin in enumerate(each.twins if each.twins is not None else ()):
+            _write_png(folder / "twins" / _png(queries.images.names[done + place]), to_pil(twin))
+        found.append(each.scores)
+        maps.append(each.maps.half())
+        done += len(each.queries)
+        watch("detect", done, total)
+    return {name: torch.cat([scores[name] for scores in found]) for name in found[0]}, torch.cat(maps)
+
+
+def _results(queries: Queries, scores: dict[str, Tensor], threshold: Threshold) -> list[Result]:
+    fused = scores["fused"]
+    ranks = torch.empty(len(fused), dtype=torch.long)
+    ranks[fused.argsort(descending=True, stable=True)] = torch.arange(1, len(fused) + 1)
+    verdicts = threshold.verdicts(fused)
+    branches = [name for name in scores if name != "fused"]
+    return [
+        Result(
+            file=name,
+            score=float(fused[i]),
+            scores={branch: float(scores[branch][i]) for branch in branches},
+            rank=int(ranks[i]),
+            verdict=verdicts[i],
+            label=queries.labels[i],
+        )
+        for i, name in enumerate(queries.images.names)
+    ]
+
+
+def _measured(queries: Queries, scores: Tensor) -> tuple[float | None, float | None]:
+    if not queries.labelled:
+        return None, None
+    known = [i for i, label in enumerate(queries.labels) if label is not None]
+    labels = torch.tensor([int(queries.labels[i] != GOOD) for i in known])
+    return auroc(labels, scores[known]), average_precision(labels, scores[known])
+
+
+def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
+    """The colours' range: from the middle of all values to what stands out, at least what normal images reach."""
+    values = maps.float().flatten()
+    values = values[:: max(1, len(values) // 1_000_000)]
+    low = float(values.median())
+    return low, max(float(values.quantile(0.999)), float(left_out.max()), low + 1e-6)
+
+
+def _draw_maps(queries: Queries, maps: Tensor, scale: tuple[float, float], folder: Path, watch: Watch) -> None:
+    names = queries.images.names
+    for place, (name, query) in enumerate(zip(names, queries.images, strict=True)):
+        _write_png(folder / "maps" / _png(name), overlay(query, maps[place].float(), *scale))
+        watch("maps", place + 1, len(names))
+
+
+def _shown(queries: Queries, results: list[Result], maps: Tensor, folder: Path) -> Iterator[Shown]:
+    for place, (result, query) in enumerate(zip(results, queries.images, strict=True)):
+        path = folder / "twins" / _png(result.file)
+        yield Shown(
+            name=result.file,
+            query=query,
+            twin=Image.open(path).convert("RGB") if path.is_file() else None,
+            anomaly_map=maps[place].float(),
+            score=result.score,
+            scores=result.scores or {},
+            rank=result.rank,
+            verdict=result.verdict,
+            label=result.label,
+        )
+
+
+def _write_tables(folder: Path, run: Run) -> None:
+    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in run.results]
+    _write_text(folder / "results.jsonl", "\n".join(lines) + "\n")
+    branches = [*(run.results[0].scores or {})]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["file", "rank", "score", *branches, "verdict", "label", "error"])
+    for each in run.results:
+        parts = [(each.scores or {}).get(branch, "") for branch in branches]
+        score = "" if each.error else each.score
+        writer.writerow([each.file, each.rank or "", score, *parts, each.verdict, each.label or "", each.error])
+    _write_text(folder / "results.csv", table.getvalue())
+
+
+def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    shown = {name: value for name, value in settings.items() if value not in ("", None)}
+    shown["branches"] = ", ".join(settings["branches"])
+    shown["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
+    if "model" in shown:
+        shown["model"] = settings["model"][:12]
+    return [(name.replace("_", " "), str(value)) for name, value in shown.items()]
+
+
+def _measured_facts(run: Run) -> list[tuple[str, str]]:
+    if run.auroc is None or run.average_precision is None:
+        return []
+    return [("image AUROC", f"{run.auroc:.3f}"), ("average precision", f"{run.average_precision:.3f}")]
+
+
+def _png(name: str) -> str:
+    return f"{name.replace('/', '__')}.png"
+
+
+def _write_png(path: Path, picture: Image.Image) -> None:
+    write_whole(path, lambda partial: picture.save(partial, format="png"))
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -1,0 +1,39 @@
+"""What every detector is: fit on references and, if there is one, a pool; then score queries."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from torch import Tensor
+
+from normalgen.images import Images
+from normalgen.pool import Pool
+from normalgen.references import References
+
+__all__ = ["Detector", "Prediction"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Scores of queries.
+
+    Attributes:
+        image_scores: (N,), raw; higher is more anomalous.
+        anomaly_maps: (N, H, W) at the detector's resolution.
+    """
+
+    image_scores: Tensor
+    anomaly_maps: Tensor
+
+
+class Detector(Protocol):
+    """A few-shot anomaly detector. Constructors take settings by keyword and only store them."""
+
+    def fit(self, references: References, pool: Pool | None = None) -> Self:
+        """Learn what is normal; what was learned before is forgotten."""
+
+    def predict(self, queries: Images) -> Prediction:
+        """Score queries.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """

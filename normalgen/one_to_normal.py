@@ -1,0 +1,276 @@
+"""One-to-Normal (Li et al., NeurIPS 2024): personalize each query, compare it with twin, bank and text, fuse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from normalgen.branches import Branches
+from normalgen.detector import Prediction
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, NotFittedError, PresetError
+from normalgen.features import Features, open_features
+from normalgen.files import write_json, write_whole
+from normalgen.images import Images, to_tensor
+from normalgen.personalize import Personalizer
+from normalgen.pool import Pool
+from normalgen.record import read_record
+from normalgen.references import References
+from normalgen.text import TextMaps, text_vectors
+from normalgen.triplet import WEIGHTS, Banks, Fusion, Levels, Moments, Reduce, fuse, image_scores
+from normalgen.usual import Known, learn_usual
+
+__all__ = ["Explanation", "OneToNormal"]
+
+SETTINGS, TENSORS, MODEL = "detector.json", "detector.safetensors", "model"
+STORED = ("features", "fusion", "reduce", "bank", "text", "seed")
+MODEL_SETTINGS = ["twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A batch of queries as the detector sees them.
+
+    Attributes:
+        queries: (N, 3, S, S) in [0, 1].
+        twins: (N, 3, S, S); None without the branch p.
+        scores: (N,) a branch, and "fused".
+        maps: (N, H, W), fused, on the finest grid.
+        branch_maps: (N, H, W) a branch.
+    """
+
+    queries: Tensor
+    twins: Tensor | None
+    scores: dict[str, Tensor]
+    maps: Tensor
+    branch_maps: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What `fit` learns; `known` is not saved, and None in a loaded detector."""
+
+    branches: Branches
+    banks: Banks
+    moments: dict[str, Moments]
+    weights: dict[str, float]
+    left_out: Tensor
+    size: int
+    category: str
+    noun: str
+    known: Known | None = None
+
+
+@dataclass(kw_only=True)
+class OneToNormal:
+    """The triplet detector.
+
+    Args:
+        features: name, as `normalgen.features.open_features` takes it.
+        branches: any of "p" (twin), "n" (bank), "text".
+        fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from what normal images
+            give, each branch weighed by how well it finds defects drawn on the references.
+        reduce: image score of a calibrated map: "top", the mean of its highest 1 %, or "max".
+        bank: images in the bank at most, references first, then the pool by index; 0 takes all (the paper: 30).
+        text: file of text maps (`normalgen train-text`), for the branch text.
+        batch: queries at a time; changes no score by more than 1e-4.
+        seed: draws twins and augmentations.
+        device: of the features; the model has its own.
+        cache: folder where twins are kept; None keeps none.
+    """
+
+    features: str = "embedded"
+    branches: Sequence[str] = ("p", "n")
+    fusion: Fusion = "calibrated"
+    reduce: Reduce = "top"
+    bank: int = 0
+    text: str = ""
+    batch: int = 8
+    seed: int = 0
+    device: str = "cpu"
+    cache: Path | None = None
+    fitted_: _Fitted | None = field(default=None, init=False, repr=False)
+
+    def fit(self, references: References, pool: Pool | None = None, model: NormalModel | None = None) -> Self:
+        """Learn the bank, and what is usual.
+
+        Args:
+            references: the k normal photos.
+            pool: generated normals that join the bank.
+            model: customized on the references; the branch p needs one.
+
+        Raises:
+            DataError: a pool or model of another category.
+            PresetError: an unknown branch, p without a model, text without a text side or text maps.
+        """
+        self._check(references, pool, model)
+        network = open_features(self.features, device=self.device)
+        branches = self._open(network, model, references.noun)
+        size = model.preset.size if model else network.size
+        known = self._known(references, pool, size)
+        banks = Banks(branches.tokens(torch.cat([known.photos, known.drawn])))
+        usual = learn_usual(branches, banks, known, seed=self.seed)
+        weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights()
+        left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
+        named = (references.category, references.noun)
+        self.fitted_ = _Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known)
+        return self
+
+    @property
+    def left_out(self) -> Tensor:
+        """Scores of left-out references and their augmentations: normal images, though not new ones."""
+        return self._ready().left_out
+
+    def explain(self, queries: Images) -> Iterator[Explanation]:
+        """What `predict` is made of, a batch at a time.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        fitted = self._ready()
+        for start in range(0, len(queries), self.batch):
+            some = queries.take(range(start, min(start + self.batch, len(queries))))
+            images = torch.stack([to_tensor(image, fitted.size) for image in some])
+            yield self.explain_pixels(images, [f"{digest}-{queries.crop}" for digest in some.hashes()])
+
+    def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
+        """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""
+        fitted = self._ready()
+        banks = fitted.banks
+        if without is not None and fitted.known is not None:
+            banks = fitted.known.bank_without(banks, without)
+        twins, raw = fitted.branches.compare(images, keys, banks)
+        maps = self._standardized(raw, fitted.moments)
+        each = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}
+        scores = self._scores(raw, fitted.moments, fitted.weights)
+        return Explanation(images, twins, scores, fuse(maps, fitted.weights), each)
+
+    def predict(self, queries: Images) -> Prediction:
+        """Scores (N,) and fused maps (N, H, W) on the finest grid.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        found = [(each.scores["fused"], each.maps) for each in self.explain(queries)]
+        if not found:
+            return Prediction(torch.empty(0), torch.empty(0, 0, 0))
+        scores, maps = zip(*found, strict=True)
+        return Prediction(torch.cat(scores), torch.cat(maps))
+
+    def settings(self) -> dict[str, Any]:
+        """All that a result depends on, as plain data.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        fitted = self._ready()
+        settings: dict[str, Any] = {name: getattr(self, name) for name in STORED} | {"branches": [*self.branches]}
+        settings |= {"category": fitted.category, "object": fitted.noun, "size": fitted.size}
+        settings["bank_images"] = len(fitted.banks.levels[0])
+        settings["weights"] = {name: fitted.weights[name] for name in self.branches}
+        if fitted.branches.personalizer is not None:
+            model = fitted.branches.personalizer.model
+            settings |= model.preset.only(MODEL_SETTINGS) | {"model": model.digest}
+        return settings
+
+    def save(self, folder: Path) -> None:
+        """Write all that `predict` needs into `folder`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        fitted = self._ready()
+        tensors = _named("bank", fitted.banks.levels) | {"left_out": fitted.left_out}
+        for name, usual in fitted.moments.items():
+            tensors |= _named(f"mean.{name}", usual.means) | _named(f"deviation.{name}", usual.deviations)
+        data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
+        if fitted.branches.personalizer is not None:
+            fitted.branches.personalizer.model.save(folder / MODEL)
+        write_json(folder / SETTINGS, {"settings": self.settings()})
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
+        """The detector that `save` wrote, with the same scores.
+
+        Raises:
+            DataError: there is none.
+        """
+        record = read_record(folder / SETTINGS)
+        if record is None:
+            raise DataError(f"{folder} holds no detector ({SETTINGS})")
+        known = record["settings"]
+        stored = {name: known[name] for name in STORED}
+        found = cls(**stored, branches=known["branches"], device=device, batch=batch, cache=cache)
+        tensors = load_file(folder / TENSORS)
+        model = NormalModel.load(folder / MODEL, device=device) if "p" in found.branches else None
+        branches = found._open(open_features(found.features, device=device), model, known["object"])
+        names = [name for name in WEIGHTS if name in found.branches]
+        usual = {n: Moments(_levels(f"mean.{n}", tensors), _levels(f"deviation.{n}", tensors)) for n in names}
+        banks, left_out = Banks(_levels("bank", tensors)), tensors["left_out"]
+        named = (known["size"], known["category"], known["object"])
+        found.fitted_ = _Fitted(branches, banks, usual, known["weights"], left_out, *named)
+        return found
+
+    def _ready(self) -> _Fitted:
+        if self.fitted_ is None:
+            raise NotFittedError("fit the detector first: OneToNormal().fit(references, pool, model)")
+        return self.fitted_
+
+    def _check(self, references: References, pool: Pool | None, model: NormalModel | None) -> None:
+        unknown = sorted(set(self.branches) - set(WEIGHTS))
+        if unknown or not self.branches:
+            raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(self.branches) or 'none'}")
+        if "p" in self.branches and model is None:
+            raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
+        of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
+        for what, category in (("model", model.category if model else None), ("pool", of_pool)):
+            if category not in (None, references.category):
+                raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")
+
+    def _open(self, network: Features, model: NormalModel | None, noun: str) -> Branches:
+        personalizer = None
+        if "p" in self.branches and model is not None:
+            personalizer = Personalizer(model, seed=self.seed, cache=self.cache)
+        return Branches(network, personalizer, self._open_text(network, noun), "n" in self.branches, self.batch)
+
+    def _open_text(self, network: Features, noun: str) -> tuple[TextMaps, Tensor] | None:
+        if "text" not in self.branches:
+            return None
+        if network.text is None:
+            raise PresetError(f"the features {self.features!r} have no text side; use features clip, or branches p,n")
+        if not self.text:
+            raise PresetError("the branch text needs text maps; make them with: normalgen train-text --out FILE")
+        return TextMaps.load(Path(self.text), network), text_vectors(network.text, noun)
+
+    def _known(self, references: References, pool: Pool | None, size: int) -> Known:
+        photos, names = references.images.pixels(size), references.images.names
+        count = 0 if pool is None else len(pool)
+        count = min(count, max(0, self.bank - len(photos))) if self.bank else count
+        sources = [*range(len(photos))]
+        drawn = torch.empty(0, 3, size, size, dtype=torch.uint8)
+        if pool is not None and count:
+            drawn = pool.images.take(range(count)).pixels(size)
+            made_from = [row["reference"] for row in pool.rows[:count]]
+            sources += [names.index(name) if name in names else -1 for name in made_from]
+        return Known(photos, drawn, tuple(sources))
+
+    def _standardized(self, raw: dict[str, Levels], usual: dict[str, Moments]) -> dict[str, Levels]:
+        return raw if self.fusion == "paper" else {name: usual[name].standardize(maps) for name, maps in raw.items()}
+
+    def _scores(
+        self, raw: dict[str, Levels], usual: dict[str, Moments], weights: dict[str, float]
+    ) -> dict[str, Tensor]:
+        return image_scores(self._standardized(raw, usual), self.fusion, self.reduce, weights)
+
+
+def _named(name: str, levels: Levels) -> dict[str, Tensor]:
+    return {f"{name}.{i}": level for i, level in enumerate(levels)}
+
+
+def _levels(name: str, tensors: dict[str, Tensor]) -> Levels:
+    return [tensors[f"{name}.{i}"] for i in range(sum(key.rpartition(".")[0] == name for key in tensors))]

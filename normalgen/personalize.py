@@ -1,0 +1,154 @@
+"""Each query's normal twin: the query noised and denoised by the customized model (Li et al. 2024, Eq. 2-3).
+
+Pose, light and layout stay; what no normal image shows does not come back. One candidate a prompt is made, and the one
+most like its query is the twin.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage.metrics import structural_similarity
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from normalgen.diffusion.model import NormalModel
+from normalgen.files import write_whole
+from normalgen.images import Images, to_pil, to_tensor
+from normalgen.presets import change
+from normalgen.prompts import prompt_set
+
+__all__ = ["Personalizer", "Twins", "similarity"]
+
+COMPARED = 240
+
+
+@dataclass(frozen=True)
+class Twins:
+    """What a batch of queries became.
+
+    Attributes:
+        queries: (N, 3, S, S) in [0, 1].
+        candidates: (N, P, 3, S, S) in [0, 1], one a prompt.
+        similarities: SSIM of each candidate and its query (N, P).
+    """
+
+    queries: Tensor
+    candidates: Tensor
+    similarities: Tensor
+
+    @property
+    def twins(self) -> Tensor:
+        """The candidate most like its query, (N, 3, S, S).
+
+        Differs: the paper's Eq. 3 takes the argmin of a loss that "is SSIM"; the least similar image cannot be meant,
+        so the loss is read as 1 - SSIM.
+        """
+        return self.candidates[torch.arange(len(self.queries)), self.similarities.argmax(1)]
+
+
+class Personalizer:
+    """Makes twins with one model, and keeps them.
+
+    A twin depends on model, image, prompts, strength, steps and seed alone, not on what else is in its batch.
+
+    Args:
+        model: customized on the queries' category; its preset's twin_prompts, twin_strength and twin_steps say how.
+        seed: with an image's hash decides its noise.
+        cache: a folder where candidates are kept; None keeps none.
+    """
+
+    def __init__(self, model: NormalModel, *, seed: int = 0, cache: Path | None = None) -> None:
+        preset = model.preset
+        self.model = model.using(change(preset, explicit_steps=preset.twin_steps))
+        self.prompts = prompt_set(preset.twin_prompts)
+        self.seed = seed
+        self.folder = None if cache is None else cache / self._key()
+
+    def _key(self) -> str:
+        names = [
+            "size",
+            "sampling_steps",
+            "twin_steps",
+            "twin_strength",
+            "sampler",
+            "distilled",
+            "guidance",
+            "precision",
+        ]
+        made = [self.model.digest, self.prompts, self.seed, self.model.preset.only(names)]
+        return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:24]
+
+    def batches(self, images: Images, batch: int = 8) -> Iterator[Twins]:
+        """The twins of all images, in order, `batch` at a time."""
+        for start in range(0, len(images), batch):
+            yield self.personalize(images.take(range(start, min(start + batch, len(images)))))
+
+    def personalize(self, images: Images) -> Twins:
+        """The twins of a few images."""
+        queries = torch.stack([to_tensor(image, self.model.preset.size) for image in images])
+        return self.of(queries, [f"{digest}-{images.crop}" for digest in images.hashes()])
+
+    def of(self, queries: Tensor, keys: Sequence[str]) -> Twins:
+        """The twins of `queries` (N, 3, S, S) in [0, 1]; `keys` name them, and with the seed decide their noise."""
+        found = [self._kept(key) for key in keys]
+        missing = [place for place, candidates in enumerate(found) if candidates is None]
+        for place, candidates in zip(missing, self._make(queries, keys, missing), strict=True):
+            found[place] = candidates
+            self._keep(keys[place], candidates)
+        candidates = torch.stack([each for each in found if each is not None])
+        rows = [[similarity(query, one) for one in each] for query, each in zip(queries, candidates, strict=True)]
+        return Twins(queries, candidates, torch.tensor(rows))
+
+    def _make(self, queries: Tensor, keys: Sequence[str], places: list[int]) -> list[Tensor]:
+        """The candidates (P, 3, S, S) of the queries at `places`, all in one batch, as 8-bit values."""
+        if not places:
+            return []
+        count = len(self.prompts)
+        made = self.model.restore(
+            queries[places].repeat_interleave(count, 0),
+            prompts=[*self.prompts] * len(places),
+            strength=self.model.preset.twin_strength,
+            seed=self.seed,
+            indices=[keys[place] for place in places for _ in range(count)],
+        )
+        return list(torch.split((made * 255).round() / 255, count))
+
+    def _paths(self, key: str) -> list[Path]:
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return [] if self.folder is None else [self.folder / f"{name}-{i}.png" for i in range(len(self.prompts))]
+
+    def _kept(self, key: str) -> Tensor | None:
+        try:
+            found = [to_tensor(Image.open(path), self.model.preset.size) for path in self._paths(key)]
+        except OSError:
+            return None
+        return torch.stack(found) if found else None
+
+    def _keep(self, key: str, candidates: Tensor) -> None:
+        with suppress(OSError):
+            for path, image in zip(self._paths(key), candidates, strict=False):
+                write_whole(path, lambda partial, image=image: to_pil(image).save(partial, format="png"))  # type: ignore[misc]
+
+
+def similarity(one: Tensor, other: Tensor) -> float:
+    """SSIM (Wang et al. 2004) of the brightness of two images (3, S, S), at most 240 px wide; 1 for the same image."""
+    pairs = [_brightness(image) for image in (one, other)]
+    found: np.floating = structural_similarity(
+        *pairs, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return float(found)
+
+
+def _brightness(image: Tensor) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    grey = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
+    if image.shape[-1] > COMPARED:
+        grey = interpolate(grey[None, None], (COMPARED, COMPARED), mode="bilinear", antialias=True)[0, 0]
+    found: np.ndarray[tuple[int, int], np.dtype[np.float32]] = grey.numpy()
+    return found

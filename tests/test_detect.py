@@ -1,0 +1,163 @@
+"""normalgen detect, personalize and the self-test, as users type them."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import drawn
+from PIL import Image, ImageDraw
+
+from normalgen.cli import main
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError
+from normalgen.one_to_normal import OneToNormal
+from normalgen.queries import find_queries
+from normalgen.references import References
+from normalgen.self_test import self_test
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    return int(end.value.code or 0)
+
+
+def crossed(seed: int) -> Image.Image:
+    image = drawn(seed)
+    pen = ImageDraw.Draw(image)
+    pen.line((10, 15, 26, 31), "black", 4)
+    pen.line((10, 31, 26, 15), "black", 4)
+    return image
+
+
+@pytest.fixture
+def here(photos: Path, tmp_path: Path, prior: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`good/` with photos, `mixed/good` and `mixed/cross` to judge, and a finished model in models/good."""
+    monkeypatch.chdir(tmp_path)
+    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
+        (tmp_path / "mixed" / label).mkdir(parents=True)
+        for seed in seeds:
+            make(seed).save(tmp_path / "mixed" / label / f"{seed}.png")
+    toy = ["--weights", str(prior), "--size", "32", "--training-steps", "2", "--device", "cpu"]
+    assert run("customize", "good", *toy) == 0
+    return tmp_path
+
+
+def detect(*words: str) -> int:
+    few = ["--references", "good", "-k", "2", "--rate", "0.1", "--device", "cpu", "--out", "out"]
+    return run("detect", "mixed", *few, *words)
+
+
+def rows() -> list[dict[str, object]]:
+    return [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
+
+
+def test_two_folders_become_a_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert detect("-n", "0") == 0
+    shown = capsys.readouterr().out
+    assert "image AUROC 1.000" in shown
+    assert "branches p,n, embedded features, calibrated fusion, bank of 2 images" in shown
+    assert "approximate: anomalous above" in shown
+    found = rows()
+    assert [row["rank"] for row in found] == [1, 2, 3, 4, 5]
+    assert {row["label"] for row in found[:2]} == {"cross"}
+    assert set(found[0]["scores"]) == {"p", "n"}  # type: ignore[call-overload]
+    table = list(csv.DictReader(Path("out/results.csv").read_text().splitlines()))
+    assert [row["file"] for row in table] == [row["file"] for row in found]
+    with Image.open("out/maps/cross__30.png.png") as picture:
+        assert picture.size == (40, 40)
+    assert "cross/30.png" in Path("out/report.html").read_text()
+    settings = json.loads(Path("out/run.json").read_text())["settings"]
+    assert settings["model"] == NormalModel.load(Path("models/good")).digest
+
+
+def test_a_missing_pool_is_made_on_the_way_and_taken_up_later(here: Path) -> None:
+    words = ["-n", "2", "--branches", "n"]
+    assert detect(*words) == 0
+    assert json.loads(Path("out/run.json").read_text())["settings"]["bank_images"] == 4
+    before = Path("pools/good/metadata.jsonl").stat().st_mtime_ns
+    assert detect(*words) == 0
+    assert Path("pools/good/metadata.jsonl").stat().st_mtime_ns == before
+
+
+def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("more").mkdir()
+    for seed in range(50, 70):
+        drawn(seed).save(Path("more") / f"{seed}.png")
+    assert detect("-n", "0", "--branches", "n", "--calibrate", "more") == 0
+    assert "of parts like the 20 calibration photos, at most a share 0.1" in capsys.readouterr().out
+    assert {str(row["verdict"]) for row in rows() if row["label"] == "cross"} == {"anomalous"}
+    assert detect("-n", "0", "--branches", "n", "--calibrate", "more", "--rate", "0.01") == 0
+    assert "ranking only: 20 photos cannot support 0.01" in capsys.readouterr().out
+    assert {row["verdict"] for row in rows()} == {""}
+
+
+def test_unreadable_queries_are_named_and_the_rest_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mixed/cross/broken.png").write_bytes(b"no picture")
+    assert detect("-n", "0", "--branches", "n") == 1
+    found = rows()
+    assert len(found) == 6
+    assert "broken.png cannot be read" in str(found[-1]["error"])
+    assert "broken.png cannot be read" in capsys.readouterr().err
+    assert "broken.png" in Path("out/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--branches", "text"], "no text side"),
+        (["--branches", "x"], "branches must be some of p, n, text"),
+        (["--pool", "nowhere"], "nowhere holds no pool"),
+        (["--features", "wrong"], "features"),
+        (["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"], "holds no photo that is not a reference"),
+    ],
+)
+def test_a_mistake_gets_one_line(
+    here: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect(*words) == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_pool_of_another_category_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", "models/good", "-n", "1", "--no-gate", "--sampling-steps", "10", "--device", "cpu"]
+    assert run("generate", "good", *words) == 0
+    assert detect("--category", "bolt", "--pool", "pools/good", "--branches", "n") == 1
+    assert "the pool is of 'good', the references are of 'bolt'" in capsys.readouterr().err
+
+
+def test_personalize_writes_twins_and_pictures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mixed/good/broken.png").write_bytes(b"")
+    assert run("personalize", "mixed", "--model", "models/good", "--out", "t", "--device", "cpu") == 1
+    with Image.open("t/twin/cross__30.png.png") as twin, Image.open("t/triptych/cross__30.png.png") as picture:
+        assert twin.size == (32, 32)
+        assert picture.width > 3 * 32
+    assert len(list(Path("t/twin").iterdir())) == 5
+    assert "broken.png is empty" in capsys.readouterr().err
+
+
+def test_queries_are_a_file_a_folder_or_labelled_folders(here: Path) -> None:
+    assert find_queries(Path("mixed/good/20.png")).labels == (None,)
+    assert find_queries(Path("mixed/good")).labels == (None,) * 3
+    found = find_queries(Path("mixed"))
+    assert found.labelled
+    assert sorted(set(found.labels), key=str) == ["cross", "good"]
+    with pytest.raises(DataError, match="does not exist"):
+        find_queries(Path("nowhere"))
+    Path("empty").mkdir()
+    with pytest.raises(DataError, match="no images in empty"):
+        find_queries(Path("empty"))
+
+
+def test_the_self_test_tells_drawn_defects_from_good_parts(references: References) -> None:
+    detector = OneToNormal(branches=("n",)).fit(references)
+    found = self_test(detector, references)
+    assert found.images == 12
+    assert set(found.overall) == {"n", "fused"}
+    assert found.overall["fused"] > 0.7
+    assert set(found.by_kind) == {"scratch", "crack", "spot", "stain", "chip"}
+    again = self_test(detector, references)
+    assert again == found
+    assert torch.tensor([*found.by_kind.values()]).max() <= 1

@@ -1,0 +1,284 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, normalize
+from typer.testing import CliRunner
+
+from normalgen.cli.train_text import train_text as command
+from normalgen.data.marked import MarkedImage, marked_images
+from normalgen.defects import paste
+from normalgen.errors import DataError, MissingWeights, NormalgenError, PresetError
+from normalgen.features import EmbeddedFeatures, Features, TextSide
+from normalgen.images import to_pil
+from normalgen.seeds import generator
+from normalgen.text import ANOMALOUS, NORMAL, TEMPLATES, TextMaps, sentences, text_loss, text_vectors, train_text
+
+
+class Words:
+    """Sentences as sums of random vectors, one a word."""
+
+    width = 12
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def encode(self, given: list[str]) -> Tensor:
+        self.read += given
+        rows = [sum(torch.randn(12, generator=generator(word)) for word in each.split()) for each in given]
+        return normalize(torch.stack([torch.as_tensor(row) for row in rows]), dim=1)
+
+
+class Pixels:
+    """Patches as the share of each of 11 brightnesses in 4 x 4 and 8 x 8 pixels."""
+
+    def __init__(self, size: int = 64) -> None:
+        self.name, self.size = "pixels", size
+        self.text: TextSide | None = Words()
+
+    @torch.inference_mode()
+    def tokens(self, images: Tensor) -> list[Tensor]:
+        assert images.shape[-1] == self.size
+        steps = torch.linspace(0, 1, 11)[:, None, None]
+        shares = (-((images.mean(1, keepdim=True) - steps) ** 2) / 0.01).exp()
+        return [avg_pool2d(shares, side).permute(0, 2, 3, 1) for side in (4, 8)]
+
+    def image(self, images: Tensor) -> Tensor:
+        return normalize(images.mean((2, 3)), dim=1)
+
+
+def part(seed: int, size: int = 64) -> Tensor:
+    """A grey disc on black, its grain and its middle its own."""
+    draw = generator("part", seed)
+    y, x = torch.meshgrid(torch.linspace(0, 1, size), torch.linspace(0, 1, size), indexing="ij")
+    middle = 0.45 + 0.1 * torch.rand(2, generator=draw)
+    disc = ((x - middle[0]) ** 2 + (y - middle[1]) ** 2 < 0.12).float() * 0.5
+    return (disc + 0.03 * torch.randn(3, size, size, generator=draw) + 0.05).clamp(0, 1)
+
+
+def write(root: Path, category: str, count: int = 6) -> Path:
+    folder = root / category
+    for inside in ("test/good", "test/stain", "ground_truth/stain"):
+        (folder / inside).mkdir(parents=True)
+    for seed in range(count):
+        to_pil(part(seed)).save(folder / f"test/good/{seed}.png")
+        image, mask = paste(part(seed + 100), "stain", generator("stain", seed))
+        to_pil(image).save(folder / f"test/stain/{seed}.png")
+        to_pil(mask.float()[None].expand(3, -1, -1)).save(folder / f"ground_truth/stain/{seed}_mask.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(write(tmp_path_factory.mktemp("marked"), "metal_disc"), "plate", 2)
+
+
+@pytest.fixture(scope="module")
+def items(root: Path) -> list[MarkedImage]:
+    return marked_images(root)
+
+
+@pytest.fixture(scope="module")
+def trained(items: list[MarkedImage]) -> TextMaps:
+    return train_text(Pixels(), items, epochs=15, batch=4, rate=0.005)
+
+
+def test_there_are_22_templates_154_normal_and_88_anomalous_sentences() -> None:
+    normal, anomalous = (sentences(states, "metal nut") for states in (NORMAL, ANOMALOUS))
+    assert (len(set(TEMPLATES)), len(set(normal)), len(set(anomalous))) == (22, 154, 88)
+    assert not {*normal} & {*anomalous}
+    assert "a photo of the flawless metal nut for visual inspection." in normal
+    assert "a cropped photo of a metal nut with damage." in anomalous
+    assert not any("{" in sentence for sentence in normal + anomalous)
+
+
+def test_text_vectors_are_means_of_unit_vectors_scaled_again() -> None:
+    found, side = text_vectors(Words(), "nut"), Words()
+    for row, states in zip(found, (NORMAL, ANOMALOUS), strict=True):
+        mean = side.encode(sentences(states, "nut")).mean(0)
+        assert torch.allclose(row, mean / mean.norm(), atol=1e-5)
+
+
+def test_scores_are_the_softmax_of_100_cosines() -> None:
+    maps = TextMaps([11, 11], 12, features="pixels", size=64)
+    tokens, vectors = Pixels().tokens(part(0)[None]), text_vectors(Words(), "disc")
+    found = maps.scores(tokens, vectors)
+    assert [tuple(level.shape) for level in found] == [(1, 16, 16), (1, 8, 8)]
+    token = maps.get_submodule("levels.0")(tokens[0][0, 3, 5].clone())
+    expected = (100 * torch.cosine_similarity(token[None], vectors)).softmax(0)[1]
+    assert torch.allclose(found[0][0, 3, 5], expected, atol=1e-4)
+
+
+def test_each_image_may_have_its_own_sentences() -> None:
+    maps = TextMaps([11, 11], 12, features="pixels", size=64)
+    vectors = torch.stack([text_vectors(Words(), noun) for noun in ("disc", "plate")])
+    tokens = Pixels().tokens(torch.stack([part(0), part(0)]))
+    own = [maps.scores([level[:1] for level in tokens], each)[0][0] for each in vectors]
+    assert torch.allclose(maps.scores(tokens, vectors)[0], torch.stack(own), atol=1e-5)
+    assert not torch.allclose(own[0], own[1])
+
+
+def test_the_loss_is_focal_plus_dice_of_maps_enlarged_with_aligned_corners() -> None:
+    logits, masks = torch.randn(2, 2, 3, 3, generator=generator(0)), torch.zeros(2, 5, 5)
+    masks[0, :2] = 1
+    corner = logits[0, :, 0, 0].softmax(0)[1]
+    large = interpolate(logits, (5, 5), mode="bilinear", align_corners=True).softmax(1)[:, 1]
+    assert torch.allclose(large[0, 0, 0], corner)
+    right = torch.where(masks > 0, large, 1 - large)
+    dice = 1 - (2 * (large * masks).sum((1, 2)) + 1) / (large.sum((1, 2)) + masks.sum((1, 2)) + 1)
+    expected = ((1 - right) ** 2 * -right.log()).mean() + dice.mean()
+    assert torch.allclose(text_loss([logits], masks), expected, atol=1e-3)
+    assert torch.allclose(text_loss([logits, logits], masks), 2 * expected, atol=2e-3)
+
+
+def test_marked_images_are_read_from_the_layout_of_mvtec(items: list[MarkedImage]) -> None:
+    assert [each.noun for each in items] == 12 * ["metal disc"] + 4 * ["plate"]
+    assert [each.mask is None for each in items] == 6 * [True] + 6 * [False] + 2 * [True] + 2 * [False]
+    image, mask = items[6].load(64)
+    pasted = paste(part(100), "stain", generator("stain", 0))
+    assert torch.allclose(image, pasted[0], atol=0.01)
+    assert torch.equal(mask.bool(), pasted[1])
+    assert not items[0].load(32)[1].any()
+
+
+def break_layout(root: Path, what: str) -> None:
+    if what == "masks":
+        for file in root.glob("*/ground_truth/*/*"):
+            file.unlink()
+        for file in root.glob("*/test/stain/*"):
+            file.rename(file.parent.parent / "good" / f"{file.stem}x.png")
+        for folder in root.glob("*/test/stain"):
+            folder.rmdir()
+    elif what == "one":
+        next(root.glob("*/ground_truth/stain/1_mask.png")).unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("masks", "no masks in"), ("one", "1.png has no mask; expected .*1_mask")]
+)
+def test_missing_masks_are_told_of(tmp_path: Path, what: str, message: str) -> None:
+    break_layout(write(tmp_path, "disc", 2), what)
+    with pytest.raises(DataError, match=message):
+        marked_images(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        marked_images(tmp_path / "gone")
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "disc", 1)
+    to_pil(part(0, 32)).save(tmp_path / "disc/ground_truth/stain/0_mask.png")
+    with pytest.raises(DataError, match=r"has \(32, 32\) pixels and its image \(64, 64\)"):
+        marked_images(tmp_path)[1].load(64)
+
+
+def test_trained_maps_find_defects_on_images_they_never_saw(trained: TextMaps) -> None:
+    pasted = [paste(part(seed), "stain", generator("new", seed)) for seed in range(200, 206)]
+    images, masks = (torch.stack(list(each)) for each in zip(*pasted, strict=True))
+    vectors, features = text_vectors(Words(), "metal disc"), Pixels()
+    for level, before in zip(
+        trained.scores(features.tokens(images), vectors),
+        TextMaps([11, 11], 12, features="pixels", size=64).scores(features.tokens(images), vectors),
+        strict=True,
+    ):
+        small = adaptive_avg_pool2d(masks.float(), level.shape[-1])
+        gap, untrained = (each[small > 0.5].mean() - each[small == 0].mean() for each in (level, before))
+        assert gap > 0.2 + untrained.clamp(min=0)
+
+
+def test_the_same_seed_gives_the_same_maps_and_another_gives_others(items: list[MarkedImage]) -> None:
+    one, same, other = (train_text(Pixels(), items, epochs=1, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_stopped_training_goes_on_to_the_same_maps(items: list[MarkedImage], tmp_path: Path) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    file, told = tmp_path / "held", list[int]()
+    with pytest.raises(KeyboardInterrupt):
+        train_text(Pixels(), items, epochs=2, watch=stop, checkpoint=file)
+    resumed = train_text(
+        Pixels(), items, epochs=2, watch=lambda stage, done, total: told.append(done), checkpoint=file
+    ).state_dict()
+    through = train_text(Pixels(), items, epochs=2).state_dict()
+    assert told == [2, 3, 4]
+    assert all(torch.equal(resumed[name], through[name]) for name in through)
+
+
+def test_a_checkpoint_of_other_settings_is_not_taken_up(items: list[MarkedImage], tmp_path: Path) -> None:
+    train_text(Pixels(), items, epochs=1, seed=1, checkpoint=tmp_path / "held")
+    anew = train_text(Pixels(), items, epochs=1, seed=2, checkpoint=tmp_path / "held").state_dict()
+    assert torch.equal(
+        anew["levels.0.weight"], train_text(Pixels(), items, epochs=1, seed=2).state_dict()["levels.0.weight"]
+    )
+
+
+def test_features_without_a_text_side_and_odd_numbers_are_refused(items: list[MarkedImage]) -> None:
+    with pytest.raises(PresetError, match="embedded have no text side"):
+        train_text(EmbeddedFeatures(), items)
+    with pytest.raises(PresetError, match="at least 1, got 0 and 8"):
+        train_text(Pixels(), items, epochs=0)
+    with pytest.raises(DataError, match="no images"):
+        train_text(Pixels(), [])
+
+
+def test_saved_maps_load_for_their_features_alone(trained: TextMaps, tmp_path: Path) -> None:
+    trained.save(tmp_path / "text.safetensors")
+    loaded = TextMaps.load(tmp_path / "text.safetensors", Pixels())
+    tokens, vectors = Pixels().tokens(part(0)[None]), text_vectors(Words(), "disc")
+    pairs = zip(loaded.scores(tokens, vectors), trained.scores(tokens, vectors), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+    for features in (Pixels(32), EmbeddedFeatures()):
+        with pytest.raises(PresetError, match="trained for features pixels at 64 px, these are"):
+            TextMaps.load(tmp_path / "text.safetensors", features)
+
+
+def test_files_that_hold_no_maps_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors")
+    (tmp_path / "text.txt").write_text("no tensors")
+    for name in ("odd.safetensors", "text.txt", "gone"):
+        with pytest.raises(MissingWeights, match="normalgen train-text"):
+            TextMaps.load(tmp_path / name, Pixels())
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The command with pixels as its features "clip"; its output, or its error."""
+
+    def opened(name: str, *, device: str, size: int | None) -> Features:
+        return Pixels(size or 64) if name == "clip" else EmbeddedFeatures(device)
+
+    monkeypatch.setattr("normalgen.features.open_features", opened)
+    app = typer.Typer()
+    app.command()(command)
+
+    def call(*words: object) -> str:
+        result = CliRunner().invoke(app, [*map(str, words), "--device", "cpu"])
+        if isinstance(result.exception, NormalgenError):
+            return f"error: {result.exception}"
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return call
+
+
+def test_the_command_writes_maps_and_leaves_nothing_else(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
+    told = run("--data", root, "--out", tmp_path / "text.safetensors", "--epochs", 1)
+    assert "from 16 images, 8 of them with defects, of 2 objects" in told
+    assert "text maps 2/2" in told
+    assert [file.name for file in tmp_path.iterdir()] == ["text.safetensors"]
+    assert TextMaps.load(tmp_path / "text.safetensors", Pixels()).size == 64
+
+
+def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "text.safetensors"
+    assert "no masks in" in run("--data", tmp_path, "--out", out)
+    assert "embedded' have no text side" in run("--data", root, "--out", out, "--features", "embedded")
+    out.touch()
+    assert "is there already" in run("--data", root, "--out", out)
