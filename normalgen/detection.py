@@ -95,8 +95,9 @@ def detect(
     run = Run((*sorted(results, key=lambda each: each.rank), *broken), *_measured(readable, scores["fused"]))
     _write_tables(folder, run)
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
+    value = {"threshold_value": threshold.value() if threshold.supported else None}
     measured = {"auroc": run.auroc, "average_precision": run.average_precision}
-    write_json(folder / "run.json", {"settings": settings, "sentence": threshold.sentence()} | measured)
+    write_json(folder / "run.json", {"settings": settings, "sentence": threshold.sentence()} | value | measured)
     shown = _shown(readable, results, maps, folder)
     unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
     write_page(
@@ -133,8 +134,8 @@ def _results(queries: Queries, scores: dict[str, Tensor], threshold: Threshold) 
     return [
         Result(
             file=name,
-            score=float(fused[i]),
-            scores={branch: float(scores[branch][i]) for branch in branches},
+            score=round(float(fused[i]), 6),
+            scores={branch: round(float(scores[branch][i]), 6) for branch in branches},
             rank=int(ranks[i]),
             verdict=verdicts[i],
             label=queries.labels[i],
@@ -197,7 +198,9 @@ def _write_tables(folder: Path, run: Run) -> None:
 
 
 def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    shown = {name: value for name, value in settings.items() if value not in ("", None)}
+    shown = {
+        name: value for name, value in settings.items() if value not in ("", None) and (name, value) != ("bank", 0)
+    }
     shown["branches"] = ", ".join(settings["branches"])
     shown["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
     if "model" in shown:

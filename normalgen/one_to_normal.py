@@ -120,6 +120,23 @@ class OneToNormal:
         self.fitted_ = _Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known)
         return self
 
+    def check(self) -> None:
+        """See that the settings can work, as far as that needs no network.
+
+        Raises:
+            PresetError: an unknown branch, none, or text without text maps.
+        """
+        unknown = sorted(set(self.branches) - set(WEIGHTS))
+        if unknown or not self.branches:
+            raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(self.branches) or 'none'}")
+        if "text" in self.branches and self.features == "embedded":
+            raise PresetError(
+                "the features 'embedded' have no text side; use --features clip with --text FILE (made by normalgen "
+                "train-text), or --branches p,n"
+            )
+        if "text" in self.branches and not self.text:
+            raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")
+
     @property
     def left_out(self) -> Tensor:
         """Scores of left-out references and their augmentations: normal images, though not new ones."""
@@ -222,9 +239,7 @@ class OneToNormal:
         return self.fitted_
 
     def _check(self, references: References, pool: Pool | None, model: NormalModel | None) -> None:
-        unknown = sorted(set(self.branches) - set(WEIGHTS))
-        if unknown or not self.branches:
-            raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(self.branches) or 'none'}")
+        self.check()
         if "p" in self.branches and model is None:
             raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
         of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
@@ -242,9 +257,7 @@ class OneToNormal:
         if "text" not in self.branches:
             return None
         if network.text is None:
-            raise PresetError(f"the features {self.features!r} have no text side; use features clip, or branches p,n")
-        if not self.text:
-            raise PresetError("the branch text needs text maps; make them with: normalgen train-text --out FILE")
+            raise PresetError(f"the features {self.features!r} have no text side; use clip, or branches p,n")
         return TextMaps.load(Path(self.text), network), text_vectors(network.text, noun)
 
     def _known(self, references: References, pool: Pool | None, size: int) -> Known:

@@ -61,7 +61,8 @@ def differing(path: Path, settings: dict[str, Any]) -> list[str] | None:
     if found is None:
         return None
     there, wanted = found["settings"], json.loads(json.dumps(settings))
-    return [name for name in sorted(wanted) if wanted[name] != there.get(name)]
+    by_name = sorted(wanted, key=lambda name: (name != "preset", name))
+    return [name for name in by_name if wanted[name] != there.get(name)]
 
 
 def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:

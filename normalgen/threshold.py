@@ -60,7 +60,7 @@ class Threshold:
         if not self.supported:
             return (
                 f"ranking only: {count} photos cannot support {self.rate:.3g} (the least rate is 1 / {count + 1}); "
-                f"calibrate with at least {math.ceil(1 / self.rate) - 1} more good photos"
+                f"calibrate with {math.ceil(1 / self.rate - 1e-9) - 1} good photos that are no references, or more"
             )
         if self.kind == "approximate":
             return (

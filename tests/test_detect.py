@@ -89,8 +89,13 @@ def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.Capt
     assert detect("-n", "0", "--branches", "n", "--calibrate", "more") == 0
     assert "of parts like the 20 calibration photos, at most a share 0.1" in capsys.readouterr().out
     assert {str(row["verdict"]) for row in rows() if row["label"] == "cross"} == {"anomalous"}
-    assert detect("-n", "0", "--branches", "n", "--calibrate", "more", "--rate", "0.01") == 0
-    assert "ranking only: 20 photos cannot support 0.01" in capsys.readouterr().out
+    assert detect("-n", "0", "--branches", "n", "--calibrate", "more", "--rate", "0.01") == 1
+    told = capsys.readouterr().err
+    assert (
+        "20 photos that are no references cannot support --rate 0.01; give 99 in all, or a --rate of at least" in told
+    )
+    assert detect("-n", "0", "--branches", "n", "--rate", "0.01") == 0
+    assert "ranking only: 12 photos cannot support 0.01" in capsys.readouterr().out
     assert {row["verdict"] for row in rows()} == {""}
 
 
@@ -110,8 +115,13 @@ def test_unreadable_queries_are_named_and_the_rest_goes_on(here: Path, capsys: p
         (["--branches", "text"], "no text side"),
         (["--branches", "x"], "branches must be some of p, n, text"),
         (["--pool", "nowhere"], "nowhere holds no pool"),
+        (["--calibrate", "nowhere"], "--calibrate: nowhere does not exist"),
+        (["--preset", "sd15"], "models/good was made with preset tiny, now sd15"),
         (["--features", "wrong"], "features"),
-        (["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"], "holds no photo that is not a reference"),
+        (
+            ["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"],
+            "0 photos that are no references cannot support --rate 0.1",
+        ),
     ],
 )
 def test_a_mistake_gets_one_line(

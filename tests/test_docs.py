@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -48,15 +49,17 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
         elif words[:2] == ["normalgen", "generate"]:
             words[words.index("-n") + 1] = "2"
             run([*words[1:], *QUICK])
-        elif words[:2] == ["normalgen", "customize"]:
-            run([*words[1:], *QUICK[:-1]])
+        elif words[:2] in (["normalgen", "detect"], ["normalgen", "personalize"]):
+            shutil.copytree("good", "mixed", dirs_exist_ok=True)
+            run([*words[1:], "--device", "cpu"])
         elif words[0] == "normalgen":
             run(words[1:])
         else:
             assert words[0] in ("pip", "pytest")
             continue
         ran += 1
-    assert ran >= 4
+    assert ran >= 9
+    assert Path("detections/good/report.html").is_file()
     assert len(datasets.load_dataset("pools/good", split="train")) == 2
 
 
@@ -77,7 +80,8 @@ def test_the_extras_named_in_the_readme_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/reproduce.md", "normalgen/diffusion/prior/README.md"]
+    "document",
+    ["README.md", "CONTRIBUTING.md", "docs/detection.md", "docs/reproduce.md", "normalgen/diffusion/prior/README.md"],
 )
 def test_links_and_pictures_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

@@ -8,9 +8,10 @@ import typer
 
 import normalgen
 from normalgen.cli.customize import customize
-from normalgen.cli.detect import detect, personalize
+from normalgen.cli.detect import detect
 from normalgen.cli.doctor import doctor
 from normalgen.cli.generate import generate
+from normalgen.cli.personalize import personalize
 from normalgen.cli.pool import pool_app
 from normalgen.cli.presets import presets
 from normalgen.cli.show import fail

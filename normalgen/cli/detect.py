@@ -1,53 +1,35 @@
-"""normalgen detect and normalgen personalize."""
+"""normalgen detect."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.job import Job
+from normalgen.cli.ready import Making, open_threshold, pool_folder, unused_photos
 from normalgen.cli.show import going_on, note, progress, say, table
-from normalgen.errors import DataError
-from normalgen.presets import Preset
 from normalgen.presets import preset as make_preset
 
 if TYPE_CHECKING:
     from normalgen.detection import Run
-    from normalgen.diffusion.model import NormalModel
     from normalgen.one_to_normal import OneToNormal
-    from normalgen.pool import Pool
     from normalgen.references import References
     from normalgen.threshold import Threshold
 
-DETECTOR, TWINS = "Detector", "Twins"
+DETECTOR = "Detector"
 WORST = 10
 
-QueriesPath = Annotated[
-    Path,
-    typer.Argument(help="Photos to judge: one, a folder, or a folder of labelled sub-folders (good, scratch ...)."),
-]
 ReferenceFolder = Annotated[
     Path | None,
     typer.Option(
         "--references", help="Folder of normal photos, instead of --category's.", rich_help_panel=inputs.WHICH
     ),
 ]
-TwinPrompts = Annotated[
-    int | None,
-    typer.Option("--prompts", help="Prompt set a twin is chosen from: 1, 3, 5 or 10.", rich_help_panel=TWINS),
-]
-TwinStrength = Annotated[
-    float | None, typer.Option("--strength", help="How far a twin leaves its query, in (0, 1].", rich_help_panel=TWINS)
-]
-TwinSteps = Annotated[
-    int | None,
-    typer.Option("--steps", help="Steps really made for a twin; 0 makes all of the strength.", rich_help_panel=TWINS),
-]
 
 
 def detect(
-    queries: QueriesPath,
+    queries: inputs.QueriesPath,
     references: ReferenceFolder = None,
     category: inputs.CategoryName = None,
     data: inputs.Data = None,
@@ -80,14 +62,18 @@ def detect(
         str,
         typer.Option(help="Text maps, made by normalgen train-text, for the branch text.", rich_help_panel=DETECTOR),
     ] = "",
-    prompts: TwinPrompts = None,
-    strength: TwinStrength = None,
-    steps: TwinSteps = None,
+    prompts: inputs.TwinPrompts = None,
+    strength: inputs.TwinStrength = None,
+    steps: inputs.TwinSteps = None,
     rate: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Share of good parts that may be called anomalous.")
     ] = 0.05,
     calibrate: Annotated[
-        Path | None, typer.Option(help="Folder of more good photos, none of them a reference: makes verdicts sound.")
+        Path | None,
+        typer.Option(
+            help="Folder of more good photos, none of them a reference: makes verdicts sound. At least 1 / rate - 1 of "
+            "them: 19 for 0.05, 49 for 0.02."
+        ),
     ] = None,
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Also measure a proxy AUROC on references with drawn defects.")
@@ -114,6 +100,8 @@ def detect(
     settings = make_preset(preset, weights=weights, training_steps=training_steps, **changes)
     chosen = inputs.references_from(references, category, data, noun, k, manifest, crop, seed)
     found = find_queries(queries, chosen.images.crop)
+    unused = None if calibrate is None else unused_photos(calibrate, chosen, rate)
+    bank_folder = pool_folder(pool, chosen.category)
     where = inputs.pick_device(device)
     paper = preset == "paper"
     detector = OneToNormal(
@@ -126,13 +114,17 @@ def detect(
         device=where,
         cache=inputs.cache("twins"),
     )
+    detector.check()
     folder = out or Path("detections") / chosen.category
     with going_on(), progress() as watch:
-        maker = _Making(chosen, settings, seed, where, model or Path("models") / chosen.category)
+        maker = Making(chosen, settings, seed, where, model or Path("models") / chosen.category)
         ready = maker.model(watch) if "p" in detector.branches else None
-        bank = maker.pool(pool, n, watch) if "n" in detector.branches else None
-        detector.fit(chosen, bank, ready.using(maker.twins(ready)) if ready else None)
-        threshold = _threshold(detector, calibrate, chosen, rate)
+        bank = maker.pool(bank_folder, n, watch) if "n" in detector.branches else None
+        watch("learn normal", 0, 1)
+        named = replace(chosen, noun=ready.noun) if ready and noun is None else chosen
+        detector.fit(named, bank, ready.using(maker.twins(ready)) if ready else None)
+        watch("learn normal", 1, 1)
+        threshold = open_threshold(detector, unused, rate)
         run = run_detection(
             detector, found, threshold, folder, title=f"{chosen.category}: {len(found.images)} photos", watch=watch
         )
@@ -140,59 +132,6 @@ def detect(
     _tell(run, detector, threshold, folder, proxy)
     if run.errors:
         raise typer.Exit(1)
-
-
-class _Making:
-    """The model and the pool, made on the way where they are missing."""
-
-    def __init__(self, references: "References", settings: Preset, seed: int, device: str, model: Path) -> None:
-        self.references, self.settings, self.seed, self.device, self.folder = references, settings, seed, device, model
-
-    def model(self, watch: Any) -> "NormalModel":
-        from normalgen.customize import customize, is_customized
-        from normalgen.diffusion.model import NormalModel
-
-        if is_customized(self.folder):
-            return NormalModel.load(self.folder, device=self.device)
-        return customize(self.references, self.settings, self.folder, seed=self.seed, device=self.device, watch=watch)
-
-    def twins(self, model: "NormalModel") -> Preset:
-        """The model's preset with the twins' settings of this run."""
-        from normalgen.presets import change
-
-        names = ("twin_prompts", "twin_strength", "twin_steps")
-        return change(model.preset, **{name: getattr(self.settings, name) for name in names})
-
-    def pool(self, given: Path | None, n: int, watch: Any) -> "Pool | None":
-        from normalgen.pool import METADATA, Pool
-
-        folder = given or Path("pools") / self.references.category
-        if (folder / METADATA).is_file():
-            return Pool.load(folder)
-        if given is not None:
-            raise DataError(
-                f"{given} holds no pool; make one with: normalgen generate --out {given}, or leave --pool out"
-            )
-        if not n:
-            return None
-        job = Job(self.references, self.settings, folder, self.seed, overwrite=False)
-        return job.run(n, self.model(watch), None, watch)
-
-
-def _threshold(detector: "OneToNormal", calibrate: Path | None, references: "References", rate: float) -> "Threshold":
-    from normalgen.images import Images
-    from normalgen.threshold import Threshold
-
-    if calibrate is None:
-        return Threshold(detector.left_out, rate, "approximate")
-    photos = Images.from_folder(calibrate).cropped(references.images.crop)
-    known = set(references.images.hashes())
-    fresh = [place for place, digest in enumerate(photos.hashes()) if digest not in known]
-    if len(fresh) < len(photos):
-        note(f"{len(photos) - len(fresh)} of {calibrate}'s photos are references; they do not count")
-    if not fresh:
-        raise DataError(f"{calibrate} holds no photo that is not a reference; put other good photos there")
-    return Threshold(detector.predict(photos.take(fresh)).image_scores, rate, "calibrated")
 
 
 def _proxy(detector: "OneToNormal", references: "References", seed: int, watch: Any) -> list[str]:
@@ -234,6 +173,10 @@ def _tell(run: "Run", detector: "OneToNormal", threshold: "Threshold", folder: P
         f"branches {','.join(detector.branches)}, {detector.features} features, {detector.fusion} fusion, "
         f"bank of {settings['bank_images']} images"
     )
+    if detector.fusion == "calibrated":
+        say(
+            "score: the highest 1 % of the fused map, in deviations from normal; each branch's column is of its own map"
+        )
     say(threshold.sentence())
     if run.auroc is not None and run.average_precision is not None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
@@ -243,47 +186,5 @@ def _tell(run: "Run", detector: "OneToNormal", threshold: "Threshold", folder: P
     say(f"  as data  {folder / 'results.jsonl'}, {folder / 'results.csv'}, {folder / 'maps'}")
     for each in run.errors:
         note(each.error)
-
-
-def personalize(
-    queries: QueriesPath,
-    model: Annotated[Path, typer.Option(help="A customized model's folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the twins and the pictures.")] = Path("twins"),
-    crop: inputs.CropText = None,
-    prompts: TwinPrompts = None,
-    strength: TwinStrength = None,
-    steps: TwinSteps = None,
-    seed: inputs.Seed = 0,
-    device: inputs.DeviceName = "auto",
-) -> None:
-    """Make each photo's normal twin, and a picture of query, twin and difference.
-
-    normalgen personalize ./mixed --model models/good --out twins
-    """
-    from normalgen.diffusion.model import NormalModel
-    from normalgen.images import parse_crop, to_pil
-    from normalgen.pages import triptych
-    from normalgen.personalize import Personalizer
-    from normalgen.queries import find_queries
-
-    changes = {"twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}
-    loaded = NormalModel.load(model, device=inputs.pick_device(device), changes=changes)
-    found, errors = find_queries(queries, None if crop is None else parse_crop(crop)).readable()
-    personalizer = Personalizer(loaded, seed=seed)
-    total, done = len(found.images), 0
-    with going_on(), progress() as watch:
-        watch("personalize", 0, total)
-        for batch in personalizer.batches(found.images):
-            for place, (query, twin) in enumerate(zip(batch.queries, batch.twins, strict=True)):
-                name = found.images.names[done + place].replace("/", "__")
-                for part, picture in (("twin", to_pil(twin)), ("triptych", triptych(to_pil(query), to_pil(twin)))):
-                    path = out / part / f"{name}.png"
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    picture.save(path)
-            done += len(batch.queries)
-            watch("personalize", done, total)
-    say(f"{done} twins: {out / 'twin'}; query, twin and difference: {out / 'triptych'}")
-    for message in errors.values():
-        note(message)
-    if errors:
-        raise typer.Exit(1)
+    if run.errors:
+        note(f"{len(run.errors)} of {len(run.results)} photos could not be read; the others are judged")

@@ -109,12 +109,22 @@ def generate(
     if pool is None:
         return say(f"shard {shard} is drawn; the worker that draws the last one finishes {job.out}")
     say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")
+    tell_of_modes(pool)
     tell_of_rejected(pool, n, settings.budget)
     say(f"  pool           {pool.folder}")
     say(f"  contact sheet  {job.sheet.path}")
     say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")
     say("grow it:  the same command with a larger -n")
     return None
+
+
+def tell_of_modes(pool: "Pool") -> None:
+    """How the images were made; and a note when diffusion made none of them."""
+    names = {"img2img": "photos drawn anew", "txt2img": "drawn from noise", "augmented": "augmented photos"}
+    modes = Counter(row["mode"] for row in pool.rows)
+    say(f"  made as        {', '.join(f'{count} {names[mode]}' for mode, count in modes.most_common())}")
+    if set(modes) == {"augmented"} and any(each.reason for each in pool.rejected()):
+        note("diffusion made none of them: the gate rejected all; more --training-steps or a lower --strength may help")
 
 
 def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from normalgen.references import References
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
+TWINS = "Twins"
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k chooses.")]
 CategoryName = Annotated[
@@ -184,6 +185,21 @@ ShardText = Annotated[
 Devices = Annotated[
     str | None,
     typer.Option("--devices", help="One worker on each, such as cuda:0,cuda:1.", rich_help_panel=WORKERS),
+]
+QueriesPath = Annotated[
+    Path,
+    typer.Argument(help="Photos to judge: one, a folder, or a folder of labelled sub-folders (good, scratch ...)."),
+]
+TwinPrompts = Annotated[
+    int | None,
+    typer.Option("--prompts", help="Prompt set a twin is chosen from: 1, 3, 5 or 10.", rich_help_panel=TWINS),
+]
+TwinStrength = Annotated[
+    float | None, typer.Option("--strength", help="How far a twin leaves its query, in (0, 1].", rich_help_panel=TWINS)
+]
+TwinSteps = Annotated[
+    int | None,
+    typer.Option("--steps", help="Steps really made for a twin; 0 makes all of the strength.", rich_help_panel=TWINS),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]

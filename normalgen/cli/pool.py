@@ -66,7 +66,9 @@ def quality(
     normalgen pool quality pools/bracket --photos ./all_good_photos
 
     coverage: share of held-out normal patches that are nearer to references + images than to references alone.
-    distance closed: by how much their distance falls. Both say what a memory bank gains.
+    distance closed: by how much their distance falls. Both say what a memory bank gains. spectrum, worst octave: power
+    against real photos in the octave of frequency that is farthest off. seam: gradients on an 8-px grid against
+    elsewhere. likest pair: the distance of the two images that are most alike; 0 is a copy.
     """
     from normalgen.files import write_json
     from normalgen.pool import ASIDE, Pool
@@ -74,9 +76,9 @@ def quality(
 
     pool = Pool.load(folder)
     run = _run(folder)
-    references, held_out = _photos(run, photos, data)
     size = run["settings"]["size"]
     sets = _sets(pool, size, sample)
+    references, held_out = _photos(run, photos, data)
     measures = compare(
         sets, references, held_out, size=size, augment=run["settings"]["augment"], most=sample, seed=seed
     )

@@ -1,0 +1,115 @@
+"""What `normalgen detect` needs before it can judge: a model, a pool, photos to calibrate with."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.cli.job import Job
+from normalgen.cli.show import note
+from normalgen.errors import DataError, PresetError
+from normalgen.presets import Preset
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.images import Images
+    from normalgen.one_to_normal import OneToNormal
+    from normalgen.pool import Pool
+    from normalgen.references import References
+    from normalgen.threshold import Threshold
+
+
+class Making:
+    """The model and the pool, made on the way where they are missing."""
+
+    def __init__(self, references: "References", settings: Preset, seed: int, device: str, model: Path) -> None:
+        self.references, self.settings, self.seed, self.device, self.folder = references, settings, seed, device, model
+
+    def model(self, watch: Any) -> "NormalModel":
+        from normalgen.customize import customize, is_customized
+        from normalgen.diffusion.model import NormalModel
+
+        if is_customized(self.folder):
+            found = NormalModel.load(self.folder, device=self.device)
+            if found.preset.name != self.settings.name:
+                raise PresetError(
+                    f"{self.folder} was made with preset {found.preset.name}, now {self.settings.name}; "
+                    "name another folder with --model"
+                )
+            return found
+        return customize(self.references, self.settings, self.folder, seed=self.seed, device=self.device, watch=watch)
+
+    def twins(self, model: "NormalModel") -> Preset:
+        """The model's preset with the twins' settings of this run."""
+        from normalgen.presets import change
+
+        names = ("twin_prompts", "twin_strength", "twin_steps")
+        return change(model.preset, **{name: getattr(self.settings, name) for name in names})
+
+    def pool(self, folder: Path, n: int, watch: Any) -> "Pool | None":
+        """The pool in `folder`, made with `n` images if there is none; None for n 0."""
+        from normalgen.pool import METADATA, Pool
+
+        if (folder / METADATA).is_file():
+            found = Pool.load(folder)
+            note(f"{len(found)} images of the pool {folder} join the bank")
+            return found
+        if not n:
+            return None
+        job = Job(self.references, self.settings, folder, self.seed, overwrite=False)
+        return job.run(n, self.model(watch), None, watch)
+
+
+def pool_folder(given: Path | None, category: str) -> Path:
+    """Where the pool is or shall be.
+
+    Raises:
+        DataError: `given` holds none, or one of another category.
+    """
+    from normalgen.pool import METADATA, Pool
+
+    folder = given or Path("pools") / category
+    if not (folder / METADATA).is_file():
+        if given is not None:
+            raise DataError(
+                f"{given} holds no pool; make one with: normalgen generate --out {given}, or leave --pool out"
+            )
+        return folder
+    found = Pool.load(folder).rows[0]["category"]
+    if found != category:
+        raise DataError(f"the pool is of {found!r}, the references are of {category!r}")
+    return folder
+
+
+def unused_photos(folder: Path, references: "References", rate: float) -> "Images":
+    """The photos in `folder` that are no references.
+
+    Raises:
+        DataError: too few for the rate.
+    """
+    from normalgen.images import Images
+
+    try:
+        photos = Images.from_folder(folder).cropped(references.images.crop)
+    except DataError as error:
+        raise DataError(f"--calibrate: {error}") from error
+    known = set(references.images.hashes())
+    fresh = [place for place, digest in enumerate(photos.hashes()) if digest not in known]
+    if len(fresh) < len(photos):
+        note(f"{len(photos) - len(fresh)} of {folder}'s photos are references; they do not count")
+    least = math.ceil(1 / rate - 1e-9) - 1
+    if len(fresh) < least:
+        raise DataError(
+            f"--calibrate {folder}: {len(fresh)} photos that are no references cannot support --rate {rate:g}; give "
+            f"{least} in all, or a --rate of at least {math.ceil(1000 / (len(fresh) + 1)) / 1000:g}, or leave "
+            "--calibrate out"
+        )
+    return photos.take(fresh)
+
+
+def open_threshold(detector: "OneToNormal", unused: "Images | None", rate: float) -> "Threshold":
+    """From photos that were not used; or approximate, from left-out references."""
+    from normalgen.threshold import Threshold
+
+    if unused is None:
+        return Threshold(detector.left_out, rate, "approximate")
+    return Threshold(detector.predict(unused).image_scores, rate, "calibrated")
