@@ -111,8 +111,7 @@ class Preset:
         for name, kind in _CHOICES.items():
             if getattr(self, name) not in get_args(kind):
                 raise PresetError(f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
-        for strength in (self.strength, self.twin_strength):
-            steps_made(self.sampling_steps, strength)
+        steps_made(self.sampling_steps, self.strength)
         for prompts in (self.prompts, self.twin_prompts):
             prompt_set(prompts)
 
@@ -170,6 +169,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("size", 32, 2048),
     ("sampling_steps", 1, 1000),
     ("explicit_steps", 0, 1000),
+    ("twin_strength", 0.001, 1),
     ("twin_steps", 0, 1000),
     ("guidance", 1, 50),
     ("rank", 1, 1024),
