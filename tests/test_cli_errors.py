@@ -87,7 +87,7 @@ WRONG = {
     "a size off the grid": ("good --size 40", "size must be a multiple of 16, got 40"),
     "training steps below 0": ("good --training-steps -1", "training_steps must be from 0"),
     "no such weights": ("good --weights gone", "got 'gone'"),
-    "weights in a folder without any": ("good --weights empty", "empty/tiny.safetensors is missing"),
+    "weights in a folder without any": ("good --weights empty", "empty holds neither model_index.json"),
     "an unknown device": ("good --device tpu", "device must be auto, cpu, cuda, cuda:N or mps, got 'tpu'"),
     "a device without its number": ("good --device cuda:", "got 'cuda:'"),
     "a device that is not there": ("good --device cuda:99", "this machine has no device 'cuda:99'"),

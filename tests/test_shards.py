@@ -31,7 +31,7 @@ def draw(model: NormalModel, references: References, folder: Path, shard: str, n
     return draw_shard(model, references, n, folder, Shard.parse(shard))
 
 
-@pytest.mark.parametrize("order", ["1/4 2/4 3/4 4/4", "3/4 1/4 4/4 2/4"])
+@pytest.mark.parametrize("order", ["3/4 1/4 4/4 2/4"])
 def test_four_workers_make_the_bytes_of_one(
     gated: NormalModel, references: References, tmp_path: Path, order: str
 ) -> None:
@@ -66,25 +66,25 @@ def test_merge_needs_no_model_and_workers_go_on(gated: NormalModel, references: 
 
 
 def test_a_killed_worker_is_run_again_and_redraws_what_is_missing(
-    gated: NormalModel, references: References, tmp_path: Path
+    model: NormalModel, references: References, tmp_path: Path
 ) -> None:
-    whole = generate_pool(gated, references, 10, tmp_path / "whole")
+    whole = generate_pool(model, references, 10, tmp_path / "whole")
     folder = tmp_path / "shards"
-    draw(gated, references, folder, "1/2")
+    draw(model, references, folder, "1/2")
     (folder / DRAWN / "00001.png").unlink()
-    assert draw(gated, references, folder, "2/2") is None
-    pool = draw(gated, references, folder, "1/2")
+    assert draw(model, references, folder, "2/2") is None
+    pool = draw(model, references, folder, "1/2")
     assert pool is not None
     assert pool.rows == whole.rows
 
 
 def test_one_worker_takes_up_what_others_have_drawn(
-    gated: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = generate_pool(gated, references, 6, tmp_path / "whole")
+    whole = generate_pool(model, references, 6, tmp_path / "whole")
     folder = tmp_path / "shards"
-    draw(gated, references, folder, "1/2", 6)
-    assert generate_pool(gated, references, 6, folder).rows == whole.rows
+    draw(model, references, folder, "1/2", 6)
+    assert generate_pool(model, references, 6, folder).rows == whole.rows
     assert contents(folder) == contents(tmp_path / "whole")
 
 
@@ -105,6 +105,7 @@ def test_what_is_no_shard_is_refused(text: str) -> None:
         Shard.parse(text)
 
 
+@pytest.mark.slow
 def test_workers_on_two_devices_make_one_pool(
     photos: Path, prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
