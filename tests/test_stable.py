@@ -181,3 +181,11 @@ def test_the_text_encoder_of_a_saved_model_keeps_its_published_names(stable: Pre
     trained(change(stable, method="full"), tmp_path / "full")
     published = Path(stable.weights) / "text_encoder" / "model.safetensors"
     assert (tmp_path / "full" / "text_encoder" / "model.safetensors").read_bytes() == published.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_compiled_model_draws_the_same(stable: Preset) -> None:
+    plain, compiled = (opened(change(stable, compile=each, sampling_steps=4)) for each in (False, True))
+    images = [model.sample([0], prompts=PROMPTS[:1], seed=0) for model in (plain, compiled)]
+    assert torch.allclose(images[0], images[1], atol=1e-4)
