@@ -4,9 +4,33 @@ import re
 from dataclasses import dataclass
 
 from normalgen.errors import DataError
-from normalgen.images import Images
+from normalgen.images import ImageItem, Images
 
-__all__ = ["Category", "category_noun", "check_name"]
+__all__ = ["GOOD", "Category", "TestImage", "category_noun", "check_name"]
+
+GOOD = "good"
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """An image of which it is known whether it is anomalous, and perhaps where.
+
+    Attributes:
+        image: what it shows.
+        kind: "good", or the kind of defect.
+        mask: as large as the image, anomalous where it is not 0; None where there is none.
+    """
+
+    __test__ = False  # not for pytest to collect
+
+    image: ImageItem
+    kind: str
+    mask: ImageItem | None = None
+
+    @property
+    def label(self) -> int:
+        """1 for an anomalous image, 0 for a normal one."""
+        return int(self.kind != GOOD)
 
 
 @dataclass(frozen=True)
@@ -18,12 +42,24 @@ class Category:
         name: such as "elpv-mono"; names folders.
         noun: the object in prompts, such as "solar cell".
         normals: the normal images to choose references from.
+        tests: the images that detectors are measured on, none of them among `normals`; empty where there are none.
     """
 
     dataset: str
     name: str
     noun: str
     normals: Images
+    tests: tuple[TestImage, ...] = ()
+
+    @property
+    def queries(self) -> Images:
+        """The test images, in order."""
+        return Images([test.image for test in self.tests])
+
+    @property
+    def labels(self) -> list[int]:
+        """1 for each anomalous test image, 0 for each normal one."""
+        return [test.label for test in self.tests]
 
 
 def check_name(name: str) -> str:

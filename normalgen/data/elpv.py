@@ -1,37 +1,51 @@
 """ELPV: electroluminescence images of solar cells (Buerhop-Lutz et al. 2018), from the package `elpv-dataset`.
 
-Its images are CC BY-NC-SA 4.0: no commercial use. Normal is a defect probability of 0.
+Its images are CC BY-NC-SA 4.0: no commercial use. Normal is a defect probability of 0, anomalous one of 1; the cells in
+between are left out, as by InCTRL (Zhu and Pang 2024).
 """
 
 from importlib.util import find_spec
 from pathlib import Path
 
-from normalgen.data.category import Category
+from normalgen.data.category import Category, TestImage
+from normalgen.data.split import file_item, split
 from normalgen.errors import DataError, MissingDependency
-from normalgen.images import ImageItem, Images
+from normalgen.images import Images
 
-__all__ = ["ELPV", "elpv_category"]
+__all__ = ["ELPV", "elpv_category", "elpv_protocol"]
 
-ELPV = {"elpv-mono": "mono", "elpv-poly": "poly"}
+NOUN = "solar cell"
+ELPV = {"elpv": ("mono", "poly"), "elpv-mono": ("mono",), "elpv-poly": ("poly",)}
 
 
 def elpv_category(name: str) -> Category:
-    """The cells of one wafer type, "elpv-mono" or "elpv-poly", with defect probability 0.
+    """All normal cells of one wafer type, "elpv-mono" or "elpv-poly", or of both, "elpv"; no test images.
 
     Raises:
         MissingDependency: the package is not installed.
     """
+    normal, _ = _cells(name)
+    return Category("elpv", name, NOUN, Images([file_item(file) for file in normal]))
+
+
+def elpv_protocol(name: str = "elpv") -> Category:
+    """The same, split: 1131 normals to choose from, and 377 normal and 715 anomalous test images for "elpv".
+
+    Raises:
+        MissingDependency: the package is not installed.
+    """
+    normal, anomalous = _cells(name)
+    normals, good = split(map(file_item, normal))
+    return Category("elpv", name, NOUN, normals, (*good, *(TestImage(file_item(file), "defect") for file in anomalous)))
+
+
+def _cells(name: str) -> tuple[list[Path], list[Path]]:
     spec = find_spec("elpv_dataset")
     if spec is None or spec.origin is None:
         raise MissingDependency(f"{name} needs the package elpv-dataset: pip install elpv-dataset")
     folder = Path(spec.origin).parent / "data"
-    files = [
-        folder / path
-        for path, probability, kind in _rows(folder / "labels.csv")
-        if probability == 0 and kind == ELPV[name]
-    ]
-    normals = Images([ImageItem(file.name, str(file), file.read_bytes) for file in sorted(files)])
-    return Category("elpv", name, "solar cell", normals)
+    rows = [(folder / path, value) for path, value, kind in _rows(folder / "labels.csv") if kind in ELPV[name]]
+    return tuple(sorted(file for file, value in rows if value == wanted) for wanted in (0, 1))  # type: ignore[return-value]
 
 
 def _rows(labels: Path) -> list[tuple[str, float, str]]:

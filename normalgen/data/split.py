@@ -1,0 +1,31 @@
+"""Training and test images where a data set says nothing of it: 75 to 25, by sorted names."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sklearn.model_selection import train_test_split
+
+from normalgen.data.category import GOOD, TestImage
+from normalgen.images import ImageItem, Images
+
+__all__ = ["file_item", "split"]
+
+SHARE, SEED = 0.25, 42
+
+
+def split(normals: Iterable[ImageItem]) -> tuple[Images, tuple[TestImage, ...]]:
+    """Normal images as those to choose references from, 75 %, and as good test images, both sorted by name.
+
+    As InCTRL (Zhu and Pang 2024) splits sets without official parts: scikit-learn's train_test_split, seed 42. Differs:
+    names are sorted first, so that the same files split alike on every disk; counts agree with theirs, membership need
+    not.
+    """
+    items = sorted(normals, key=lambda item: item.name)
+    kept, tested = train_test_split(items, test_size=SHARE, random_state=SEED)
+    by_name = [sorted(part, key=lambda item: item.name) for part in (kept, tested)]
+    return Images(by_name[0]), tuple(TestImage(item, GOOD) for item in by_name[1])
+
+
+def file_item(file: Path, name: str | None = None) -> ImageItem:
+    """The image file as an item, called `name` or as the file is."""
+    return ImageItem(name or file.name, str(file), file.read_bytes)

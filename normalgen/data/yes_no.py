@@ -1,0 +1,28 @@
+"""BrainMRI (Kaggle, "Brain MRI Images for Brain Tumor Detection"): folders `no` and `yes`; 98 and 155 images."""
+
+from pathlib import Path
+
+from normalgen.data.category import Category, TestImage
+from normalgen.data.split import file_item, split
+from normalgen.errors import DataError
+from normalgen.images import Images
+
+__all__ = ["brain_mri"]
+
+
+def brain_mri(root: Path) -> Category:
+    """The images of `root/no`, split 75 to 25, and all of `root/yes` as anomalous.
+
+    Its files hold duplicates, some across training and test images; `normalgen data check` lists them.
+
+    Raises:
+        DataError: a folder is missing or empty.
+    """
+    for part in ("no", "yes"):
+        if not (root / part).is_dir():
+            found = ", ".join(sorted(path.name for path in root.iterdir())[:8]) if root.is_dir() else "nothing"
+            raise DataError(f"BrainMRI's folder {root} must hold the folders no and yes, found {found}")
+    normals, good = split(Images.from_folder(root / "no").items)
+    files = [Path(item.source) for item in Images.from_folder(root / "yes").items]
+    anomalous = [TestImage(file_item(file, f"yes/{file.name}"), "tumor") for file in files]
+    return Category("brain-mri", "brain-mri", "brain MRI", normals, (*good, *anomalous))
