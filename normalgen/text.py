@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from normalgen.data.marked import MarkedImage
+from normalgen.data import Category, TestImage
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.features import Features, TextSide
 from normalgen.files import write_whole
@@ -170,7 +170,7 @@ def text_loss(logits: list[Tensor], masks: Tensor) -> Tensor:
 
 def train_text(
     features: Features,
-    items: Sequence[MarkedImage],
+    categories: Sequence[Category],
     *,
     epochs: int = 3,
     batch: int = 8,
@@ -179,13 +179,13 @@ def train_text(
     watch: Watch = silent,
     checkpoint: Path | None = None,
 ) -> TextMaps:
-    """Text maps for `features`, learnt from marked images of other objects than those to be looked at later.
+    """Text maps for `features`, learnt from marked test images of other objects than those to be looked at later.
 
     The features stay frozen. Adam, betas 0.5 and 0.999; the maps of the last epoch are kept, none is chosen by a score.
 
     Args:
         features: with a text side.
-        items: such as `marked_images` finds.
+        categories: whose test images have masks, such as `marked_categories` finds.
         epochs: 3 for MVTec, 15 for VisA in APRIL-GAN.
         batch: images a step.
         rate: learning rate.
@@ -195,12 +195,13 @@ def train_text(
 
     Raises:
         PresetError: features without a text side, or a number below 1.
-        DataError: no items, or one that cannot be read.
+        DataError: no test images, or one that cannot be read, or is anomalous without a mask.
     """
     if features.text is None:
         raise PresetError(f"the features {features.name} have no text side; use clip")
     if min(epochs, batch) < 1:
         raise PresetError(f"epochs and batch must be at least 1, got {epochs} and {batch}")
+    items = [(test, category.noun) for category in categories for test in category.tests]
     if not items:
         raise DataError("there are no images to learn text maps from")
     state = _Training(features, features.text, items, batch=batch, rate=rate, seed=seed)
@@ -223,7 +224,14 @@ class _Training:
     """All that changes while text maps are trained."""
 
     def __init__(
-        self, features: Features, side: TextSide, items: Sequence[MarkedImage], *, batch: int, rate: float, seed: int
+        self,
+        features: Features,
+        side: TextSide,
+        items: Sequence[tuple[TestImage, str]],
+        *,
+        batch: int,
+        rate: float,
+        seed: int,
     ) -> None:
         self.features, self.side, self.items = features, side, items
         seen = features.tokens(torch.zeros(1, 3, features.size, features.size))
@@ -233,7 +241,7 @@ class _Training:
         self.optimizer = torch.optim.Adam(self.maps.parameters(), lr=rate, betas=(0.5, 0.999))
         self.vectors: dict[str, Tensor] = {}
         self.epoch = 0
-        names = "\n".join(each.image.source for each in items)
+        names = "\n".join(test.image.source for test, _ in items)
         self.plan = {
             "features": features.name,
             "size": features.size,
@@ -245,13 +253,13 @@ class _Training:
 
     def step(self, rows: list[int]) -> None:
         chosen = [self.items[row] for row in rows]
-        loaded = [each.load(self.features.size) for each in chosen]
-        for noun in {each.noun for each in chosen} - set(self.vectors):
+        loaded = [test.load(self.features.size) for test, _ in chosen]
+        for noun in {noun for _, noun in chosen} - set(self.vectors):
             self.vectors[noun] = text_vectors(self.side, noun)
         # Copies: what was computed in inference mode cannot be learnt from.
         tokens = [level.clone() for level in self.features.tokens(torch.stack([image for image, _ in loaded]))]
         masks = torch.stack([mask for _, mask in loaded]).to(tokens[0])
-        logits = self.maps.logits(tokens, torch.stack([self.vectors[each.noun] for each in chosen]))
+        logits = self.maps.logits(tokens, torch.stack([self.vectors[noun] for _, noun in chosen]))
         self.optimizer.zero_grad(set_to_none=True)
         text_loss(logits, masks).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

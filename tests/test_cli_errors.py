@@ -79,7 +79,7 @@ WRONG = {
     "a category that climbs": ("--category ..", "got '..'"),
     "a folder with a category that climbs": ("good --category ../good", "got '../good'"),
     "an unknown category": ("--category capsule", "normalgen generate FOLDER_OF_GOOD_PHOTOS --category capsule"),
-    "not in this root": ("--category capsule --data mvtec", "there is elpv-mono, elpv-poly, nut."),
+    "not in this root": ("--category capsule --data mvtec", "there is elpv, elpv-mono, elpv-poly, nut."),
     "no such root": ("--category nut --data gone", "data folder gone does not exist"),
     "neither folder nor category": ("", "name a folder of normal photos"),
     "an unknown preset": ("good --preset huge", "no preset is called 'huge'; there is tiny"),

@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from normalgen.data.marked import MarkedImage
+from normalgen.data import Category, TestImage
 from normalgen.errors import MissingDependency, MissingWeights, PresetError
 from normalgen.features import open_features
 from normalgen.features.clip import MEAN, STD, ClipFeatures, ClipText
 from normalgen.features.opening import quarters
-from normalgen.images import ImageItem, to_pil
+from normalgen.images import ImageItem, Images, to_pil
 from normalgen.text import text_vectors, train_text
 
 VISION = {"image_size": 84, "layers": 4, "width": 32, "head_width": 16, "patch_size": 14}
@@ -225,7 +225,8 @@ def test_text_maps_learn_from_clips_tokens(clip: ClipFeatures) -> None:
     photo = BytesIO()
     to_pil(noise(1)[0]).save(photo, "png")
     item = ImageItem("a.png", "a.png", photo.getvalue)
-    maps = train_text(clip, [MarkedImage(item, None, "nut"), MarkedImage(item, item, "nut")], epochs=1)
+    tests = (TestImage(item, "good"), TestImage(item, "scratch", item))
+    maps = train_text(clip, [Category("folder", "nut", "nut", Images([]), tests)], epochs=1)
     scores = maps.scores(clip.tokens(noise()), text_vectors(clip.text, "nut") if clip.text else noise())
     assert [tuple(level.shape) for level in scores] == [(2, 17, 17)] * 4
 

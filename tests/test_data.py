@@ -79,7 +79,7 @@ def test_a_built_in_is_found_beside_a_root_and_gives_way_to_it(root: Path) -> No
 def test_an_unknown_category_lists_what_there_is(root: Path) -> None:
     with pytest.raises(DataError, match="no category is called 'capsule'") as caught:
         find_category("capsule", root)
-    assert "there is elpv-mono, elpv-poly, bottle, metal_nut." in str(caught.value)
+    assert "there is elpv, elpv-mono, elpv-poly, bottle, metal_nut." in str(caught.value)
     assert "notes" not in str(caught.value)
 
 
@@ -129,6 +129,29 @@ def test_a_folder_is_a_category_by_its_own_name_or_another(photos: Path, monkeyp
     bracket = folder_category(photos, "steel-bracket")
     assert (bracket.dataset, bracket.name, bracket.noun) == ("folder", "steel-bracket", "steel bracket")
     assert len(bracket.normals) == 6
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("bracket/good", "bracket"),
+        ("metal_nut/train/good", "metal_nut"),
+        ("screw/OK", "screw"),
+        ("good/train/normal", "normal"),
+        ("good", "good"),
+        ("my (parts)/good", "good"),
+        ("bracket/good parts", "good parts"),
+    ],
+)
+def test_a_folder_that_says_nothing_is_named_by_the_one_above(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, name: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    photos.rename(folder)
+    assert folder_category(Path(folder)).name == name
+    assert folder_category(Path(folder), "mine").name == "mine"
 
 
 def test_a_folder_whose_name_is_no_category_name_says_to_give_one(photos: Path) -> None:

@@ -10,7 +10,8 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, no
 from typer.testing import CliRunner
 
 from normalgen.cli.train_text import train_text as command
-from normalgen.data.marked import MarkedImage, marked_images
+from normalgen.data import Category
+from normalgen.data.mvtec import marked_categories
 from normalgen.defects import paste
 from normalgen.errors import DataError, MissingWeights, NormalgenError, PresetError
 from normalgen.features import EmbeddedFeatures, Features, TextSide
@@ -78,13 +79,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def items(root: Path) -> list[MarkedImage]:
-    return marked_images(root)
+def categories(root: Path) -> list[Category]:
+    return marked_categories(root)
 
 
 @pytest.fixture(scope="module")
-def trained(items: list[MarkedImage]) -> TextMaps:
-    return train_text(Pixels(), items, epochs=15, batch=4, rate=0.005)
+def trained(categories: list[Category]) -> TextMaps:
+    return train_text(Pixels(), categories, epochs=15, batch=4, rate=0.005)
 
 
 def test_there_are_22_templates_154_normal_and_88_anomalous_sentences() -> None:
@@ -135,14 +136,15 @@ def test_the_loss_is_focal_plus_dice_of_maps_enlarged_with_aligned_corners() -> 
     assert torch.allclose(text_loss([logits, logits], masks), 2 * expected, atol=2e-3)
 
 
-def test_marked_images_are_read_from_the_layout_of_mvtec(items: list[MarkedImage]) -> None:
-    assert [each.noun for each in items] == 12 * ["metal disc"] + 4 * ["plate"]
-    assert [each.mask is None for each in items] == 6 * [True] + 6 * [False] + 2 * [True] + 2 * [False]
-    image, mask = items[6].load(64)
+def test_marked_images_are_read_from_the_layout_of_mvtec(categories: list[Category]) -> None:
+    assert [each.noun for each in categories] == ["metal disc", "plate"]
+    assert [each.labels for each in categories] == [6 * [0] + 6 * [1], 2 * [0] + 2 * [1]]
+    tests = categories[0].tests
+    image, mask = tests[6].load(64)
     pasted = paste(part(100), "stain", generator("stain", 0))
     assert torch.allclose(image, pasted[0], atol=0.01)
     assert torch.equal(mask.bool(), pasted[1])
-    assert not items[0].load(32)[1].any()
+    assert not tests[0].load(32)[1].any()
 
 
 def break_layout(root: Path, what: str) -> None:
@@ -163,16 +165,16 @@ def break_layout(root: Path, what: str) -> None:
 def test_missing_masks_are_told_of(tmp_path: Path, what: str, message: str) -> None:
     break_layout(write(tmp_path, "disc", 2), what)
     with pytest.raises(DataError, match=message):
-        marked_images(tmp_path)
+        marked_categories(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
-        marked_images(tmp_path / "gone")
+        marked_categories(tmp_path / "gone")
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "disc", 1)
     to_pil(part(0, 32)).save(tmp_path / "disc/ground_truth/stain/0_mask.png")
     with pytest.raises(DataError, match=r"has \(32, 32\) pixels and its image \(64, 64\)"):
-        marked_images(tmp_path)[1].load(64)
+        marked_categories(tmp_path)[0].tests[1].load(64)
 
 
 def test_trained_maps_find_defects_on_images_they_never_saw(trained: TextMaps) -> None:
@@ -189,41 +191,41 @@ def test_trained_maps_find_defects_on_images_they_never_saw(trained: TextMaps) -
         assert gap > 0.2 + untrained.clamp(min=0)
 
 
-def test_the_same_seed_gives_the_same_maps_and_another_gives_others(items: list[MarkedImage]) -> None:
-    one, same, other = (train_text(Pixels(), items, epochs=1, seed=seed).state_dict() for seed in (1, 1, 2))
+def test_the_same_seed_gives_the_same_maps_and_another_gives_others(categories: list[Category]) -> None:
+    one, same, other = (train_text(Pixels(), categories, epochs=1, seed=seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not any(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_stopped_training_goes_on_to_the_same_maps(items: list[MarkedImage], tmp_path: Path) -> None:
+def test_a_stopped_training_goes_on_to_the_same_maps(categories: list[Category], tmp_path: Path) -> None:
     def stop(stage: str, done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     file, told = tmp_path / "held", list[int]()
     with pytest.raises(KeyboardInterrupt):
-        train_text(Pixels(), items, epochs=2, watch=stop, checkpoint=file)
+        train_text(Pixels(), categories, epochs=2, watch=stop, checkpoint=file)
     resumed = train_text(
-        Pixels(), items, epochs=2, watch=lambda stage, done, total: told.append(done), checkpoint=file
+        Pixels(), categories, epochs=2, watch=lambda stage, done, total: told.append(done), checkpoint=file
     ).state_dict()
-    through = train_text(Pixels(), items, epochs=2).state_dict()
+    through = train_text(Pixels(), categories, epochs=2).state_dict()
     assert told == [2, 3, 4]
     assert all(torch.equal(resumed[name], through[name]) for name in through)
 
 
-def test_a_checkpoint_of_other_settings_is_not_taken_up(items: list[MarkedImage], tmp_path: Path) -> None:
-    train_text(Pixels(), items, epochs=1, seed=1, checkpoint=tmp_path / "held")
-    anew = train_text(Pixels(), items, epochs=1, seed=2, checkpoint=tmp_path / "held").state_dict()
+def test_a_checkpoint_of_other_settings_is_not_taken_up(categories: list[Category], tmp_path: Path) -> None:
+    train_text(Pixels(), categories, epochs=1, seed=1, checkpoint=tmp_path / "held")
+    anew = train_text(Pixels(), categories, epochs=1, seed=2, checkpoint=tmp_path / "held").state_dict()
     assert torch.equal(
-        anew["levels.0.weight"], train_text(Pixels(), items, epochs=1, seed=2).state_dict()["levels.0.weight"]
+        anew["levels.0.weight"], train_text(Pixels(), categories, epochs=1, seed=2).state_dict()["levels.0.weight"]
     )
 
 
-def test_features_without_a_text_side_and_odd_numbers_are_refused(items: list[MarkedImage]) -> None:
+def test_features_without_a_text_side_and_odd_numbers_are_refused(categories: list[Category]) -> None:
     with pytest.raises(PresetError, match="embedded have no text side"):
-        train_text(EmbeddedFeatures(), items)
+        train_text(EmbeddedFeatures(), categories)
     with pytest.raises(PresetError, match="at least 1, got 0 and 8"):
-        train_text(Pixels(), items, epochs=0)
+        train_text(Pixels(), categories, epochs=0)
     with pytest.raises(DataError, match="no images"):
         train_text(Pixels(), [])
 

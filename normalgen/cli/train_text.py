@@ -35,9 +35,9 @@ def train_text(
     """
     if out.exists():
         raise DataError(f"{out} is there already; remove it, or name another file with --out")
-    from normalgen.data.marked import marked_images
+    from normalgen.data.mvtec import marked_categories
 
-    items = marked_images(data)
+    categories = marked_categories(data)
     chosen = inputs.pick_device(device)
     from normalgen.features import open_features
     from normalgen.text import train_text as learn
@@ -48,10 +48,10 @@ def train_text(
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     begun = time.monotonic()
     with going_on(), progress() as watch:
-        maps = learn(opened, items, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)
+        maps = learn(opened, categories, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)
         maps.save(out)
     checkpoint.unlink(missing_ok=True)
-    marked = sum(each.mask is not None for each in items)
-    nouns = len({each.noun for each in items})
-    say(f"text maps of {opened.name} from {len(items)} images, {marked} of them with defects, of {nouns} objects")
+    labels = [label for category in categories for label in category.labels]
+    made = f"from {len(labels)} images, {sum(labels)} of them with defects, of {len(categories)} objects"
+    say(f"text maps of {opened.name} {made}")
     say(f"  file  {out}  ({time.monotonic() - begun:.0f} s)")

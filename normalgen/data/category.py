@@ -3,8 +3,14 @@
 import re
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
 from normalgen.errors import DataError
-from normalgen.images import ImageItem, Images
+from normalgen.images import ImageItem, Images, to_tensor
 
 __all__ = ["GOOD", "Category", "TestImage", "category_noun", "check_name"]
 
@@ -32,6 +38,31 @@ class TestImage:
         """1 for an anomalous image, 0 for a normal one."""
         return int(self.kind != GOOD)
 
+    def marked(self, image: Image.Image) -> Tensor:
+        """Where `image`, which is this one decoded, is anomalous: bool (height, width); nowhere if it is normal.
+
+        Raises:
+            DataError: anomalous without a mask, or the mask is unreadable or not as large as the image.
+        """
+        if self.mask is None:
+            if self.label:
+                raise DataError(f"{self.image.source} is anomalous ({self.kind}) and has no mask")
+            return torch.zeros(image.height, image.width, dtype=torch.bool)
+        mask = Images([self.mask])[0]
+        if mask.size != image.size:
+            raise DataError(f"{self.mask.source} has {mask.size} pixels and its image {image.size}; they must agree")
+        return torch.from_numpy(np.array(mask)).amax(2) > 0
+
+    def load(self, size: int) -> tuple[Tensor, Tensor]:
+        """The image (3, size, size) in [0, 1] and its mask (size, size) of 0 and 1, both squashed.
+
+        Raises:
+            DataError: unreadable, or as `marked`.
+        """
+        image = Images([self.image])[0]
+        marked = self.marked(image).float()[None, None]
+        return to_tensor(image, size), (interpolate(marked, (size, size), mode="area")[0, 0] > 0.5).float()
+
 
 @dataclass(frozen=True)
 class Category:
@@ -43,6 +74,7 @@ class Category:
         noun: the object in prompts, such as "solar cell".
         normals: the normal images to choose references from.
         tests: the images that detectors are measured on, none of them among `normals`; empty where there are none.
+        notes: what of the published files was left out, and why.
     """
 
     dataset: str
@@ -50,6 +82,7 @@ class Category:
     noun: str
     normals: Images
     tests: tuple[TestImage, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def queries(self) -> Images:

@@ -1,5 +1,6 @@
 """From what a user names to a Category: a folder, a data set in MVTec layout, or a built-in."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from normalgen.data.category import Category, category_noun, check_name
@@ -9,16 +10,33 @@ from normalgen.images import Images
 
 __all__ = ["find_category", "folder_category", "known_categories"]
 
+SAYS_NOTHING = ("good", "ok", "normal", "train")
+
 
 def folder_category(folder: Path, name: str | None = None) -> Category:
-    """The images directly in `folder` as a category; `name` defaults to the folder's.
+    """The images directly in `folder` as a category.
+
+    `name` defaults to the folder's. A folder called good, ok, normal or train says nothing of what is in it: then the
+    nearest one above it that does, and that `folder` spells out, gives the name ("bracket" for bracket/train/good).
+    Where you are does not matter: plain `good` stays "good".
 
     Raises:
         DataError: no such folder, no images, or a name that cannot name a folder.
     """
     normals = Images.from_folder(folder)
-    name = check_name(name or folder.resolve().name)
+    name = check_name(name or _name(folder))
     return Category("folder", name, category_noun(name), normals)
+
+
+def _name(folder: Path) -> str:
+    own = folder.resolve().name
+    if own.lower() not in SAYS_NOTHING:
+        return own
+    names = (path.name for path in (folder, *folder.parents))
+    telling = (name for name in names if name.lower() not in ("", "..", *SAYS_NOTHING))
+    with suppress(DataError):
+        return check_name(next(telling, own))
+    return own
 
 
 def known_categories(root: Path | None) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from sklearn.model_selection import train_test_split
 
 from normalgen.data.category import GOOD, TestImage
+from normalgen.errors import DataError
 from normalgen.images import ImageItem, Images
 
 __all__ = ["file_item", "split"]
@@ -19,8 +20,13 @@ def split(normals: Iterable[ImageItem]) -> tuple[Images, tuple[TestImage, ...]]:
     As InCTRL (Zhu and Pang 2024) splits sets without official parts: scikit-learn's train_test_split, seed 42. Differs:
     names are sorted first, so that the same files split alike on every disk; counts agree with theirs, membership need
     not.
+
+    Raises:
+        DataError: fewer than two images.
     """
     items = sorted(normals, key=lambda item: item.name)
+    if len(items) < 2:
+        raise DataError(f"a split wants at least 2 normal images, found {len(items)}")
     kept, tested = train_test_split(items, test_size=SHARE, random_state=SEED)
     by_name = [sorted(part, key=lambda item: item.name) for part in (kept, tested)]
     return Images(by_name[0]), tuple(TestImage(item, GOOD) for item in by_name[1])

@@ -3,11 +3,17 @@
 from pathlib import Path
 
 from normalgen.data.category import Category, TestImage
+from normalgen.data.places import found_in
 from normalgen.data.split import file_item, split
 from normalgen.errors import DataError
 from normalgen.images import Images
 
-__all__ = ["brain_mri"]
+__all__ = ["brain_mri", "fits_brain_mri"]
+
+
+def fits_brain_mri(root: Path) -> bool:
+    """Whether `root` holds a folder `no` or `yes`."""
+    return (root / "no").is_dir() or (root / "yes").is_dir()
 
 
 def brain_mri(root: Path) -> Category:
@@ -20,8 +26,7 @@ def brain_mri(root: Path) -> Category:
     """
     for part in ("no", "yes"):
         if not (root / part).is_dir():
-            found = ", ".join(sorted(path.name for path in root.iterdir())[:8]) if root.is_dir() else "nothing"
-            raise DataError(f"BrainMRI's folder {root} must hold the folders no and yes, found {found}")
+            raise DataError(f"BrainMRI's folder {root} must hold the folders no and yes, found {found_in(root)}")
     normals, good = split(Images.from_folder(root / "no").items)
     files = [Path(item.source) for item in Images.from_folder(root / "yes").items]
     anomalous = [TestImage(file_item(file, f"yes/{file.name}"), "tumor") for file in files]

@@ -1,0 +1,68 @@
+"""Images that are no files of their own: windows of larger ones, and arrays."""
+
+from functools import partial
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from normalgen.data.split import file_item
+from normalgen.errors import DataError
+from normalgen.images import ImageItem, decode
+
+__all__ = ["Box", "columns", "marks", "png", "thirds", "width_and_height", "window"]
+
+Box = tuple[int, int, int, int]
+
+
+def thirds(width: int, height: int) -> list[Box]:
+    """Three boxes (left, top, right, bottom) of equal height, top to bottom."""
+    edges = [height * part // 3 for part in range(4)]
+    return [(0, top, width, bottom) for top, bottom in pairwise(edges)]
+
+
+def columns(width: int, height: int, step: int) -> list[Box]:
+    """Boxes `step` wide and as high as the image, left to right; the last may be narrower."""
+    return [(left, 0, min(left + step, width), height) for left in range(0, width, step)]
+
+
+def window(item: ImageItem, box: Box, size: tuple[int, int], name: str) -> ImageItem:
+    """The part `box` of an image that must have (width, height) = `size`; reads as PNG."""
+    left, top, right, bottom = box
+    return ImageItem(name, f"{item.source} [{left}:{right}, {top}:{bottom}]", partial(_read, item, box, size))
+
+
+def _read(item: ImageItem, box: Box, size: tuple[int, int]) -> bytes:
+    image = decode(item)
+    if image.size != size:
+        raise DataError(f"{item.source} has {image.size} pixels, expected {size}, as its mask has")
+    return png(np.asarray(image.crop(box)))
+
+
+def png(values: NDArray[np.uint8]) -> bytes:
+    """(H, W) or (H, W, 3) as PNG."""
+    buffer = BytesIO()
+    # Stored, not deflated: the same bytes whichever zlib is at work, as manifests compare their SHA-256.
+    Image.fromarray(values).save(buffer, "png", compress_level=0)
+    return buffer.getvalue()
+
+
+def marks(file: Path) -> NDArray[np.bool_]:
+    """Where a mask is not 0, (H, W)."""
+    return np.asarray(np.asarray(decode(file_item(file))).any(2))
+
+
+def width_and_height(file: Path) -> tuple[int, int]:
+    """The size of an image file by its head, without decoding it.
+
+    Raises:
+        DataError: the head cannot be read.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{file} cannot be read as an image ({error}); copy it again") from error
