@@ -1,15 +1,15 @@
 """The three comparisons of a batch: which networks look, and what each branch makes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from normalgen.features import Features
-from normalgen.personalize import Personalizer
+from normalgen.personalize import Personalizer, Twins
 from normalgen.text import TextMaps
-from normalgen.triplet import Banks, Levels, twin_maps, unit
+from normalgen.triplet import Banks, Choice, Levels, twin_maps, unit
 
 __all__ = ["Branches", "joined"]
 
@@ -24,6 +24,8 @@ class Branches:
         text: maps from patches to text, and the vectors of the normal and anomalous sentences (branch text).
         bank: whether the branch n is wanted.
         batch: images at a time.
+        choice: what branch p compares with: the candidate most like its query ("ssim"), or all of them, the distances
+            averaged ("mean") or the least taken place by place ("min_map").
     """
 
     network: Features
@@ -31,11 +33,13 @@ class Branches:
     text: tuple[TextMaps, Tensor] | None
     bank: bool
     batch: int
+    choice: Choice = "ssim"
 
     def tokens(self, images: Tensor) -> Levels:
         """Unit patch vectors of images (N, 3, S, S), uint8 or in [0, 1], of each level."""
-        parts = [part.float() / (255 if images.dtype == torch.uint8 else 1) for part in torch.split(images, self.batch)]
-        return joined([unit(self.network.tokens(part)) for part in parts])
+        scale = 255 if images.dtype == torch.uint8 else 1
+        parts = torch.split(images, self.batch)
+        return joined([unit(self.network.tokens(part.float() / scale)) for part in parts])
 
     def compare(
         self, images: Tensor, keys: Sequence[str], banks: Banks | None
@@ -44,8 +48,9 @@ class Branches:
         tokens, twins = self.tokens(images), None
         found: dict[str, Levels] = {}
         if self.personalizer is not None:
-            twins = self._twins(self.personalizer, images, keys)
-            found["p"] = twin_maps(tokens, self.tokens(twins))
+            made = list(self._personalized(self.personalizer, images, keys))
+            twins = torch.cat([part.twins for part in made])
+            found["p"] = self._twin_maps(tokens, twins, torch.cat([part.candidates for part in made]))
         if self.bank and banks is not None:
             found["n"] = banks.maps(tokens)
         if self.text is not None:
@@ -54,10 +59,17 @@ class Branches:
             found["text"] = joined(parts)
         return twins, found
 
-    def _twins(self, personalizer: Personalizer, images: Tensor, keys: Sequence[str]) -> Tensor:
-        starts = range(0, len(images), self.batch)
-        parts = [(images[start : start + self.batch], keys[start : start + self.batch]) for start in starts]
-        return torch.cat([personalizer.of(*part).twins for part in parts])
+    def _personalized(self, personalizer: Personalizer, images: Tensor, keys: Sequence[str]) -> Iterator[Twins]:
+        for start in range(0, len(images), self.batch):
+            yield personalizer.of(images[start : start + self.batch], keys[start : start + self.batch])
+
+    def _twin_maps(self, tokens: Levels, twins: Tensor, candidates: Tensor) -> Levels:
+        """S_P of the twins (N, 3, S, S), or of all candidates (N, P, 3, S, S) as `choice` joins them."""
+        if self.choice == "ssim":
+            return twin_maps(tokens, self.tokens(twins))
+        each = [twin_maps(tokens, self.tokens(one)) for one in candidates.unbind(1)]
+        levels = [torch.stack(maps) for maps in zip(*each, strict=True)]
+        return [level.mean(0) if self.choice == "mean" else level.amin(0) for level in levels]
 
 
 def joined(parts: Sequence[Levels]) -> Levels:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,8 +16,8 @@ from torch import Tensor
 from normalgen.errors import DataError
 from normalgen.files import write_json, write_whole
 from normalgen.images import to_pil
-from normalgen.metrics import auroc, average_precision
-from normalgen.one_to_normal import OneToNormal
+from normalgen.metrics import image_ap, image_auroc
+from normalgen.one_to_normal import Explanation, OneToNormal
 from normalgen.pages import Shown, overlay, write_page
 from normalgen.queries import GOOD, Queries
 from normalgen.threshold import Threshold
@@ -69,9 +70,12 @@ def detect(
     folder: Path,
     *,
     title: str,
+    save_maps: bool = False,
     watch: Watch = silent,
 ) -> Run:
     """Judge all queries and write `results.jsonl`, `results.csv`, `run.json`, `maps/`, `twins/` and `report.html`.
+
+    A photo is decoded twice, to be judged and to be drawn, and no more than a batch of them is in memory.
 
     Args:
         detector: fitted.
@@ -79,50 +83,65 @@ def detect(
         threshold: from scores to verdicts.
         folder: gets the files; older ones of the same names are replaced.
         title: of the page.
+        save_maps: also write each fused map as it is, float32 (H, W), to `maps/NAME.npy`.
         watch: told of the stages "detect" and "maps".
 
     Raises:
         DataError: not one photo can be read.
     """
-    readable, errors = queries.readable()
-    if not len(readable.images):
-        raise DataError(f"none of {len(queries.images)} photos can be read: {next(iter(errors.values()))}")
-    scores, maps = _score(detector, readable, folder, watch)
+    scores, maps, errors = _score(detector, queries, folder, save_maps, watch)
+    readable = queries.without(errors)
     results = _results(readable, scores, threshold)
     broken = [Result(name, error=message) for name, message in errors.items()]
     scale = _scale(maps, detector.left_out)
-    _draw_maps(readable, maps, scale, folder, watch)
     run = Run((*sorted(results, key=lambda each: each.rank), *broken), *_measured(readable, scores["fused"]))
     _write_tables(folder, run)
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
     measured = {"auroc": run.auroc, "average_precision": run.average_precision}
     write_json(folder / "run.json", {"settings": settings, "sentence": threshold.sentence()} | value | measured)
-    shown = _shown(readable, results, maps, folder)
+    shown = _draw(readable, results, maps, scale, folder, watch)
     unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
     write_page(
         folder / "report.html",
         (each for part in (shown, unread) for each in part),
         title=title,
-        facts=[*_facts(settings), *_measured_facts(run)],
+        facts=_measured_facts(run),
         threshold_text=threshold.sentence(),
         scale=scale,
+        settings=_facts(settings),
     )
     return run
 
 
-def _score(detector: OneToNormal, queries: Queries, folder: Path, watch: Watch) -> tuple[dict[str, Tensor], Tensor]:
-    """Scores (N,) a branch and "fused", and fused maps (N, H, W); twins are written as they are made."""
+def _score(
+    detector: OneToNormal, queries: Queries, folder: Path, save_maps: bool, watch: Watch
+) -> tuple[dict[str, Tensor], Tensor, dict[str, str]]:
+    """Scores (N,) a branch and "fused", fused maps (N, H, W), and what could not be read.
+
+    Twins, and maps where asked, are written as they are made.
+    """
     found, maps, done, total = [], [], 0, len(queries.images)
+    errors: dict[str, str] = {}
     watch("detect", 0, total)
-    for each in detector.explain(queries.images):
-        for place, twin in enumerate(each.twins if each.twins is not None else ()):
-            _write_png(folder / "twins" / _png(queries.images.names[done + place]), to_pil(twin))
-        found.append(each.scores)
-        maps.append(each.maps.half())
-        done += len(each.queries)
+    for some, unread in queries.batches(detector.settings()["size"], detector.batch):
+        errors |= unread
+        for each in detector.explain(some):
+            _write_batch(each, some.names, folder, save_maps)
+            found.append(each.scores)
+            maps.append(each.maps.half())
+        done += len(some) + len(unread)
         watch("detect", done, total)
-    return {name: torch.cat([scores[name] for scores in found]) for name in found[0]}, torch.cat(maps)
+    if not found:
+        raise DataError(f"none of {total} photos can be read: {next(iter(errors.values()))}")
+    return {name: torch.cat([scores[name] for scores in found]) for name in found[0]}, torch.cat(maps), errors
+
+
+def _write_batch(found: Explanation, names: list[str], folder: Path, save_maps: bool) -> None:
+    for name, twin in zip(names, found.twins if found.twins is not None else (), strict=False):
+        _write_png(folder / "twins" / _png(name), to_pil(twin))
+    for name, values in zip(names, found.maps if save_maps else (), strict=False):
+        _write_array(folder / "maps" / f"{_flat(name)}.npy", values)
 
 
 def _results(queries: Queries, scores: dict[str, Tensor], threshold: Threshold) -> list[Result]:
@@ -149,7 +168,7 @@ def _measured(queries: Queries, scores: Tensor) -> tuple[float | None, float | N
         return None, None
     known = [i for i, label in enumerate(queries.labels) if label is not None]
     labels = torch.tensor([int(queries.labels[i] != GOOD) for i in known])
-    return auroc(labels, scores[known]), average_precision(labels, scores[known])
+    return image_auroc(labels, scores[known]), image_ap(labels, scores[known])
 
 
 def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
@@ -160,15 +179,13 @@ def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
     return low, max(float(values.quantile(0.999)), float(left_out.max()), low + 1e-6)
 
 
-def _draw_maps(queries: Queries, maps: Tensor, scale: tuple[float, float], folder: Path, watch: Watch) -> None:
-    names = queries.images.names
-    for place, (name, query) in enumerate(zip(names, queries.images, strict=True)):
-        _write_png(folder / "maps" / _png(name), overlay(query, maps[place].float(), *scale))
-        watch("maps", place + 1, len(names))
-
-
-def _shown(queries: Queries, results: list[Result], maps: Tensor, folder: Path) -> Iterator[Shown]:
+def _draw(
+    queries: Queries, results: list[Result], maps: Tensor, scale: tuple[float, float], folder: Path, watch: Watch
+) -> Iterator[Shown]:
+    """What the page shows; each map over its photo is written meanwhile."""
     for place, (result, query) in enumerate(zip(results, queries.images, strict=True)):
+        _write_png(folder / "maps" / _png(result.file), overlay(query, maps[place].float(), *scale))
+        watch("maps", place + 1, len(results))
         path = folder / "twins" / _png(result.file)
         yield Shown(
             name=result.file,
@@ -214,12 +231,24 @@ def _measured_facts(run: Run) -> list[tuple[str, str]]:
     return [("image AUROC", f"{run.auroc:.3f}"), ("average precision", f"{run.average_precision:.3f}")]
 
 
+def _flat(name: str) -> str:
+    return name.replace("/", "__")
+
+
 def _png(name: str) -> str:
-    return f"{name.replace('/', '__')}.png"
+    return f"{_flat(name)}.png"
 
 
 def _write_png(path: Path, picture: Image.Image) -> None:
     write_whole(path, lambda partial: picture.save(partial, format="png"))
+
+
+def _write_array(path: Path, values: Tensor) -> None:
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            np.save(file, values.float().cpu().numpy())
+
+    write_whole(path, write)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """A bank of normal patches, and how far others are from their nearest one."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,15 +11,18 @@ __all__ = ["MemoryBank"]
 class MemoryBank:
     """Vectors (M, C) of normal patches.
 
+    Distances are made a square of queries and vectors at a time, so small that it stays in a core's cache: with 24
+    channels memory's speed, not arithmetic, is the limit otherwise.
+
     Args:
         vectors: float; any leading shape (..., C).
-        chunk: how many distances may be in memory at once.
+        chunk: how many distances may be in memory at once; 0 chooses: a megabyte of them on a CPU, 64 on a GPU.
     """
 
-    def __init__(self, vectors: Tensor, chunk: int = 16_000_000) -> None:
+    def __init__(self, vectors: Tensor, chunk: int = 0) -> None:
         self.vectors = vectors.reshape(-1, vectors.shape[-1]).contiguous()
-        self.squares = self.vectors.square().sum(1)
-        self.rows = max(1, chunk // max(1, len(self.vectors)))
+        self.halves = torch.linalg.vecdot(self.vectors, self.vectors) / 2
+        self.chunk = chunk or (2**18 if self.vectors.device.type == "cpu" else 2**24)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -28,9 +33,13 @@ class MemoryBank:
         flat = queries.reshape(-1, queries.shape[-1]).to(self.vectors)
         if not len(self) or not len(flat):
             return torch.full(queries.shape[:-1], torch.inf, device=self.vectors.device)
-        nearest = [self._nearest(flat[start : start + self.rows]) for start in range(0, len(flat), self.rows)]
-        return torch.cat(nearest).view(queries.shape[:-1])
+        rows = max(1, math.isqrt(self.chunk) // 2)
+        return torch.cat([self._nearest(part) for part in torch.split(flat, rows)]).view(queries.shape[:-1])
 
     def _nearest(self, queries: Tensor) -> Tensor:
-        products = torch.addmm(self.squares, queries, self.vectors.T, alpha=-2)
-        return (products.amin(1) + queries.square().sum(1)).clamp(min=0).sqrt()
+        """|q - v|^2 = |q|^2 - 2 (q v - |v|^2 / 2): the largest bracket belongs to the nearest vector v."""
+        columns = max(1, self.chunk // len(queries))
+        best = torch.full_like(queries[:, 0], -torch.inf)
+        for vectors, halves in zip(torch.split(self.vectors, columns), torch.split(self.halves, columns), strict=True):
+            torch.maximum(best, torch.addmm(halves, queries, vectors.T, beta=-1).amax(1), out=best)
+        return (queries.square().sum(1) - 2 * best).clamp(min=0).sqrt()

@@ -1,16 +1,226 @@
-"""How well scores tell anomalous images from normal ones; label 1 is anomalous."""
+"""How well scores tell anomalous images, or pixels, from normal ones; label 1 is anomalous, higher is more anomalous.
 
-from sklearn.metrics import average_precision_score, roc_auc_score
+`image_...` judge one score an image, `pixel_...` and `aupro` maps against masks, all pixels of all images together.
+AUPRO: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section 5.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label
+from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 from torch import Tensor
 
-__all__ = ["auroc", "average_precision"]
+__all__ = [
+    "aupro",
+    "image_ap",
+    "image_ap_trapezoid",
+    "image_auroc",
+    "image_f1_max",
+    "image_metrics",
+    "pixel_ap",
+    "pixel_auroc",
+    "pixel_f1_max",
+    "pixel_metrics",
+]
+
+FPR_LIMIT = 0.3
+
+Values = NDArray[np.float32]
+Numbers = NDArray[np.float64]
 
 
-def auroc(labels: Tensor, scores: Tensor) -> float:
-    """Area under the ROC curve, in [0, 1], of image scores (N,) with labels (N,)."""
+def image_auroc(labels: Tensor, scores: Tensor) -> float:
+    """Area under the ROC curve, in [0, 1], of image scores (N,) with labels (N,); equal scores count half.
+
+    Raises:
+        ValueError: here and below, if the labels are all the same or not 0 and 1, or a score is not finite.
+    """
+    labels, scores = _checked(labels, scores)
     return float(roc_auc_score(labels.numpy(), scores.numpy()))
 
 
-def average_precision(labels: Tensor, scores: Tensor) -> float:
-    """Average precision (step sum), in [0, 1], of image scores (N,) with labels (N,)."""
+def image_ap(labels: Tensor, scores: Tensor) -> float:
+    """Average precision (step sum), in [0, 1], of image scores (N,) with labels (N,): what papers call AUPRC."""
+    labels, scores = _checked(labels, scores)
     return float(average_precision_score(labels.numpy(), scores.numpy()))
+
+
+def image_ap_trapezoid(labels: Tensor, scores: Tensor) -> float:
+    """The trapezoidal area under the precision-recall points, in [0, 1], which some papers call AUPRC instead.
+
+    Of scores that are all the same it gives (1 + prevalence) / 2: read `image_ap` first.
+    """
+    precision, recall = _precision_recall(labels, scores)
+    return float(auc(recall, precision))
+
+
+def image_f1_max(labels: Tensor, scores: Tensor) -> float:
+    """The highest F1, in [0, 1], that any threshold gives: chosen by the labels, so an upper bound."""
+    precision, recall = _precision_recall(labels, scores)
+    return _f1_max(precision, recall)
+
+
+def image_metrics(labels: Tensor, scores: Tensor) -> dict[str, float]:
+    """All of the above by name, of image scores (N,) with labels (N,)."""
+    measures = (image_auroc, image_ap, image_ap_trapezoid, image_f1_max)
+    return {measure.__name__: measure(labels, scores) for measure in measures}
+
+
+def pixel_auroc(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
+    """Area under the ROC curve, in [0, 1], of all pixels together.
+
+    Args:
+        maps: one an image, (h, w), finite; held as float32, 4 bytes a pixel.
+        masks: one a map and as large, anomalous where not 0; all 0 for a normal image.
+
+    Raises:
+        ValueError: here and below, if maps and masks do not fit each other, a map is not finite, or there is no
+            anomalous or no normal pixel.
+    """
+    return _pixels(maps, masks).auroc()
+
+
+def pixel_ap(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
+    """Average precision (step sum), in [0, 1], of all pixels of maps (h, w) with masks (h, w) together."""
+    return _pixels(maps, masks).ap()
+
+
+def pixel_f1_max(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
+    """The highest F1, in [0, 1], that one threshold for all pixels of maps (h, w) with masks (h, w) gives."""
+    return _pixels(maps, masks).f1_max()
+
+
+def aupro(maps: Sequence[Tensor], masks: Sequence[Tensor], limit: float = FPR_LIMIT) -> float:
+    """Area under the per-region-overlap curve up to a false-positive rate of `limit`, divided by `limit`: in [0, 1].
+
+    A region is a set of anomalous pixels that touch, corners included; each counts the same, however large it is.
+
+    Args:
+        maps: one an image, (h, w), finite.
+        masks: one a map and as large, anomalous where not 0.
+        limit: in (0, 1]; of all normal pixels, those in images with defects too.
+    """
+    if not 0 < limit <= 1:
+        raise ValueError(f"the limit of the false-positive rate is in (0, 1], got {limit}")
+    return _pixels(maps, masks).aupro(limit)
+
+
+def pixel_metrics(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> dict[str, float]:
+    """Pixel AUROC, AP, F1-max and AUPRO by name, of maps (h, w) with masks (h, w)."""
+    pixels = _pixels(maps, masks)
+    return {
+        "pixel_auroc": pixels.auroc(),
+        "pixel_ap": pixels.ap(),
+        "pixel_f1_max": pixels.f1_max(),
+        "aupro": pixels.aupro(FPR_LIMIT),
+    }
+
+
+def _checked(labels: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    if labels.ndim != 1 or labels.shape != scores.shape:
+        raise ValueError(f"labels and scores are (N,) each, got {tuple(labels.shape)} and {tuple(scores.shape)}")
+    if not scores.isfinite().all():
+        raise ValueError("a score is not finite")
+    if set(labels.tolist()) != {0, 1}:
+        found = sorted({int(each) for each in labels.tolist()})
+        raise ValueError(f"labels must hold both 0 (normal) and 1 (anomalous), got {found} in {len(labels)} images")
+    return labels, scores
+
+
+def _precision_recall(labels: Tensor, scores: Tensor) -> tuple[Numbers, Numbers]:
+    labels, scores = _checked(labels, scores)
+    precision, recall, _ = precision_recall_curve(labels.numpy(), scores.numpy())
+    return precision, recall
+
+
+def _f1_max(precision: Numbers, recall: Numbers) -> float:
+    return float(np.max(2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)))
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """Scores of all pixels, apart by what they are.
+
+    Attributes:
+        normal: (N,), ascending.
+        anomalous: (A,), in the order of the masks.
+        overlap: (A,), what each anomalous pixel adds to the overlap of its region: 1 / the region's pixels.
+    """
+
+    normal: Values
+    anomalous: Values
+    overlap: Numbers
+
+    def auroc(self) -> float:
+        """Each anomalous pixel counts the same."""
+        return self.area(np.ones(len(self.anomalous)))
+
+    def aupro(self, limit: float) -> float:
+        """Each region counts the same."""
+        return self.area(self.overlap, limit)
+
+    def ap(self) -> float:
+        """Average precision."""
+        precision, recall = self.precision_recall()
+        return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+    def f1_max(self) -> float:
+        """F1 at the best threshold."""
+        return _f1_max(*self.precision_recall())
+
+    def area(self, weights: Numbers, limit: float = 1.0) -> float:
+        """Area under hits over false alarms up to `limit`, divided by it; straight lines between thresholds.
+
+        An anomalous pixel adds its weight (A,) from the false alarms that score higher on, and within those that score
+        the same it does so gradually.
+        """
+        total = len(self.normal)
+        higher = 1 - np.searchsorted(self.normal, self.anomalous, "right") / total
+        as_high = 1 - np.searchsorted(self.normal, self.anomalous, "left") / total
+        cut = (limit - higher).clip(0) ** 2 / (2 * np.maximum(as_high - higher, 1 / total))
+        each = np.where(as_high <= limit, limit - (higher + as_high) / 2, cut)
+        return float((each * weights).sum() / weights.sum() / limit)
+
+    def precision_recall(self) -> tuple[Numbers, Numbers]:
+        """Both at each anomalous score as the threshold, highest first: between them recall does not change."""
+        thresholds, counts = np.unique(self.anomalous, return_counts=True)
+        hits = np.cumsum(counts[::-1])
+        false = len(self.normal) - np.searchsorted(self.normal, thresholds[::-1])
+        return hits / (hits + false), hits / len(self.anomalous)
+
+
+def _pixels(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> _Pixels:
+    if len(maps) != len(masks):
+        raise ValueError(f"one mask a map, got {len(maps)} maps and {len(masks)} masks")
+    normal, anomalous, overlap = [], [], []
+    for place, (each, mask) in enumerate(zip(maps, masks, strict=True)):
+        scores, bad = _pair(place, each, mask)
+        normal.append(scores[~bad])
+        anomalous.append(scores[bad])
+        overlap.append(_overlap(bad) if bad.any() else np.zeros(0))
+    if not any(map(len, anomalous)) or not any(map(len, normal)):
+        lacking = "normal" if any(map(len, anomalous)) else "anomalous"
+        raise ValueError(f"no {lacking} pixel in {len(masks)} masks, nothing to compare")
+    background = np.concatenate(normal)
+    background.sort()
+    return _Pixels(background, np.concatenate(anomalous), np.concatenate(overlap))
+
+
+def _pair(place: int, anomaly_map: Tensor, mask: Tensor) -> tuple[Values, NDArray[np.bool_]]:
+    if anomaly_map.ndim != 2 or anomaly_map.shape != mask.shape:
+        shapes = f"{tuple(anomaly_map.shape)} and {tuple(mask.shape)}"
+        raise ValueError(f"map {place} and its mask are (h, w) and as large as each other, got {shapes}")
+    scores = anomaly_map.detach().cpu().float().numpy()
+    if not np.isfinite(scores).all():
+        raise ValueError(f"map {place} is not finite")
+    return scores, mask.detach().cpu().numpy() != 0
+
+
+def _overlap(bad: NDArray[np.bool_]) -> Numbers:
+    """1 / the pixels of its region, for each anomalous pixel (A,)."""
+    regions = label(bad, connectivity=2)[bad]
+    shares: Numbers = 1.0 / np.bincount(regions)[regions]
+    return shares

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import torch
 from safetensors.torch import load_file, save
@@ -13,7 +13,7 @@ from normalgen.branches import Branches
 from normalgen.detector import Prediction
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NotFittedError, PresetError
-from normalgen.features import Features, open_features
+from normalgen.features import Features, KeptFeatures, open_features
 from normalgen.files import write_json, write_whole
 from normalgen.images import Images, to_tensor
 from normalgen.personalize import Personalizer
@@ -21,13 +21,13 @@ from normalgen.pool import Pool
 from normalgen.record import read_record
 from normalgen.references import References
 from normalgen.text import TextMaps, text_vectors
-from normalgen.triplet import WEIGHTS, Banks, Fusion, Levels, Moments, Reduce, fuse, image_scores
+from normalgen.triplet import WEIGHTS, Banks, Choice, Fusion, Levels, Moments, Reduce, fuse, image_scores
 from normalgen.usual import Known, learn_usual
 
 __all__ = ["Explanation", "OneToNormal"]
 
 SETTINGS, TENSORS, MODEL = "detector.json", "detector.safetensors", "model"
-STORED = ("features", "fusion", "reduce", "bank", "text", "seed")
+STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed")
 MODEL_SETTINGS = ["twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance"]
 
 
@@ -37,7 +37,7 @@ class Explanation:
 
     Attributes:
         queries: (N, 3, S, S) in [0, 1].
-        twins: (N, 3, S, S); None without the branch p.
+        twins: (N, 3, S, S), the candidates most like their queries; None without the branch p.
         scores: (N,) a branch, and "fused".
         maps: (N, H, W), fused, on the finest grid.
         branch_maps: (N, H, W) a branch.
@@ -75,18 +75,21 @@ class OneToNormal:
         fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from what normal images
             give, each branch weighed by how well it finds defects drawn on the references.
         reduce: image score of a calibrated map: "top", the mean of its highest 1 %, or "max".
+        choice: which of a query's candidates, one a prompt, S_P looks at: the most similar ("ssim"), or all, their
+            distances averaged ("mean") or the least taken place by place ("min_map").
         bank: images in the bank at most, references first, then the pool by index; 0 takes all (the paper: 30).
         text: file of text maps (`normalgen train-text`), for the branch text.
         batch: queries at a time; changes no score by more than 1e-4.
         seed: draws twins and augmentations.
         device: of the features; the model has its own.
-        cache: folder where twins are kept; None keeps none.
+        cache: folder where twins and patch vectors are kept; None keeps none.
     """
 
     features: str = "embedded"
     branches: Sequence[str] = ("p", "n")
     fusion: Fusion = "calibrated"
     reduce: Reduce = "top"
+    choice: Choice = "ssim"
     bank: int = 0
     text: str = ""
     batch: int = 8
@@ -108,7 +111,7 @@ class OneToNormal:
             PresetError: an unknown branch, p without a model, text without a text side or text maps.
         """
         self._check(references, pool, model)
-        network = open_features(self.features, device=self.device)
+        network = self._features()
         branches = self._open(network, model, references.noun)
         size = model.preset.size if model else network.size
         known = self._known(references, pool, size)
@@ -124,8 +127,10 @@ class OneToNormal:
         """See that the settings can work, as far as that needs no network.
 
         Raises:
-            PresetError: an unknown branch, none, or text without text maps.
+            PresetError: an unknown branch or choice, no branch, or text without text maps.
         """
+        if self.choice not in get_args(Choice):
+            raise PresetError(f"choice must be one of {', '.join(get_args(Choice))}, got {self.choice!r}")
         unknown = sorted(set(self.branches) - set(WEIGHTS))
         if unknown or not self.branches:
             raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(self.branches) or 'none'}")
@@ -225,13 +230,17 @@ class OneToNormal:
         found = cls(**stored, branches=known["branches"], device=device, batch=batch, cache=cache)
         tensors = load_file(folder / TENSORS)
         model = NormalModel.load(folder / MODEL, device=device) if "p" in found.branches else None
-        branches = found._open(open_features(found.features, device=device), model, known["object"])
+        branches = found._open(found._features(), model, known["object"])
         names = [name for name in WEIGHTS if name in found.branches]
         usual = {n: Moments(_levels(f"mean.{n}", tensors), _levels(f"deviation.{n}", tensors)) for n in names}
         banks, left_out = Banks(_levels("bank", tensors)), tensors["left_out"]
         named = (known["size"], known["category"], known["object"])
         found.fitted_ = _Fitted(branches, banks, usual, known["weights"], left_out, *named)
         return found
+
+    def _features(self) -> Features:
+        network = open_features(self.features, device=self.device)
+        return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
     def _ready(self) -> _Fitted:
         if self.fitted_ is None:
@@ -251,7 +260,8 @@ class OneToNormal:
         personalizer = None
         if "p" in self.branches and model is not None:
             personalizer = Personalizer(model, seed=self.seed, cache=self.cache)
-        return Branches(network, personalizer, self._open_text(network, noun), "n" in self.branches, self.batch)
+        text = self._open_text(network, noun)
+        return Branches(network, personalizer, text, "n" in self.branches, self.batch, self.choice)
 
     def _open_text(self, network: Features, noun: str) -> tuple[TextMaps, Tensor] | None:
         if "text" not in self.branches:

@@ -1,7 +1,7 @@
 """Each query's normal twin: the query noised and denoised by the customized model (Li et al. 2024, Eq. 2-3).
 
 Pose, light and layout stay; what no normal image shows does not come back. One candidate a prompt is made, and the one
-most like its query is the twin.
+most like its query is the twin; a detector may look at all of them.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class Twins:
         """The candidate most like its query, (N, 3, S, S).
 
         Differs: the paper's Eq. 3 takes the argmin of a loss that "is SSIM"; the least similar image cannot be meant,
-        so the loss is read as 1 - SSIM.
+        so the loss is read as 1 - SSIM. `OneToNormal(choice=...)` compares with all candidates instead.
         """
         return self.candidates[torch.arange(len(self.queries)), self.similarities.argmax(1)]
 

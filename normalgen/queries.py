@@ -1,10 +1,13 @@
 """Photos to be judged: a folder, or a folder of labelled sub-folders such as MVTec's `test/`."""
 
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from normalgen.errors import DataError
-from normalgen.images import SUFFIXES, ImageItem, Images
+from normalgen.images import SUFFIXES, Crop, ImageItem, Images, to_pil, to_tensor
 
 __all__ = ["GOOD", "Queries", "find_queries"]
 
@@ -28,19 +31,49 @@ class Queries:
         """Whether good and other labels are there, so that scores can be measured."""
         return GOOD in self.labels and any(label not in (None, GOOD) for label in self.labels)
 
-    def readable(self) -> "tuple[Queries, dict[str, str]]":
-        """Those that can be decoded, and the message for each of the others, by name."""
-        errors: dict[str, str] = {}
-        for place, name in enumerate(self.images.names):
-            try:
-                self.images[place]
-            except DataError as error:
-                errors[name] = str(error)
-        kept = [place for place, name in enumerate(self.images.names) if name not in errors]
-        return Queries(self.images.take(kept), tuple(self.labels[place] for place in kept)), errors
+    def batches(self, size: int, batch: int) -> Iterator[tuple[Images, dict[str, str]]]:
+        """The photos, each decoded once: up to `batch` squashed to `size`, and a message for each unreadable one.
+
+        Args:
+            size: width and height, pixels, of the images that come.
+            batch: how many are read at a time; fewer come where some are unreadable.
+        """
+        for start in range(0, len(self.images), batch):
+            some = self.images.take(range(start, min(start + batch, len(self.images))))
+            pictures, errors = _read(some, size)
+            yield _Squashed([item for item in some.items if item.name not in errors], some.crop, pictures), errors
+
+    def without(self, names: Collection[str]) -> "Queries":
+        """All but the photos called so."""
+        kept = [place for place, name in enumerate(self.images.names) if name not in names]
+        return Queries(self.images.take(kept), tuple(self.labels[place] for place in kept))
 
 
-def find_queries(path: Path, crop: str | tuple[int, int, int, int] | None = None) -> Queries:
+class _Squashed(Images):
+    """Images that are decoded and resized already; their hashes are still those of the files."""
+
+    def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None, pictures: list[Image.Image]) -> None:
+        super().__init__(items, crop)
+        self.pictures = pictures
+
+    def __getitem__(self, index: int) -> Image.Image:  # type: ignore[override]
+        return self.pictures[index]
+
+    def take(self, indices: Sequence[int]) -> "_Squashed":
+        return _Squashed([self.items[i] for i in indices], self.crop, [self.pictures[i] for i in indices])
+
+
+def _read(images: Images, size: int) -> tuple[list[Image.Image], dict[str, str]]:
+    pictures, errors = [], {}
+    for place, name in enumerate(images.names):
+        try:
+            pictures.append(to_pil(to_tensor(images[place], size)))
+        except DataError as error:
+            errors[name] = str(error)
+    return pictures, errors
+
+
+def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
     """The photos at `path`: one file, a folder's, or those of its sub-folders, which name labels.
 
     Raises:

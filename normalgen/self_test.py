@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from normalgen.defects import KINDS, paste
-from normalgen.metrics import auroc
+from normalgen.metrics import image_auroc
 from normalgen.one_to_normal import OneToNormal
 from normalgen.references import References
 from normalgen.seeds import generator
@@ -67,4 +67,4 @@ def _scores(detector: OneToNormal, images: torch.Tensor, name: str, place: int) 
 def _auroc(good: list[dict[str, torch.Tensor]], bad: list[dict[str, torch.Tensor]], name: str) -> float:
     scores = [torch.cat([each[name] for each in found]) for found in (good, bad)]
     labels = torch.cat([torch.full((len(found),), i) for i, found in enumerate(scores)])
-    return auroc(labels, torch.cat(scores))
+    return image_auroc(labels, torch.cat(scores))

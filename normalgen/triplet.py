@@ -16,6 +16,7 @@ from normalgen.memory import MemoryBank
 __all__ = [
     "WEIGHTS",
     "Banks",
+    "Choice",
     "Fusion",
     "Levels",
     "Moments",
@@ -30,6 +31,7 @@ __all__ = [
 Levels = list[Tensor]
 Fusion = Literal["calibrated", "paper"]
 Reduce = Literal["top", "max"]
+Choice = Literal["ssim", "mean", "min_map"]
 WEIGHTS = {"p": 1.0, "n": 1.0, "text": 0.5}
 TOP = 0.01
 

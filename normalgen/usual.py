@@ -12,7 +12,7 @@ from torch import Tensor
 from normalgen.augment import augment_each
 from normalgen.branches import Branches, joined
 from normalgen.defects import KINDS, paste
-from normalgen.metrics import auroc
+from normalgen.metrics import image_auroc
 from normalgen.seeds import generator
 from normalgen.triplet import Banks, Levels, Moments, image_scores, moments
 
@@ -68,7 +68,7 @@ class Usual:
         both = [self.moments[name].standardize(maps[name]) for maps in (self.left_out, self.spoilt)]
         scores = [image_scores({name: maps}, "calibrated", "top")[name] for maps in both]
         labels = torch.cat([torch.full((len(found),), i) for i, found in enumerate(scores)])
-        return auroc(labels, torch.cat(scores))
+        return image_auroc(labels, torch.cat(scores))
 
 
 def views(photo: Tensor, count: int, *keys: int | str) -> Tensor:

@@ -2,8 +2,12 @@
 
 import csv
 import json
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import drawn
@@ -12,6 +16,7 @@ from PIL import Image, ImageDraw
 from normalgen.cli import main
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
+from normalgen.images import ImageItem, decode
 from normalgen.one_to_normal import OneToNormal
 from normalgen.queries import find_queries
 from normalgen.references import References
@@ -99,9 +104,47 @@ def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.Capt
     assert {row["verdict"] for row in rows()} == {""}
 
 
-def test_unreadable_queries_are_named_and_the_rest_goes_on(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was decoded."""
+    counts: Counter[str] = Counter()
+
+    def counted(item: ImageItem) -> Image.Image:
+        counts[item.source] += 1
+        return decode(item)
+
+    monkeypatch.setattr("normalgen.images.decode", counted)
+    return counts
+
+
+def test_queries_come_in_batches_decoded_once_as_a_detector_wants_them(here: Path, decoded: Counter[str]) -> None:
+    Path("mixed/cross/broken.png").write_bytes(b"no picture")
+    queries = find_queries(Path("mixed"))
+    batches = list(queries.batches(32, 2))
+    assert [(len(images), [*errors]) for images, errors in batches] == [(2, []), (1, ["cross/broken.png"]), (2, [])]
+    assert set(decoded.values()) == {1}
+    rest = queries.without(["cross/broken.png"])
+    assert torch.cat([images.pixels(32) for images, _ in batches]).equal(rest.images.pixels(32))
+    assert [digest for images, _ in batches for digest in images.hashes()] == rest.images.hashes()
+    assert rest.labels == ("cross", "cross", "good", "good", "good")
+
+
+def test_maps_are_saved_as_they_are(here: Path) -> None:
+    assert detect("-n", "0", "--branches", "n", "--save-maps") == 0
+    maps = {str(row["file"]): np.load(f"out/maps/{str(row['file']).replace('/', '__')}.npy") for row in rows()}
+    assert {(values.dtype, values.shape) for values in maps.values()} == {(np.dtype("float32"), (32, 32))}
+    for row in rows():
+        assert np.sort(maps[str(row["file"])].ravel())[-10:].mean() == pytest.approx(row["score"], abs=1e-5)
+
+
+def test_unreadable_queries_are_named_and_the_rest_goes_on(
+    here: Path, decoded: Counter[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("mixed/cross/broken.png").write_bytes(b"no picture")
     assert detect("-n", "0", "--branches", "n") == 1
+    assert decoded["mixed/cross/broken.png"] == 1
+    assert decoded["mixed/cross/30.png"] == 2
+    assert not list(Path("out/maps").glob("*.npy"))
     found = rows()
     assert len(found) == 6
     assert "broken.png cannot be read" in str(found[-1]["error"])
@@ -129,6 +172,29 @@ def test_a_mistake_gets_one_line(
 ) -> None:
     assert detect(*words) == 1
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_what_is_not_there_is_told_before_torch_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    commands = ("generate gone", "generate some --preset gone", "customize gone", "personalize gone --model some")
+    more = ("personalize some --model gone", "detect gone --references some", "detect some --references gone")
+    code = """
+import sys
+from normalgen.cli import main
+for words in sys.argv[1:]:
+    try: main(words.split())
+    except SystemExit as end: print(end.code, "torch" in sys.modules, "sklearn" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *commands, *more], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["1 False False"] * 7
+    assert all("gone" in line for line in done.stderr.splitlines())
+
+
+def test_the_choice_of_twins_reaches_the_detector(here: Path) -> None:
+    assert detect("-n", "0", "--branches", "n", "--choice", "min_map") == 0
+    assert json.loads(Path("out/run.json").read_text())["settings"]["choice"] == "min_map"
 
 
 def test_a_pool_of_another_category_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

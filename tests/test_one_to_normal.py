@@ -2,18 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from conftest import drawn
 from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
+from normalgen.branches import Branches
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NotFittedError, PresetError
-from normalgen.images import Images
+from normalgen.features import EmbeddedFeatures
+from normalgen.images import Images, to_tensor
 from normalgen.one_to_normal import OneToNormal
+from normalgen.personalize import Personalizer
 from normalgen.pool import Pool, generate_pool
 from normalgen.references import References
+from normalgen.triplet import Choice
 
 
 @pytest.fixture
@@ -114,6 +121,43 @@ def test_branches_can_be_left_out_and_fused_is_their_sum(
         alone = OneToNormal(fusion="paper", branches=(branch,)).fit(references, None, fast)
         assert torch.allclose(alone.predict(queries).image_scores, found.scores[branch], atol=1e-5)
     assert OneToNormal(branches=("n",)).fit(references).predict(queries).image_scores.isfinite().all()
+
+
+def twin_maps(model: NormalModel, queries: Images) -> dict[Choice, Tensor]:
+    """Branch p's maps on the finest level (N, h, w), by each choice."""
+    images, keys = torch.stack([to_tensor(image, 32) for image in queries]), [f"{key}-None" for key in queries.hashes()]
+    parts = (EmbeddedFeatures(), Personalizer(model), None, False, 2)
+    return {choice: Branches(*parts, choice).compare(images, keys, None)[1]["p"][0] for choice in get_args(Choice)}
+
+
+def test_the_choice_is_the_most_similar_candidate_or_the_mean_or_least_distance_of_all(
+    fast: NormalModel, queries: Images
+) -> None:
+    three, network = fast.using(replace(fast.preset, twin_prompts=3)), EmbeddedFeatures()
+    made = Personalizer(three).personalize(queries)
+    tokens = network.tokens(made.queries)[0]
+    each = [1 - cosine_similarity(tokens, network.tokens(one)[0], dim=-1) for one in made.candidates.unbind(1)]
+    assert (each[0] - each[1]).abs().max() > 1e-3
+    found, by_prompt = twin_maps(three, queries), torch.stack(each)
+    assert torch.allclose(found["ssim"], by_prompt[made.similarities.argmax(1), torch.arange(5)], atol=1e-5)
+    assert torch.allclose(found["mean"], by_prompt.mean(0), atol=1e-5)
+    assert torch.allclose(found["min_map"], by_prompt.amin(0), atol=1e-5)
+
+
+def test_with_one_prompt_every_choice_is_the_same(fast: NormalModel, queries: Images) -> None:
+    found = twin_maps(fast, queries)
+    assert torch.equal(found["ssim"], found["mean"])
+    assert torch.equal(found["ssim"], found["min_map"])
+
+
+def test_the_choice_is_saved_and_an_unknown_one_refused(references: References, tmp_path: Path) -> None:
+    OneToNormal(choice="min_map", branches=("n",)).fit(references).save(tmp_path / "d")
+    loaded = OneToNormal.load(tmp_path / "d")
+    assert (loaded.choice, loaded.settings()["choice"]) == ("min_map", "min_map")
+    assert loaded.fitted_ is not None
+    assert loaded.fitted_.branches.choice == "min_map"
+    with pytest.raises(PresetError, match="choice must be one of ssim, mean, min_map, got 'best'"):
+        OneToNormal(choice="best").check()  # type: ignore[arg-type]
 
 
 def test_one_reference_is_enough(fast: NormalModel, references: References, queries: Images) -> None:

@@ -109,6 +109,19 @@ def test_names_labels_facts_and_messages_are_escaped(tmp_path: Path) -> None:
     assert "cut off &amp; &lt;gone&gt;" in found.text
 
 
+def test_settings_are_folded_and_what_is_not_given_is_not_there(tmp_path: Path) -> None:
+    write_page(
+        tmp_path / "r.html", [], title="", facts=FACTS[:1], threshold_text="", scale=(0, 1), settings=[("<k>", "<v>")]
+    )
+    found = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert found.open == []
+    folded = found.text[found.text.index("<details>") : found.text.index("</details>")]
+    assert "&lt;k&gt;</dt><dd>&lt;v&gt;" in folded
+    assert "tiny" not in folded
+    write_page(tmp_path / "bare.html", [], title="", facts=[], threshold_text="", scale=(0, 1))
+    assert not {"details", "dl"} & {tag for tag, _ in Page((tmp_path / "bare.html").read_text()).tags}
+
+
 def test_pictures_are_let_go_as_the_queries_are_read(tmp_path: Path) -> None:
     seen: list[weakref.ref[Image.Image]] = []
     alive = []

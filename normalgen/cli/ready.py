@@ -1,9 +1,11 @@
 """What `normalgen detect` needs before it can judge: a model, a pool, photos to calibrate with."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from normalgen.cli import inputs
 from normalgen.cli.job import Job
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from normalgen.pool import Pool
     from normalgen.references import References
     from normalgen.threshold import Threshold
+    from normalgen.triplet import Choice, Fusion
 
 
 class Making:
@@ -45,6 +48,18 @@ class Making:
         names = ("twin_prompts", "twin_strength", "twin_steps")
         return change(model.preset, **{name: getattr(self.settings, name) for name in names})
 
+    def fit(self, detector: "OneToNormal", pool: Path, n: int, watch: Any, *, renamed: bool) -> None:
+        """Fit `detector` on the references, and on what its branches need besides, made where it is missing.
+
+        The references take the noun of a finished model, unless they were `renamed`.
+        """
+        model = self.model(watch) if "p" in detector.branches else None
+        bank = self.pool(pool, n, watch) if "n" in detector.branches else None
+        watch("learn normal", 0, 1)
+        named = replace(self.references, noun=model.noun) if model and not renamed else self.references
+        detector.fit(named, bank, model.using(self.twins(model)) if model else None)
+        watch("learn normal", 1, 1)
+
     def pool(self, folder: Path, n: int, watch: Any) -> "Pool | None":
         """The pool in `folder`, made with `n` images if there is none; None for n 0."""
         from normalgen.pool import METADATA, Pool
@@ -57,6 +72,39 @@ class Making:
             return None
         job = Job(self.references, self.settings, folder, self.seed, overwrite=False)
         return job.run(n, self.model(watch), None, watch)
+
+
+def open_detector(
+    preset: str,
+    features: str,
+    branches: str,
+    fusion: "Fusion | None",
+    text: str,
+    choice: "Choice",
+    seed: int,
+    device: str,
+) -> "OneToNormal":
+    """The detector that the options name; what they leave open, the preset decides.
+
+    Raises:
+        PresetError: options that cannot work.
+    """
+    from normalgen.one_to_normal import OneToNormal
+
+    paper = preset == "paper"
+    detector = OneToNormal(
+        features=features or ("embedded" if preset == "tiny" else "clip"),
+        branches=tuple(part.strip() for part in branches.split(",") if part.strip()),
+        fusion=fusion or ("paper" if paper else "calibrated"),
+        choice=choice,
+        bank=30 if paper else 0,
+        text=text,
+        seed=seed,
+        device=device,
+        cache=inputs.cache("twins"),
+    )
+    detector.check()
+    return detector
 
 
 def pool_folder(given: Path | None, category: str) -> Path:

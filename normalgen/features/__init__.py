@@ -3,8 +3,9 @@
 from normalgen.errors import PresetError
 from normalgen.features.base import Features, TextSide
 from normalgen.features.embedded import SIZE, STATISTICS, EmbeddedFeatures
+from normalgen.features.kept import KeptFeatures
 
-__all__ = ["NAMES", "STATISTICS", "EmbeddedFeatures", "Features", "TextSide", "open_features"]
+__all__ = ["NAMES", "STATISTICS", "EmbeddedFeatures", "Features", "KeptFeatures", "TextSide", "open_features"]
 
 NAMES = ("embedded", "clip", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
 """What `open_features` understands: names of open_clip's and timm's, tags of open_clip's or files of weights."""

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from io import BytesIO
@@ -13,7 +13,7 @@ from typing import IO
 from PIL import Image
 
 from normalgen.files import write_whole
-from normalgen.pages.parts import Run, card, controls, fact, histogram, key, threshold
+from normalgen.pages.parts import Run, card, controls, facts_list, histogram, key, settings_list, threshold
 from normalgen.pages.pictures import overlay, sized, thumbnail
 from normalgen.pages.shown import Shown
 
@@ -40,6 +40,7 @@ def write_page(
     facts: list[tuple[str, str]],
     threshold_text: str,
     scale: tuple[float, float],
+    settings: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page, whole or not at all.
 
@@ -50,9 +51,10 @@ def write_page(
         path: of the page, such as `report.html`.
         shown: the queries; those with an error come last.
         title: of the page.
-        facts: settings, as name and value.
+        facts: what is seen at once, as name and value.
         threshold_text: a sentence on how "anomalous" was decided, or why only a ranking is shown.
         scale: lowest and highest value of the maps' colours, for all queries.
+        settings: what unfolds on demand, as name and value.
     """
     with tempfile.TemporaryFile() as spool:
         kept = [_keep(each, spool, scale) for each in shown]
@@ -62,7 +64,8 @@ def write_page(
             "title": escape(title),
             "style": _template("page.css"),
             "script": _template("page.js"),
-            "facts": "".join(fact(name, value) for name, value in facts),
+            "facts": facts_list(facts),
+            "settings": settings_list(settings),
             "threshold": threshold(threshold_text),
             "key": key(scale),
             "controls": controls(run),

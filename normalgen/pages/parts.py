@@ -2,13 +2,14 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
 from normalgen.pages.pictures import STOPS
 from normalgen.pages.shown import Shown
 
-__all__ = ["Run", "card", "controls", "fact", "histogram", "key", "threshold"]
+__all__ = ["Run", "card", "controls", "facts_list", "histogram", "key", "settings_list", "threshold"]
 
 BINS, WIDTH, HEIGHT = 32, 320, 56
 COLOURS = 8
@@ -58,9 +59,15 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def fact(name: str, value: str) -> str:
-    """One setting."""
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n"
+def facts_list(facts: Sequence[tuple[str, str]]) -> str:
+    """Names and values; nothing where there are none."""
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in facts)
+    return f'<dl class="facts">\n{rows}</dl>\n' if facts else ""
+
+
+def settings_list(settings: Sequence[tuple[str, str]]) -> str:
+    """The same, folded."""
+    return f"<details><summary>settings</summary>\n{facts_list(settings)}</details>\n" if settings else ""
 
 
 def threshold(text: str) -> str:
@@ -102,15 +109,17 @@ def histogram(run: Run) -> str:
     """Scores as stacked bars, a colour a label, above the slider that hides what is below a score."""
     if not run.scored:
         return ""
-    ends = f"<span>{number(run.lowest)}</span><span>score</span><span>{number(run.highest)}</span>"
     words = f"histogram of {len(run.scored)} scores from {number(run.lowest)} to {number(run.highest)}"
     names = "".join(f'<span><i class="{run.colour(label)}"></i>{escape(label)}</span>' for label in run.labels)
+    ends = (
+        f'<span>score {number(run.lowest)}</span><span class="labels">{names}</span><span>{number(run.highest)}</span>'
+    )
     limits = f'min="{run.lowest!r}" max="{run.highest!r}" value="{run.lowest!r}"'
     return (
         f'<div class="histogram"><svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{words}">{_bars(run)}<line id="cut" y1="0" y2="{HEIGHT}" x1="0" x2="0"/></svg>'
         f'<input id="least" type="range" {limits} step="any" aria-label="hide scores below" hidden>'
-        f'<div class="ends">{ends}</div><div class="labels">{names}</div></div>'
+        f'<div class="ends">{ends}</div></div>'
     )
 
 

@@ -28,7 +28,7 @@ from normalgen.customize import customize, is_customized
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.images import Images, to_tensor
-from normalgen.metrics import auroc, average_precision
+from normalgen.metrics import image_ap, image_auroc
 from normalgen.one_to_normal import Explanation, OneToNormal
 from normalgen.personalize import Personalizer
 from normalgen.pool import Pool
@@ -79,8 +79,8 @@ class Study:
         found = list(detector.explain(self.queries))
         seconds = (time.monotonic() - begun) / len(self.queries)
         scores = {name: torch.cat([each.scores[name] for each in found]) for name in found[0].scores}
-        row: dict[str, Any] = {name: 100 * auroc(self.labels, values) for name, values in scores.items()}
-        row["average_precision"] = 100 * average_precision(self.labels, scores["fused"])
+        row: dict[str, Any] = {name: 100 * image_auroc(self.labels, values) for name, values in scores.items()}
+        row["average_precision"] = 100 * image_ap(self.labels, scores["fused"])
         return row | {"weights": detector.settings()["weights"], "seconds": seconds}, found, detector
 
     def false_alarms(self, detector: OneToNormal) -> dict[str, float]:
@@ -109,7 +109,7 @@ class Study:
         row, truth = {}, masks(self.case, self.root, queries.shape[-1])
         for name, others in (("twin", twins), ("blur", blurred(queries)), ("prior", torch.cat(parts))):
             maps = twin_maps(tokens, fitted.branches.tokens(others))
-            row[name] = 100 * auroc(self.labels, image_scores({"p": maps}, "paper", "max")["p"])
+            row[name] = 100 * image_auroc(self.labels, image_scores({"p": maps}, "paper", "max")["p"])
             if truth is not None:
                 bad = len(self.case.good)
                 grown = [interpolate(level[bad:, None], 32, mode="bilinear")[:, 0] for level in maps]
