@@ -115,6 +115,11 @@ class Preset:
         for prompts in (self.prompts, self.twin_prompts):
             prompt_set(prompts)
 
+    @property
+    def draws(self) -> bool:
+        """Whether diffusion makes any image of a pool; with `plain` 1 it makes none, and no model is needed."""
+        return self.plain < 1
+
     def settings(self) -> dict[str, Any]:
         """The preset as plain data, for `preset.json` and `run.json`."""
         return asdict(self)

@@ -1,10 +1,13 @@
 """Small real things: a prior of 60,000 weights, a preset that uses it, drawn photos."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch reads it; see normalgen/cli/app.py
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -20,7 +23,15 @@ from normalgen.images import Images
 from normalgen.presets import Preset, preset
 from normalgen.references import References
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would pass over Ctrl-C
+
 SMALL = TinyConfig(channels=(16, 32), text=16, fine=8, fine_layers=2)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for a whole suite; none for the files that one names, nor for what is timed."""
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    return 2 if whole and "not benchmark" in config.option.markexpr else 0
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +61,8 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def small(prior: Path) -> Preset:
+@pytest.fixture(scope="session")
+def toy_preset(prior: Path) -> Preset:
     """The tiny preset at toy size: seconds become milliseconds."""
     return preset(
         "tiny",
@@ -74,6 +85,12 @@ def small(prior: Path) -> Preset:
         feature_weight=0.0,
         gate=False,
     )
+
+
+@pytest.fixture
+def small(toy_preset: Preset) -> Preset:
+    """The same, for one test."""
+    return toy_preset
 
 
 @pytest.fixture

@@ -1,13 +1,17 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import datasets
 import pytest
+import typer
 from PIL import Image
 
 from normalgen.cli import main
+from normalgen.cli.app import app
 from normalgen.cli.show import Clock
+from normalgen.presets import preset
 
 
 @pytest.fixture
@@ -58,6 +62,28 @@ def test_customize_and_generate_with_its_model(photos: Path, quick: list[str]) -
         assert image.size == (32, 32)
 
 
+def test_a_folder_good_is_named_by_the_one_above_and_a_note_says_so(
+    photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bracket").mkdir()
+    photos.rename("bracket/good")
+    assert run("generate", "bracket/good", "-n", "1", "--plain", "1", *quick[:-2]) == 0
+    assert "note: the category is called 'bracket', after the folder above" in capsys.readouterr().err
+    assert "bracket" in Path("pools/bracket/metadata.jsonl").read_text()
+
+
+def test_plain_images_alone_need_no_model(photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    plain = ["generate", "good", "-n", "3", "--plain", "1", "--size", "32", "--gate"]
+    assert run(*plain, "--preset", "sd15") == 0
+    shown = capsys.readouterr()
+    assert "no model is needed" in shown.err
+    assert "training-steps" not in shown.err
+    assert "made as        3 augmented photos" in shown.out
+    assert not Path("models").exists()
+    assert datasets.load_dataset("pools/good", split="train")["model"] == ["", "", ""]
+    assert json.loads(Path("pools/good/__normalgen__/run.json").read_text())["settings"]["model"] == ""
+
+
 def test_a_category_in_mvtec_layout(photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     Path("root/metal_nut/train").mkdir(parents=True)
     photos.rename("root/metal_nut/train/good")
@@ -86,6 +112,21 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "normalgen generate ./good -n 100" in shown
     assert "--strength" in shown
+
+
+@pytest.mark.parametrize("name", ["generate", "customize", "personalize"])
+def test_help_says_what_a_setting_is_in_preset_tiny(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    helps = {option.name.rstrip("_"): option.help for option in command.params}
+    if name == "personalize":
+        helps = {f"twin_{setting}": helps[setting] for setting in ("prompts", "strength", "steps")}
+    known = {setting: value for setting, value in preset("tiny").settings().items() if setting in helps}
+    known |= {"class_images": 0} if "class_images" in known else {}
+    assert len(known) >= 3
+    for setting, value in known.items():
+        words = {"True": "on", "False": "off", "": "none"}
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        assert helps[setting].endswith(f" Preset tiny: {words.get(text, text)}.")
 
 
 def test_help_needs_no_heavy_package() -> None:
@@ -140,7 +181,11 @@ def test_quality_compares_what_diffusion_made_and_says_so_when_there_is_nothing(
 ) -> None:
     run("generate", "good", "-k", "2", "-n", "2", *quick)
     assert run("pool", "quality", "pools/good", "--photos", "good") == 0
-    assert "img2img" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "img2img" in shown
+    found = json.loads(Path("pools/good/__normalgen__/quality.json").read_text())
+    assert set(found["img2img"]["misses"]) <= {line.split("  ")[0] for line in shown.splitlines() if " !" in line}
+    assert all(f"  img2img, {name}: {words} (bar: " in shown for name, words in found["img2img"]["misses"].items())
     run("generate", "good", "-k", "2", "-n", "2", "--out", "plain", *quick[:-1], "1", "--model", "models/good")
     assert run("pool", "quality", "plain", "--photos", "good") == 1
     assert "augmented photos alone" in capsys.readouterr().err

@@ -144,7 +144,7 @@ def test_customizing_learns_the_references_and_nothing_else(
     references: References, small: Preset, tmp_path: Path
 ) -> None:
     """Half of what training brings must be of these photos alone: training on their negatives brings less than half."""
-    settings = change(small, training_steps=100, learning_rate=3e-3, prior_weight=0.0)
+    settings = change(small, training_steps=50, learning_rate=3e-3, prior_weight=0.0)
     (tmp_path / "negatives").mkdir()
     for name, photo in zip(references.images.names, references.images, strict=True):
         ImageOps.invert(photo).save(tmp_path / "negatives" / name)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.pool import Pool, candidate, generate_pool
+from normalgen.pool import Pool, Shard, candidate, draw_shard, generate_pool
 from normalgen.presets import Preset, change
 from normalgen.references import References
 
@@ -189,6 +189,23 @@ def test_a_plain_image_is_its_augmented_reference(model: NormalModel, references
     pool = make(plain, references, tmp_path / "p", 2)
     assert {(row["mode"], row["strength"]) for row in pool.rows} == {("augmented", 0.0)}
     assert torch.equal(pool.images.pixels(32), references.images.pixels(32))
+
+
+def test_a_plain_pool_is_the_same_without_a_model(model: NormalModel, references: References, tmp_path: Path) -> None:
+    plain = change(model.preset, plain=1.0)
+    make(model.using(plain), references, tmp_path / "with")
+    generate_pool(plain, references, 6, tmp_path / "without")
+    assert contents(tmp_path / "with") == contents(tmp_path / "without")
+    assert {row["model"] for row in Pool.load(tmp_path / "without").rows} == {""}
+    for shard in ("1/2", "2/2"):
+        draw_shard(plain, references, 6, tmp_path / "shards", Shard.parse(shard))
+    assert contents(tmp_path / "shards") == contents(tmp_path / "without")
+
+
+def test_a_preset_alone_cannot_draw(small: Preset, references: References, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"its plain is 0\.5; give a model"):
+        generate_pool(change(small, plain=0.5), references, 2, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 0.5, 0.9, 1.0])

@@ -11,10 +11,12 @@ from normalgen.cli.job import Job, given_model
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_workers
 from normalgen.errors import DataError
+from normalgen.presets import Preset
 from normalgen.presets import preset as make_preset
 
 if TYPE_CHECKING:
-    from normalgen.pool import Pool
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.pool import Pool, Shard
 
 
 def generate(
@@ -87,30 +89,36 @@ def generate(
         "gate": gate,
         "budget": budget,
     }
-    from normalgen.pool import Shard
-
     settings = make_preset(preset, **changes)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
     if devices:
         with going_on():
             return run_workers(devices, shard, sys.argv[1:])
-    share = None if shard is None else Shard.parse(shard)
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
+    from normalgen.pool import Shard
+
+    share = None if shard is None else Shard.parse(shard)
     chosen = inputs.pick_device(device)
     ready = given_model(model, settings, references, chosen, changes)
     settings = ready.preset if ready else settings
     inputs.check_photos(references, settings.size)
+    if not settings.draws:
+        note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
     job = Job(references, settings, out or Path("pools") / references.category, seed, overwrite)
-    with going_on():
-        begun = time.monotonic()
-        with progress() as watch:
-            pool = job.run(n, ready or (model or Path("models") / references.category, chosen), share, watch)
+    return run(job, n, ready or (model or Path("models") / references.category, chosen), share)
+
+
+def run(job: Job, n: int, model: "NormalModel | tuple[Path, str]", shard: "Shard | None") -> None:
+    """Do the job, and say what is in the pool, what is not and why, and what to do with it."""
+    begun = time.monotonic()
+    with going_on(), progress() as watch:
+        pool = job.run(n, model, shard, watch)
     if pool is None:
         return say(f"shard {shard} is drawn; the worker that draws the last one finishes {job.out}")
-    say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")
-    tell_of_modes(pool)
-    tell_of_rejected(pool, n, settings.budget)
+    say(f"{len(pool)} normal images of {job.references.category!r} in {time.monotonic() - begun:.0f} s")
+    tell_of_modes(pool, job.settings)
+    tell_of_rejected(pool, n, job.settings.budget)
     say(f"  pool           {pool.folder}")
     say(f"  contact sheet  {job.sheet.path}")
     say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")
@@ -118,12 +126,12 @@ def generate(
     return None
 
 
-def tell_of_modes(pool: "Pool") -> None:
-    """How the images were made; and a note when diffusion made none of them."""
+def tell_of_modes(pool: "Pool", settings: Preset) -> None:
+    """How the images were made; and a note when the gate left none that diffusion made."""
     names = {"img2img": "photos drawn anew", "txt2img": "drawn from noise", "augmented": "augmented photos"}
     modes = Counter(row["mode"] for row in pool.rows)
     say(f"  made as        {', '.join(f'{count} {names[mode]}' for mode, count in modes.most_common())}")
-    if set(modes) == {"augmented"} and any(each.reason for each in pool.rejected()):
+    if settings.draws and set(modes) == {"augmented"} and any(each.reason for each in pool.rejected()):
         note("diffusion made none of them: the gate rejected all; more --training-steps or a lower --strength may help")
 
 

@@ -2,18 +2,32 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from normalgen.cli.checks import need_photos
 from normalgen.cli.show import note
 from normalgen.errors import DataError
+from normalgen.presets import PRESETS
 
 if TYPE_CHECKING:
     from normalgen.references import References
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
 TWINS = "Twins"
+_WORDS = {"True": "on", "False": "off", "": "none"}
+
+
+def _setting(flags: str, setting: str, text: str, panel: str) -> Any:
+    """An option that is a setting, so that its default is the preset's; help says what that is in preset tiny."""
+    tiny = PRESETS["tiny"]
+    value = getattr(tiny, setting)
+    if setting == "class_images" and not tiny.prior_weight:
+        value = 0
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return typer.Option(flags, help=f"{text} Preset tiny: {_WORDS.get(shown, shown)}.", rich_help_panel=panel)
+
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k chooses.")]
 CategoryName = Annotated[
@@ -57,73 +71,68 @@ PresetName = Annotated[
     str, typer.Option("--preset", help="All settings by name; see: normalgen presets.", rich_help_panel=MODEL)
 ]
 Size = Annotated[
-    int | None,
-    typer.Option("--size", help="Width and height of the images; photos are squashed to it.", rich_help_panel=MODEL),
+    int | None, _setting("--size", "size", "Width and height of the images; photos are squashed to it.", MODEL)
 ]
 AugmentName = Annotated[
     Literal["none", "safe", "flips", "rotations"] | None,
-    typer.Option(
-        "--augment",
-        help="What a reference may undergo: safe is +-5 degrees, size and light, no flips.",
-        rich_help_panel=MODEL,
+    _setting(
+        "--augment", "augment", "What a reference may undergo: safe is +-5 degrees, size and light, no flips.", MODEL
     ),
 ]
 MethodName = Annotated[
     Literal["full", "fine", "lora"] | None,
-    typer.Option(
-        "--method", help="Train all weights, the fine stage alone, or low-rank adapters.", rich_help_panel=MODEL
-    ),
+    _setting("--method", "method", "Train all weights, the fine stage alone, or low-rank adapters.", MODEL),
 ]
 TrainingSteps = Annotated[
-    int | None, typer.Option("--training-steps", help="Steps of the customization.", rich_help_panel=MODEL)
+    int | None, _setting("--training-steps", "training_steps", "Steps of the customization.", MODEL)
 ]
 ClassImages = Annotated[
     int | None,
-    typer.Option(
+    _setting(
         "--class-images",
-        help="Images of such objects in general, made once and kept, that preserve what the model knew; 0: none.",
-        rich_help_panel=MODEL,
+        "class_images",
+        "Images of such objects in general, made once and kept, that preserve what the model knew; 0: none.",
+        MODEL,
     ),
 ]
 SamplingSteps = Annotated[
-    int | None, typer.Option("--sampling-steps", help="Steps from pure noise to an image.", rich_help_panel=SAMPLING)
+    int | None, _setting("--sampling-steps", "sampling_steps", "Steps from pure noise to an image.", SAMPLING)
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(
+    _setting(
         "--weights",
-        help="What is customized, instead of the preset's: Stable Diffusion 1.x or 2.x (a folder in diffusers' layout, "
-        "or owner/name on the hub), or a prior of your own.",
-        rich_help_panel=MODEL,
+        "weights",
+        "What is customized, instead of the preset's: Stable Diffusion 1.x or 2.x (a folder in diffusers' "
+        "layout, or owner/name on the hub), or a prior of your own.",
+        MODEL,
     ),
 ]
 Guidance = Annotated[
-    float | None,
-    typer.Option("--guidance", help="Classifier-free guidance; 1 is off, twice as fast.", rich_help_panel=SAMPLING),
+    float | None, _setting("--guidance", "guidance", "Classifier-free guidance; 1 is off, twice as fast.", SAMPLING)
 ]
 SamplerName = Annotated[
     Literal["ddim", "lcm", "tcd"] | None,
-    typer.Option("--sampler", help="lcm and tcd are for --distilled weights.", rich_help_panel=SAMPLING),
+    _setting("--sampler", "sampler", "lcm and tcd are for --distilled weights.", SAMPLING),
 ]
 ExplicitSteps = Annotated[
     int | None,
-    typer.Option(
+    _setting(
         "--explicit-steps",
-        help="Steps really made, picked evenly from those of --sampling-steps and --strength; 0 makes all.",
-        rich_help_panel=SAMPLING,
+        "explicit_steps",
+        "Steps really made, picked evenly from those of --sampling-steps and --strength; 0 makes all.",
+        SAMPLING,
     ),
 ]
 Distilled = Annotated[
-    str | None,
-    typer.Option("--distilled", help="An LCM- or TCD-LoRA to sample with, file or folder.", rich_help_panel=SAMPLING),
+    str | None, _setting("--distilled", "distilled", "An LCM- or TCD-LoRA to sample with, file or folder.", SAMPLING)
 ]
 PrecisionName = Annotated[
     Literal["auto", "float32", "bfloat16"] | None,
-    typer.Option("--precision", help="auto: bfloat16 on CUDA, float32 elsewhere.", rich_help_panel=SAMPLING),
+    _setting("--precision", "precision", "auto: bfloat16 on CUDA, float32 elsewhere.", SAMPLING),
 ]
 Compile = Annotated[
-    bool | None,
-    typer.Option("--compile/--no-compile", help="torch.compile the denoiser for sampling.", rich_help_panel=SAMPLING),
+    bool | None, _setting("--compile/--no-compile", "compile", "torch.compile the denoiser for sampling.", SAMPLING)
 ]
 ModelFolder = Annotated[
     Path | None,
@@ -139,40 +148,29 @@ PoolFolder = Annotated[
     Path | None, typer.Option("--out", help="The pool's folder; default: pools/CATEGORY.", rich_help_panel=POOL)
 ]
 Plain = Annotated[
-    float | None,
-    typer.Option("--plain", help="Share of augmented references as they are, without diffusion.", rich_help_panel=POOL),
+    float | None, _setting("--plain", "plain", "Share of augmented references as they are, without diffusion.", POOL)
 ]
 Mix = Annotated[
     float | None,
-    typer.Option(
-        "--mix",
-        help="Share of img2img among the others (augmented references restored); the rest is txt2img.",
-        rich_help_panel=POOL,
+    _setting(
+        "--mix", "mix", "Share of img2img among the others (augmented references restored); the rest is txt2img.", POOL
     ),
 ]
 Strength = Annotated[
-    float | None,
-    typer.Option("--strength", help="How far img2img leaves its reference, in (0, 1].", rich_help_panel=POOL),
+    float | None, _setting("--strength", "strength", "How far img2img leaves its reference, in (0, 1].", POOL)
 ]
-Prompts = Annotated[
-    int | None,
-    typer.Option("--prompts", help="Prompt set to cycle through: 1, 3, 5 or 10.", rich_help_panel=POOL),
-]
+Prompts = Annotated[int | None, _setting("--prompts", "prompts", "Prompt set to cycle through: 1, 3, 5 or 10.", POOL)]
 GateSwitch = Annotated[
     bool | None,
-    typer.Option(
+    _setting(
         "--gate/--no-gate",
-        help="Judge each image before it enters; what is rejected lies in the pool's __normalgen__/rejected.",
-        rich_help_panel=POOL,
+        "gate",
+        "Judge each image before it enters; what is rejected lies in the pool's __normalgen__/rejected.",
+        POOL,
     ),
 ]
 Budget = Annotated[
-    float | None,
-    typer.Option(
-        "--budget",
-        help="With the gate: candidates made at most for each image wanted; default 2.",
-        rich_help_panel=POOL,
-    ),
+    float | None, _setting("--budget", "budget", "With the gate: candidates made at most for each image wanted.", POOL)
 ]
 ShardText = Annotated[
     str | None,
@@ -191,15 +189,13 @@ QueriesPath = Annotated[
     typer.Argument(help="Photos to judge: one, a folder, or a folder of labelled sub-folders (good, scratch ...)."),
 ]
 TwinPrompts = Annotated[
-    int | None,
-    typer.Option("--prompts", help="Prompt set a twin is chosen from: 1, 3, 5 or 10.", rich_help_panel=TWINS),
+    int | None, _setting("--prompts", "twin_prompts", "Prompt set a twin is chosen from: 1, 3, 5 or 10.", TWINS)
 ]
 TwinStrength = Annotated[
-    float | None, typer.Option("--strength", help="How far a twin leaves its query, in (0, 1].", rich_help_panel=TWINS)
+    float | None, _setting("--strength", "twin_strength", "How far a twin leaves its query, in (0, 1].", TWINS)
 ]
 TwinSteps = Annotated[
-    int | None,
-    typer.Option("--steps", help="Steps really made for a twin; 0 makes all of the strength.", rich_help_panel=TWINS),
+    int | None, _setting("--steps", "twin_steps", "Steps really made for a twin; 0 makes all of the strength.", TWINS)
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]
@@ -229,6 +225,7 @@ def references_from(
     Raises:
         DataError: nothing named, not found, too few, or options that contradict each other.
     """
+    need_photos(folder, data, manifest)
     from normalgen.data import check_name, find_category, folder_category
     from normalgen.images import parse_crop
     from normalgen.references import choose, from_manifest, read_manifest
@@ -244,6 +241,8 @@ def references_from(
     if name is not None:
         check_name(name)
     found = folder_category(folder, name) if folder else find_category(name or "", data)
+    if folder and name is None and found.name != folder.resolve().name:
+        note(f"the category is called {found.name!r}, after the folder above; --category gives it another name")
     noun = (noun or found.noun).strip()
     if not noun:
         raise DataError("--object must be a word or several, got an empty text")

@@ -60,10 +60,17 @@ class Job:
     def run(
         self, n: int, model: "NormalModel | tuple[Path, str]", shard: "Shard | None", watch: Watch
     ) -> "Pool | None":
-        """Customize where need be, then make the pool, or one worker's share of it; None while other workers go on."""
+        """Customize where need be, then make the pool, or one worker's share of it; None while other workers go on.
+
+        Args:
+            n: how many images the pool shall hold.
+            model: finished; or the folder and the device to customize it in, which is left out if nothing is drawn.
+            shard: which worker of how many; None makes all.
+            watch: told of the stages.
+        """
         from normalgen.pool import draw_shard, generate_pool
 
-        ready = self._customized(*model, watch, wait=shard is not None) if isinstance(model, tuple) else model
+        ready = self._ready(*model, watch, wait=shard is not None) if isinstance(model, tuple) else model
         given = (ready, self.references, n, self.out)
         seed, overwrite = self.seed, self.overwrite
         if shard is not None:
@@ -74,9 +81,12 @@ class Job:
             self.sheet.write()
         return pool
 
-    def _customized(self, folder: Path, device: str, watch: Watch, *, wait: bool) -> "NormalModel":
+    def _ready(self, folder: Path, device: str, watch: Watch, *, wait: bool) -> "NormalModel | Preset":
+        """The model, customized; the preset itself if it draws nothing."""
         from normalgen.customize import customize
 
+        if not self.settings.draws:
+            return self.settings
         return customize(
             self.references,
             self.settings,

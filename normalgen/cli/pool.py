@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, progress, say, table
+from normalgen.cli.show import MARK, note, progress, say, table
 from normalgen.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,20 +15,11 @@ if TYPE_CHECKING:
 
     from normalgen.images import Images
     from normalgen.pool import Pool
-    from normalgen.quality import Measures
+    from normalgen.quality import Line
 
 pool_app = typer.Typer(no_args_is_help=True, help="Look at pools.")
 
 LEAST_HELD_OUT = 4
-BARS = {
-    "sharpness": "0.8-1.25",
-    "spectrum, worst octave": "0.5-2",
-    "seam": "0.9-1.1",
-    "patch distance": "at most augmented's",
-    "coverage": "above augmented's",
-    "distance closed": "above augmented's",
-    "likest pair": "0 is a copy",
-}
 
 
 @pool_app.command()
@@ -68,11 +59,13 @@ def quality(
     coverage: share of held-out normal patches that are nearer to references + images than to references alone.
     distance closed: by how much their distance falls. Both say what a memory bank gains. spectrum, worst octave: power
     against real photos in the octave of frequency that is farthest off. seam: gradients on an 8-px grid against
-    elsewhere. likest pair: the distance of the two images that are most alike; 0 is a copy.
+    elsewhere. likest pair: the distance of the two images that are most alike; 0 is a copy. bar: the range of ratios
+    to real photos that is taken for like them, as far as augmented references go if that is farther; or what augmented
+    references reach. A value that misses its bar is marked with !, and put into words below the table.
     """
     from normalgen.files import write_json
     from normalgen.pool import ASIDE, Pool
-    from normalgen.quality import compare
+    from normalgen.quality import compare, lines
 
     pool = Pool.load(folder)
     run = _run(folder)
@@ -82,10 +75,13 @@ def quality(
     measures = compare(
         sets, references, held_out, size=size, augment=run["settings"]["augment"], most=sample, seed=seed
     )
-    say(table(["measure", *measures, "bar"], _rows(measures)))
+    found = lines(measures)
+    say(table(["measure", *measures, "bar"], _rows(found)))
+    _tell_of_misses(found)
     say(f"{measures['augmented'].images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
     path = folder / ASIDE / "quality.json"
-    write_json(path, {name: asdict(found) for name, found in measures.items()})
+    misses = {name: {line.measure: line.misses[name] for line in found if name in line.misses} for name in measures}
+    write_json(path, {name: asdict(measures[name]) | {"misses": misses[name]} for name in measures})
     say(f"as data: {path}")
 
 
@@ -150,18 +146,21 @@ def _sets(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
     return sets
 
 
-def _rows(measures: "dict[str, Measures]") -> list[list[str]]:
-    def line(name: str, values: list[float | None], digits: int) -> list[str]:
-        return [name, *("-" if value is None else f"{value:.{digits}f}" for value in values), BARS[name]]
+def _rows(found: "list[Line]") -> list[list[str]]:
+    def cell(line: "Line", name: str) -> str:
+        value = line.values[name]
+        text = "-" if value is None else f"{value:.{line.digits}f}"
+        return f"{text} {MARK}" if name in line.misses else text
 
-    found = list(measures.values())
-    worst = [max(each.octaves[1:], key=lambda ratio: max(ratio, 1 / max(ratio, 1e-9))) for each in found]
-    return [
-        line("sharpness", [each.sharpness for each in found], 2),
-        line("spectrum, worst octave", [*worst], 2),
-        line("seam", [each.seam for each in found], 2),
-        line("patch distance", [each.patch_distance for each in found], 4),
-        line("coverage", [each.nearer for each in found], 3),
-        line("distance closed", [each.closed for each in found], 4),
-        line("likest pair", [each.copy_distance for each in found], 3),
-    ]
+    return [[line.measure, *(cell(line, name) for name in line.values), line.bar] for line in found]
+
+
+def _tell_of_misses(found: "list[Line]") -> None:
+    """In words, what misses its bar."""
+    misses = [(name, line, words) for line in found for name, words in line.misses.items()]
+    if not misses:
+        return say("all measures are within their bars")
+    say(f"{MARK} misses its bar:")
+    for name, line, words in misses:
+        say(f"  {name}, {line.measure}: {words} (bar: {line.bar})")
+    return None

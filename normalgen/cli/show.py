@@ -1,5 +1,6 @@
 """What people see: a progress bar in a terminal, plain lines elsewhere."""
 
+import os
 import shlex
 import sys
 import time
@@ -11,7 +12,9 @@ import typer
 
 from normalgen.watch import Watch
 
-__all__ = ["Clock", "fail", "going_on", "note", "progress", "say", "table"]
+__all__ = ["MARK", "Clock", "fail", "going_on", "note", "progress", "say", "table"]
+
+MARK = "!"
 
 
 def say(text: str) -> None:
@@ -20,10 +23,15 @@ def say(text: str) -> None:
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Rows under their heads, in columns as wide as they need."""
+    """Rows under their heads, in columns as wide as they need; cells that end with `MARK` in red."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [heads, *rows]]
+    lines = ["  ".join(map(_cell, row, widths)) for row in [heads, *rows]]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(text: str, width: int) -> str:
+    padded = text.ljust(width)
+    return typer.style(padded, fg="red") if text.endswith(f" {MARK}") and not os.environ.get("NO_COLOR") else padded
 
 
 def note(text: str) -> None:

@@ -11,6 +11,7 @@ from normalgen.pool.ledger import ASIDE, METADATA, REJECTED
 from normalgen.pool.make import RUN, check_pool, draw_shard, generate_pool, merge_pool
 from normalgen.pool.plan import Candidate, candidate
 from normalgen.pool.shards import Shard
+from normalgen.pool.write import write_pool
 
 __all__ = [
     "ASIDE",
@@ -26,4 +27,5 @@ __all__ = [
     "draw_shard",
     "generate_pool",
     "merge_pool",
+    "write_pool",
 ]

@@ -6,7 +6,8 @@ that grows, or one that several workers drew, ends as if made at once by one.
 
 import importlib.metadata
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from normalgen.files import write_whole
 from normalgen.pool.folder import Pool
 from normalgen.pool.ledger import ASIDE, DRAWN, IMAGES, METADATA, Ledger
 from normalgen.pool.making import Making
+from normalgen.pool.plan import preset_of
 from normalgen.pool.shards import Shard, Window
 from normalgen.presets import Preset
 from normalgen.record import agree, differing, locked, read_record
@@ -45,7 +47,7 @@ _DECIDING = [
 
 
 def generate_pool(
-    model: NormalModel,
+    model: NormalModel | Preset,
     references: References,
     n: int,
     folder: Path,
@@ -60,7 +62,8 @@ def generate_pool(
     With the gate on (`preset.gate`) at most `preset.budget` candidates an image are made; a pool may then end smaller.
 
     Args:
-        model: customized on these references' category; its preset says mix, strength, prompts and augmentation.
+        model: customized on these references' category; its preset says mix, strength, prompts and augmentation. A
+            preset alone will do if its `plain` is 1: diffusion makes none of the images then.
         references: the starting points of img2img.
         n: how many images the pool shall hold, at least 1.
         folder: of this pool alone.
@@ -70,18 +73,15 @@ def generate_pool(
         overwrite: a pool of other settings in `folder` gives way.
 
     Raises:
-        DataError: n below 1, a model of another category, a folder of other settings or in use; or the gate kept none.
+        DataError: n below 1, a model of another category or none, a folder of other settings or in use; or the gate
+            kept none.
     """
-    _check(model, references, n)
-    with locked(folder):
-        making = _begin(model, references, folder, seed, overwrite)
-        making.fill(n, watch, preview)
-        shutil.rmtree(folder / DRAWN, ignore_errors=True)
-        return Pool.load(folder)
+    with _begun(model, references, n, folder, seed, overwrite) as making:
+        return _finished(making, n, watch, preview)
 
 
 def draw_shard(
-    model: NormalModel,
+    model: NormalModel | Preset,
     references: References,
     n: int,
     folder: Path,
@@ -112,9 +112,7 @@ def draw_shard(
     Raises:
         DataError: as `generate_pool`; or another process draws this shard.
     """
-    _check(model, references, n)
-    with locked(folder, wait=True):
-        making = _begin(model, references, folder, seed, overwrite)
+    with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
         window = Window.open(folder, n, shard.count, making)
     window.draw(folder, shard, making, watch)
     with locked(folder, wait=True):
@@ -123,9 +121,7 @@ def draw_shard(
         if not window.is_drawn(folder):
             return None
         making.ledger = Ledger.open(folder)
-        making.fill(n, watch, lambda: None)
-        shutil.rmtree(folder / DRAWN)
-        return Pool.load(folder)
+        return _finished(making, n, watch)
 
 
 def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
@@ -160,27 +156,52 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int) 
     agree(folder / RUN, {"settings": _settings(references, preset, seed)}, look=True)
 
 
-def _check(model: NormalModel, references: References, n: int) -> None:
+def _check(model: NormalModel | Preset, references: References, n: int) -> None:
     if n < 1:
         raise DataError(f"n must be at least 1, got {n}")
-    if model.category != references.category:
+    if isinstance(model, Preset):
+        if model.draws:
+            raise DataError(
+                f"a preset alone makes augmented images only, and its plain is {model.plain:g}; give a model"
+            )
+    elif model.category != references.category:
         raise DataError(
             f"the model was customized on {model.category!r}, the references are {references.category!r}; "
             "name the model of this category, or none to make one"
         )
 
 
-def _begin(model: NormalModel, references: References, folder: Path, seed: int, overwrite: bool) -> Making:
-    """The folder's books, opened or begun; the folder is locked."""
-    preset = model.preset
-    settings = _settings(references, preset, seed) | {"model": model.digest}
-    if overwrite and differing(folder / RUN, settings):
-        _clear(folder)
-    agree(folder / RUN, _record(settings, model, references))
-    ledger = Ledger.open(folder)
-    write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
-    sources = references.images.pixels(preset.size)
-    return Making(folder, preset, settings, references.images.names, sources, ledger, model)
+@contextmanager
+def _begun(
+    model: NormalModel | Preset,
+    references: References,
+    n: int,
+    folder: Path,
+    seed: int,
+    overwrite: bool,
+    *,
+    wait: bool = False,
+) -> Iterator[Making]:
+    """The books of `folder`, opened or begun, and the folder locked."""
+    _check(model, references, n)
+    preset = preset_of(model)
+    digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
+    settings = _settings(references, preset, seed) | {"model": digest}
+    with locked(folder, wait=wait):
+        if overwrite and differing(folder / RUN, settings):
+            _clear(folder)
+        agree(folder / RUN, _record(settings, model, references))
+        ledger = Ledger.open(folder)
+        write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
+        sources = references.images.pixels(preset.size)
+        yield Making(folder, preset, settings, references.images.names, sources, ledger, model)
+
+
+def _finished(making: Making, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
+    """The pool, filled; the folder is locked."""
+    making.fill(n, watch, preview)
+    shutil.rmtree(making.folder / DRAWN, ignore_errors=True)
+    return Pool.load(making.folder)
 
 
 def _clear(folder: Path) -> None:
@@ -194,12 +215,12 @@ def _settings(references: References, preset: Preset, seed: int) -> dict[str, An
     return preset.only(_DECIDING) | references.identity() | {"seed": seed}
 
 
-def _record(settings: dict[str, Any], model: NormalModel, references: References) -> dict[str, Any]:
+def _record(settings: dict[str, Any], model: NormalModel | Preset, references: References) -> dict[str, Any]:
     packages = ("normalgen", "torch", "diffusers", "datasets", "pillow")
     return {
         "settings": settings,
-        "preset": model.preset.settings(),
-        "device": model.device,
+        "preset": preset_of(model).settings(),
+        "device": "cpu" if isinstance(model, Preset) else model.device,
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "references": references.manifest(),
     }

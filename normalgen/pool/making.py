@@ -35,7 +35,7 @@ class Making:
         names: the references' names.
         sources: the references, uint8 (k, 3, S, S).
         ledger: what was judged so far.
-        model: draws candidates; None takes only those that were drawn ahead.
+        model: draws candidates, or the preset if it draws none; None takes only those that were drawn ahead.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Making:
     names: list[str]
     sources: Tensor
     ledger: Ledger
-    model: NormalModel | None
+    model: NormalModel | Preset | None
     _gate: Gate | None = None
 
     def fill(self, n: int, watch: Watch, preview: Callable[[], None]) -> None:

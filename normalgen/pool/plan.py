@@ -10,7 +10,7 @@ from normalgen.presets import Preset
 from normalgen.prompts import prompt_set
 from normalgen.seeds import generator
 
-__all__ = ["Candidate", "candidate", "draw_group"]
+__all__ = ["Candidate", "candidate", "draw_group", "preset_of"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,18 @@ def _turn(place: int, share: float) -> tuple[int, bool]:
     return before, after > before
 
 
-def draw_group(model: NormalModel, start: int, sources: Tensor, seed: int) -> list[tuple[Candidate, Tensor]]:
+def preset_of(model: NormalModel | Preset) -> Preset:
+    """How a model draws; a preset stands for itself where nothing is drawn."""
+    return model if isinstance(model, Preset) else model.preset
+
+
+def draw_group(model: NormalModel | Preset, start: int, sources: Tensor, seed: int) -> list[tuple[Candidate, Tensor]]:
     """The candidates from index `start` on, one `preset.group`, each with its image (3, S, S) in [0, 1].
 
-    Always the whole group, whichever of them are wanted: the batch is part of the bytes.
+    Always the whole group, whichever of them are wanted: the batch is part of the bytes. A preset alone will do if it
+    draws nothing.
     """
-    preset = model.preset
+    preset = preset_of(model)
     group = [candidate(index, preset, len(sources)) for index in range(start, start + preset.group)]
     drawn: dict[int, Tensor] = {}
     for mode in ("augmented", "img2img", "txt2img"):
@@ -65,14 +71,17 @@ def draw_group(model: NormalModel, start: int, sources: Tensor, seed: int) -> li
     return [(each, drawn[each.index]) for each in group]
 
 
-def _draw_mode(model: NormalModel, mode: str, some: list[Candidate], sources: Tensor, seed: int) -> Tensor:
-    preset = model.preset
+def _draw_mode(model: NormalModel | Preset, mode: str, some: list[Candidate], sources: Tensor, seed: int) -> Tensor:
+    if isinstance(model, Preset) or mode == "augmented":
+        return _augmented(some, preset_of(model), sources, seed)
     indices = [each.index for each in some]
     prompts = [each.prompt for each in some]
     if mode == "txt2img":
         return model.sample(indices, prompts=prompts, seed=seed)
-    draws = [generator("augment", seed, index) for index in indices]
-    starts = augment_each(sources[[each.reference or 0 for each in some]].float() / 255, preset.augment, draws)
-    if mode == "augmented":
-        return starts
-    return model.restore(starts, prompts=prompts, strength=preset.strength, seed=seed, indices=indices)
+    starts = _augmented(some, model.preset, sources, seed)
+    return model.restore(starts, prompts=prompts, strength=model.preset.strength, seed=seed, indices=indices)
+
+
+def _augmented(some: list[Candidate], preset: Preset, sources: Tensor, seed: int) -> Tensor:
+    draws = [generator("augment", seed, each.index) for each in some]
+    return augment_each(sources[[each.reference or 0 for each in some]].float() / 255, preset.augment, draws)

@@ -1,0 +1,96 @@
+"""Which measures of a set of images real normal photos and plain augmentation would not show, and in which words.
+
+Ratios to real photos have a range around 1, as far as augmented references go if that is farther; the others are held
+against augmented references alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from normalgen.quality.measures import Measures
+
+__all__ = ["COPY", "Line", "lines"]
+
+COPY = 0.001
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measure of all sets.
+
+    Attributes:
+        measure: its name.
+        bar: the values that pass, in words.
+        digits: after the point.
+        values: by set; None where the measure was not taken.
+        misses: by set, those that miss the bar alone: what is wrong with its images.
+    """
+
+    measure: str
+    bar: str
+    digits: int
+    values: dict[str, float | None]
+    misses: dict[str, str]
+
+
+def lines(measures: Mapping[str, Measures]) -> list[Line]:
+    """The measures in order, held against their bars; `measures` as `measure` gives them, "augmented" among them."""
+    plain = measures["augmented"]
+    sharpness = {name: found.sharpness for name, found in measures.items()}
+    octaves = {name: _worst(found.octaves) for name, found in measures.items()}
+    seams = {name: found.seam for name, found in measures.items()}
+    return [
+        _ratio("sharpness", sharpness, (0.8, 1.25), "softer than real photos", "grainier than real photos"),
+        _ratio("spectrum, worst octave", octaves, (0.5, 2), "lacks detail of one size", "too much detail of one size"),
+        _ratio("seam", seams, (0.9, 1.1), "unusually smooth on a grid of 8 px", "edges on a grid of 8 px"),
+        _besides(
+            "patch distance",
+            {name: found.patch_distance for name, found in measures.items()},
+            plain.patch_distance,
+            "farther from unseen normal photos than augmented references are",
+            more=False,
+        ),
+        _besides(
+            "coverage",
+            {name: found.nearer for name, found in measures.items()},
+            plain.nearer,
+            "brings fewer unseen normal patches nearer than augmented references do",
+        ),
+        _besides(
+            "distance closed",
+            {name: found.closed for name, found in measures.items()},
+            plain.closed,
+            "brings unseen normal patches less near than augmented references do",
+        ),
+        _copies({name: found.copy_distance for name, found in measures.items()}),
+    ]
+
+
+def _worst(octaves: tuple[float, ...]) -> float:
+    """The ratio farthest from 1; the lowest octave, which holds the light, is left out."""
+    return max(octaves[1:], key=lambda ratio: max(ratio, 1 / max(ratio, 1e-9)))
+
+
+def _ratio(measure: str, values: dict[str, float], bar: tuple[float, float], below: str, above: str) -> Line:
+    low, high = min(bar[0], values["augmented"]), max(bar[1], values["augmented"])
+    misses = {name: below if value < low else above for name, value in values.items() if not low <= value <= high}
+    return Line(measure, f"{low:.3g}-{high:.3g}", 2, {**values}, misses)
+
+
+def _besides(
+    measure: str, values: dict[str, float | None], plain: float | None, words: str, *, more: bool = True
+) -> Line:
+    def falls_short(value: float | None) -> bool:
+        return value is not None and plain is not None and (value < plain if more else value > plain)
+
+    misses = {name: words for name, value in values.items() if falls_short(value)}
+    return Line(
+        measure, f"at {'least' if more else 'most'} augmented's", 3 if measure == "coverage" else 4, values, misses
+    )
+
+
+def _copies(values: dict[str, float]) -> Line:
+    misses = {
+        name: "an image is a copy of a reference, or of an augmented one" for name, at in values.items() if at < COPY
+    }
+    return Line("likest pair", f"at least {COPY:g}", 3, {**values}, misses)
