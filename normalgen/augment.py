@@ -18,20 +18,31 @@ __all__ = ["augment", "augment_each"]
 DEGREES, SCALE, LIGHT = 5.0, 0.05, 0.05
 
 
-def augment(image: Tensor, kind: Augment, draw: torch.Generator) -> Tensor:
-    """`image` (3, S, S) in [0, 1], changed at random as `kind` allows; the border is mirrored where a corner opens."""
-    if kind == "none":
-        return image
+def augment(image: Tensor, kind: Augment, draw: torch.Generator, piece: int = 0) -> Tensor:
+    """`image` (3, S, S) in [0, 1], changed at random as `kind` allows; the border is mirrored where a corner opens.
+
+    With `piece` above 0 a random square of what comes out, (3, piece, piece), and no more than that is computed; all
+    of it where S is no larger.
+    """
     if kind == "flips":
         image = _flip(image, draw)
     if kind == "rotations":
         image = image.rot90(int(torch.randint(4, (), generator=draw)), (1, 2))
-    return _light(_move(image, draw), draw)
+    grid = None if kind == "none" else _moved(image, draw)
+    contrast, brightness = (1.0, 1.0) if kind == "none" else (1 + _spread(LIGHT, draw), 1 + _spread(LIGHT, draw))
+    window = _window(image.shape[-1], piece, draw)
+    if grid is None:
+        return image[:, *window]
+    seen = grid_sample(image[None], grid[:, *window], mode="bicubic", padding_mode="reflection", align_corners=False)[
+        0
+    ].clamp(0, 1)
+    mean = image.mean()
+    return (((seen - mean) * contrast + mean) * brightness).clamp(0, 1)
 
 
-def augment_each(images: Tensor, kind: Augment, draws: Sequence[torch.Generator]) -> Tensor:
+def augment_each(images: Tensor, kind: Augment, draws: Sequence[torch.Generator], piece: int = 0) -> Tensor:
     """`augment` on every image of (N, 3, S, S), each with its own generator."""
-    return torch.stack([augment(image, kind, draw) for image, draw in zip(images, draws, strict=True)])
+    return torch.stack([augment(image, kind, draw, piece) for image, draw in zip(images, draws, strict=True)])
 
 
 def _spread(limit: float, draw: torch.Generator) -> float:
@@ -43,16 +54,18 @@ def _flip(image: Tensor, draw: torch.Generator) -> Tensor:
     return image.flip(axes) if axes else image
 
 
-def _move(image: Tensor, draw: torch.Generator) -> Tensor:
+def _moved(image: Tensor, draw: torch.Generator) -> Tensor:
+    """Where each pixel comes from, (1, S, S, 2)."""
     angle = math.radians(_spread(DEGREES, draw))
     inverse = 1 / (1 + _spread(SCALE, draw))
     cos, sin = inverse * math.cos(angle), inverse * math.sin(angle)
     turn = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]])
-    grid = affine_grid(turn, [1, *image.shape], align_corners=False)
-    return grid_sample(image[None], grid, mode="bicubic", padding_mode="reflection", align_corners=False)[0].clamp(0, 1)
+    return affine_grid(turn, [1, *image.shape], align_corners=False)
 
 
-def _light(image: Tensor, draw: torch.Generator) -> Tensor:
-    contrast, brightness = 1 + _spread(LIGHT, draw), 1 + _spread(LIGHT, draw)
-    mean = image.mean()
-    return (((image - mean) * contrast + mean) * brightness).clamp(0, 1)
+def _window(size: int, piece: int, draw: torch.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a random square; all of them where it is not smaller than the image."""
+    if not 0 < piece < size:
+        return slice(None), slice(None)
+    y, x = torch.randint(size - piece + 1, (2,), generator=draw).tolist()
+    return slice(y, y + piece), slice(x, x + piece)

@@ -96,11 +96,12 @@ def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed
             return Batch(torch.stack(chosen), prompts, weights, encoded=True)
         draws = [generator("batch", seed, step, row) for row in range(count)]
         rows = references[[place % len(references) for place in places]]
-        images = augment_each(rows.float() / 255, preset.augment, draws)
+        images = augment_each(rows.float() / 255, preset.augment, draws, preset.piece)
         if classes is not None:
-            draws += [generator("class batch", seed, step, row) for row in range(class_count)]
-            images = torch.cat([images, classes[[place % len(classes) for place in class_places]]])
-        return Batch(_pieces(images, preset.piece, draws), prompts, weights)
+            draws = [generator("class batch", seed, step, row) for row in range(class_count)]
+            shown = classes[[place % len(classes) for place in class_places]]
+            images = torch.cat([images, augment_each(shown, "none", draws, preset.piece)])
+        return Batch(images, prompts, weights)
 
     return batch_at
 
@@ -126,12 +127,3 @@ def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed:
         rows = (reference.float() / 255).expand(views, -1, -1, -1)
         seen.append(look(augment_each(rows, model.preset.augment, draws)))
     return torch.cat(seen), torch.empty(0) if classes is None else look(classes)
-
-
-def _pieces(images: Tensor, size: int, draws: list[torch.Generator]) -> Tensor:
-    """A random square of each image (N, 3, S, S), `size` wide; the whole image where `size` is 0 or more than S."""
-    room = images.shape[-1] - size
-    if not size or room <= 0:
-        return images
-    corners = [torch.randint(room + 1, (2,), generator=draw).tolist() for draw in draws]
-    return torch.stack([image[:, y : y + size, x : x + size] for image, (y, x) in zip(images, corners, strict=True)])

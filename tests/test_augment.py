@@ -138,3 +138,19 @@ def test_the_reference_itself_is_not_written_to(kind: Augment) -> None:
     image = picture()
     augment_each(image[None], kind, draws(1)).zero_()
     assert torch.equal(image, picture())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_piece_is_a_square_cut_from_the_augmented_image(kind: Augment) -> None:
+    for i in range(8):
+        whole, piece = (augment(picture(), kind, generator("piece", i), width) for width in (0, 16))
+        windows = whole.unfold(1, 16, 1).unfold(2, 16, 1)
+        assert piece.shape == (3, 16, 16)
+        assert (windows - piece[:, None, None]).abs().amax((0, 3, 4)).min() < 1e-5
+
+
+def test_pieces_lie_anywhere_in_the_image_and_none_is_larger_than_it() -> None:
+    ramp = torch.linspace(0, 1, SIZE).expand(3, SIZE, SIZE)
+    places = {int((augment(ramp, "none", draw, 40)[0, 0, 0] * (SIZE - 1)).round()) for draw in draws(100)}
+    assert places == set(range(9))
+    assert torch.equal(augment(picture(), "none", generator("any"), 64), picture())
