@@ -38,7 +38,10 @@ Rooms, each importing only those above it:
     queries        photos to be judged
     report         the contact sheet of a pool
     pages/         pictures and the page of a detection
+    results/       what many evaluations say together: tables, figures, a page
     detection      a run of detection as files
+    studies        questions and budgets of evaluations, as data
+    evaluation/    detectors x shots x seeds x banks on labelled data, a file a cell
     cli/           parses, calls one function, shows
 """
 

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from normalgen.errors import DataError
 from normalgen.files import write_json
 
-__all__ = ["agree", "differing", "locked", "read_record"]
+__all__ = ["agree", "differing", "locked", "locked_if_free", "read_record"]
 
 
 @contextmanager
@@ -32,6 +32,22 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
             yield
     except Timeout:
         raise DataError(f"another process is writing {folder}; wait for it, or choose another folder") from None
+
+
+@contextmanager
+def locked_if_free(folder: Path) -> Iterator[bool]:
+    """`locked`, but where another process holds `folder` it yields False instead of raising."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from normalgen.cli import main
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu", "--no-gate"]
+FEW = "--shots 2 --seeds 1 --tests 6 -n 2 --training-steps 1 --detectors memory --device cpu".split()
 
 
 def blocks(language: str) -> list[str]:
@@ -52,13 +53,15 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
         elif words[:2] in (["normalgen", "detect"], ["normalgen", "personalize"]):
             shutil.copytree("good", "mixed", dirs_exist_ok=True)
             run([*words[1:], "--device", "cpu"])
+        elif words[:2] == ["normalgen", "evaluate"]:
+            run([*words[1 : words.index("--jobs")], *words[words.index("--jobs") + 2 :], *FEW])
         elif words[0] == "normalgen":
             run(words[1:])
         else:
             assert words[0] in ("pip", "pytest")
             continue
         ran += 1
-    assert ran >= 9
+    assert ran >= 12
     assert Path("detections/good/report.html").is_file()
     assert len(datasets.load_dataset("pools/good", split="train")) == 2
 
@@ -81,7 +84,15 @@ def test_the_extras_named_in_the_readme_exist() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", "docs/detection.md", "docs/reproduce.md", "normalgen/diffusion/prior/README.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/detection.md",
+        "docs/reproduce.md",
+        "docs/evaluation.md",
+        "docs/datasets.md",
+        "normalgen/diffusion/prior/README.md",
+    ],
 )
 def test_links_and_pictures_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

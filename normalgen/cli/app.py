@@ -8,12 +8,15 @@ import typer
 
 import normalgen
 from normalgen.cli.customize import customize
+from normalgen.cli.data import data_app
 from normalgen.cli.detect import detect
 from normalgen.cli.doctor import doctor
+from normalgen.cli.evaluate import evaluate
 from normalgen.cli.generate import generate
 from normalgen.cli.personalize import personalize
 from normalgen.cli.pool import pool_app
 from normalgen.cli.presets import presets
+from normalgen.cli.results import results
 from normalgen.cli.show import fail
 from normalgen.cli.train_text import train_text
 from normalgen.errors import NormalgenError
@@ -28,9 +31,10 @@ app = typer.Typer(
     help="From a few photos of good parts to a pool of anomaly-free images, for visual anomaly detection.",
     epilog="Start with: normalgen generate ./good -n 100",
 )
-for command in (generate, customize, detect, personalize, train_text, presets, doctor):
+for command in (generate, customize, detect, personalize, evaluate, results, train_text, presets, doctor):
     app.command()(command)
 app.add_typer(pool_app, name="pool")
+app.add_typer(data_app, name="data")
 
 
 def _version(wanted: bool) -> None:

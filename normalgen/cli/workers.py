@@ -1,5 +1,6 @@
-"""`--devices`: one worker process a device, together making one pool."""
+"""`--devices` and `--jobs`: several processes at one piece of work."""
 
+import os
 import subprocess
 import sys
 from threading import Thread
@@ -10,7 +11,7 @@ import typer
 from normalgen.cli.show import fail
 from normalgen.errors import DataError
 
-__all__ = ["run_workers"]
+__all__ = ["run_together", "run_workers"]
 
 
 def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
@@ -24,14 +25,19 @@ def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
         raise DataError(f"--devices must name devices, such as cuda:0,cuda:1, got {devices!r}")
     if shard:
         raise DataError("--devices starts all shards by itself; leave --shard out")
-    workers = []
-    for place, name in enumerate(names, 1):
-        share = ["--shard", f"{place}/{len(names)}", "--device", name]
-        command = [sys.executable, "-m", "normalgen", *_without(words), *share]
-        workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    commands = {
+        f"{place}/{len(names)} {name}": [*_without(words), "--shard", f"{place}/{len(names)}", "--device", name]
+        for place, name in enumerate(names, 1)
+    }
+    run_together(commands, {})
+
+
+def run_together(commands: dict[str, list[str]], environment: dict[str, str]) -> None:
+    """Run several normalgen commands at once, show what each says behind its label, and wait for all."""
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": os.environ | environment}
+    workers = [subprocess.Popen([sys.executable, "-m", "normalgen", *words], **given) for words in commands.values()]  # type: ignore[call-overload]
     readers = [
-        Thread(target=_show, args=(f"{i}/{len(names)} {name}", worker.stdout))
-        for i, (name, worker) in enumerate(zip(names, workers, strict=True), 1)
+        Thread(target=_show, args=(label, worker.stdout)) for label, worker in zip(commands, workers, strict=True)
     ]
     for reader in readers:
         reader.start()
@@ -43,9 +49,9 @@ def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
         raise
     for reader in readers:
         reader.join()
-    failed = [name for name, code in zip(names, codes, strict=True) if code]
+    failed = [label for label, code in zip(commands, codes, strict=True) if code]
     if failed:
-        fail(f"the worker on {failed[0]} failed, its message is above; the same command goes on")
+        fail(f"the worker {failed[0]} failed, its message is above; the same command goes on")
 
 
 def _show(label: str, lines: IO[str] | None) -> None:

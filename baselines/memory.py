@@ -1,0 +1,78 @@
+"""A plain nearest-patch memory: what PatchCore (Roth et al. 2022) is without coreset and re-weighting.
+
+Every patch of references and pool is kept; a query's patch is as anomalous as it is far from the nearest of them, and
+an image as its most anomalous patch. The simplest detector that a pool can help, and so the first to ask.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, normalize
+
+from normalgen.detector import Prediction
+from normalgen.errors import NotFittedError
+from normalgen.features import Features, KeptFeatures, open_features
+from normalgen.images import Images
+from normalgen.memory import MemoryBank
+from normalgen.pool import Pool
+from normalgen.references import References
+
+__all__ = ["PatchMemory"]
+
+
+@dataclass(kw_only=True)
+class PatchMemory:
+    """Nearest-patch distances on one grid.
+
+    Args:
+        features: name, as `normalgen.features.open_features` takes it.
+        grid: rows and columns that all levels are averaged to.
+        batch: queries at a time; changes no score.
+        device: of the features.
+        cache: folder where patch vectors are kept; None keeps none.
+    """
+
+    features: str = "embedded"
+    grid: int = 16
+    batch: int = 8
+    device: str = "cpu"
+    cache: Path | None = None
+    network_: Features | None = field(default=None, init=False, repr=False)
+    bank_: MemoryBank | None = field(default=None, init=False, repr=False)
+
+    def fit(self, references: References, pool: Pool | None = None) -> Self:
+        """Remember every patch of the references and the pool."""
+        network = open_features(self.features, device=self.device)
+        self.network_ = network if self.cache is None else KeptFeatures(network, self.cache / "patches")
+        known = [self._patches(images) for images in (references.images, *([pool.images] if pool else []))]
+        self.bank_ = MemoryBank(torch.cat([part.flatten(0, 2) for part in known]))
+        return self
+
+    def predict(self, queries: Images) -> Prediction:
+        """Distances: image scores (N,), their maximum, and maps (N, grid, grid).
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        if self.bank_ is None:
+            raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
+        maps = self.bank_.distances(self._patches(queries))
+        return Prediction(maps.flatten(1).amax(1), maps)
+
+    def settings(self) -> dict[str, Any]:
+        """All that a result depends on, as plain data."""
+        return {"features": self.features, "grid": self.grid}
+
+    def _patches(self, images: Images) -> Tensor:
+        """One vector a patch (N, grid, grid, C): each level on the grid, of length 1 / sqrt(levels), joined."""
+        if self.network_ is None:
+            raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
+        found = []
+        for images_ in images.batches(self.network_.size, self.batch):
+            levels = [level.permute(0, 3, 1, 2) for level in self.network_.tokens(images_)]
+            pooled = [normalize(adaptive_avg_pool2d(level, self.grid), dim=1) for level in levels]
+            found.append((torch.cat(pooled, 1) / len(pooled) ** 0.5).permute(0, 2, 3, 1))
+        return torch.cat(found) if found else torch.empty(0, self.grid, self.grid, 1)

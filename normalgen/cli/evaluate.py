@@ -1,0 +1,153 @@
+"""normalgen evaluate."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from normalgen.cli import inputs
+from normalgen.cli.show import going_on, progress, say
+from normalgen.cli.workers import run_together
+from normalgen.studies import STUDIES, TIERS
+
+if TYPE_CHECKING:
+    from normalgen.evaluation import Plan
+    from normalgen.pool import Shard
+
+HOW = "How"
+Datasets = Annotated[str, typer.Option("--dataset", help="Data sets, by comma; see: normalgen data list.")]
+Categories = Annotated[str | None, typer.Option("--categories", help="Only these of their categories, by comma.")]
+Detectors = Annotated[
+    str | None,
+    typer.Option(
+        "--detectors",
+        help="By comma: one-to-normal, memory, or your own as module:Class; settings in brackets: memory[grid=32]. "
+        "Default: one-to-normal,memory.",
+    ),
+]
+Arms = Annotated[
+    str | None,
+    typer.Option(
+        "--arms",
+        help="What joins the references, by comma: none, rotations, augmented, generated, both, real, no-twins, wrong, "
+        "poisoned, unpoisoned; ARM:m puts m images in the place of -n. Default: the first five.",
+    ),
+]
+Shots = Annotated[str | None, typer.Option("--shots", help="Numbers of references, by comma; default: 2,4,8.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many choices of references; default: 5.")]
+Count = Annotated[int, typer.Option("-n", min=1, help="How many images join the references in an arm.")]
+StudyName = Annotated[
+    str | None, typer.Option("--study", help=f"Detectors and arms of a question: {', '.join(STUDIES)}.")
+]
+TierName = Annotated[
+    str | None,
+    typer.Option(
+        "--tier",
+        help=f"Shots, seeds and test images by name: {', '.join(TIERS)} (1 category, 2 shots, 1 seed, 40 test images; "
+        "4 shots, 1 seed; 2, 4, 8 shots, 5 seeds).",
+    ),
+]
+Tests = Annotated[int | None, typer.Option("--tests", min=0, help="Test images of a category at most; 0: all.")]
+Tuning = Annotated[bool, typer.Option("--tuning", help="Mark the results: settings were chosen on these data.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder for cells, models, pools and caches.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=1, help="Processes at a time, which share the cores.", rich_help_panel=HOW)
+]
+ShardText = Annotated[
+    str | None, typer.Option("--shard", help="i/n: only this share of the setups.", rich_help_panel=HOW)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count cells, hours and disk, and stop.", rich_help_panel=HOW)]
+
+
+def evaluate(
+    dataset: Datasets,
+    data: inputs.Data = None,
+    categories: Categories = None,
+    detectors: Detectors = None,
+    arms: Arms = None,
+    shots: Shots = None,
+    seeds: Seeds = None,
+    n: Count = 32,
+    study: StudyName = None,
+    tier: TierName = None,
+    tests: Tests = None,
+    tuning: Tuning = False,
+    preset_name: inputs.PresetName = "tiny",
+    training_steps: inputs.TrainingSteps = None,
+    weights: inputs.Weights = None,
+    out: OutFolder = Path("evaluation"),
+    jobs: Jobs = 1,
+    shard: ShardText = None,
+    dry_run: DryRun = False,
+    device: inputs.DeviceName = "auto",
+) -> None:
+    """Measure detectors with and without pools on labelled data sets, all paired on the same shots and seeds.
+
+    normalgen evaluate --dataset elpv --shots 2,4,8 --seeds 5 --jobs 2 --out evaluation
+
+    One JSON file a cell: stop it whenever you like, the same command goes on. Then: normalgen results evaluation
+    """
+    from normalgen.evaluation.asked import ask
+    from normalgen.pool import Shard
+    from normalgen.presets import preset
+
+    plan = ask(
+        dataset,
+        data,
+        preset(preset_name, training_steps=training_steps, weights=weights),
+        categories=categories,
+        detectors=detectors,
+        arms=arms,
+        shots=shots,
+        seeds=seeds,
+        tests=tests,
+        study=study,
+        tier=tier,
+        n=n,
+        tuning=tuning,
+        device=inputs.pick_device(device),
+    )
+    share = Shard.parse(shard) if shard else None
+    _announce(plan, out, share)
+    if dry_run:
+        return
+    if jobs > 1:
+        _run_jobs(jobs)
+    else:
+        _run(plan, out, share)
+    say(f"cells: {out / 'cells'}; tables and figures: normalgen results {out}")
+
+
+def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
+    from normalgen.evaluation.estimate import estimate
+
+    seen = estimate(plan, out, shard)
+    basis = "as finished cells took" if seen.calibrated else "one process on a two-core machine"
+    say(
+        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; about "
+        f"{seen.hours:.1f} hours left ({basis}), {seen.megabytes / 1000:.1f} GB of disk"
+    )
+
+
+def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
+    from normalgen.evaluation import evaluate as measure
+
+    def tell(row: dict[str, Any]) -> None:
+        cell, seconds = row["cell"], row["seconds"]
+        where = f"{cell['category']} {cell['k']} shots seed {cell['seed']}  {cell['detector']} {cell['arm']}"
+        auroc = 100 * row["metrics"]["image_auroc"]
+        say(f"{where}  AUROC {auroc:.1f}  ({seconds['fit'] + seconds['predict']:.0f} s)")
+
+    with going_on(), progress() as watch:
+        measure(plan, out, shard=shard, watch=watch, tell=tell)
+
+
+def _run_jobs(jobs: int) -> None:
+    """The same command, `jobs` times at once: setups are taken one by one, and each is measured once."""
+    words = [*sys.argv[1:], "--jobs", "1"]
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    given = {f"job {number}": words for number in range(1, jobs + 1)}
+    with going_on():
+        run_together(given, {"OMP_NUM_THREADS": threads})

@@ -1,0 +1,199 @@
+"""What a detector's bank holds besides the references: the arms, which differ in that alone.
+
+    none            the references
+    rotations       + n references turned by multiples of 360 / n degrees
+    augmented       + n references as the customization itself augments them, no diffusion
+    generated       + n images of the customized model's pool, no augmented photos among them
+    both            + augmented + generated
+    real            + n more real normals: what is to be hoped for at best
+    no-twins        generated, and One-to-Normal without its twins
+    wrong           + n generated images of another category: must not help
+    poisoned        + n anomalous test images, at most half of them, which are then not measured: must hurt
+    unpoisoned      + as many real normals, measured on the same test images as poisoned: what that is compared with
+
+`:m` after an arm puts m in the place of n: "real:8", "generated:64".
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from normalgen.augment import augment_each
+from normalgen.data import Category
+from normalgen.errors import DataError
+from normalgen.images import to_pil
+from normalgen.pool import Pool, write_pool
+from normalgen.presets import Preset
+from normalgen.references import References
+from normalgen.seeds import generator
+
+__all__ = ["ARMS", "Arm", "Banks"]
+
+ARMS = ("none", "rotations", "augmented", "generated", "both", "real", "no-twins", "wrong", "poisoned", "unpoisoned")
+_GENERATED = ("generated", "both", "no-twins", "wrong")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What joins the references.
+
+    Attributes:
+        text: as typed.
+        kind: one of `ARMS`.
+        size: images that join; None for the run's n.
+    """
+
+    text: str
+    kind: str
+    size: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Arm":
+        """An arm by name, `:m` after it.
+
+        Raises:
+            DataError: there is none.
+        """
+        match = re.fullmatch(r"([a-z-]+)(?::(\d+))?", text)
+        if match is None or match[1] not in ARMS or match[2] == "0":
+            raise DataError(f"no arm is called {text!r}; there is {', '.join(ARMS)}, and ARM:m for m images")
+        return cls(text, match[1], int(match[2]) if match[2] else None)
+
+    @property
+    def generates(self) -> bool:
+        """Whether it needs a pool."""
+        return self.kind in _GENERATED
+
+
+class Banks:
+    """The arms of one setup, as pools on disk.
+
+    Args:
+        folder: where those that are made here are kept.
+        category: what they are of.
+        references: the shots.
+        preset: its augmentation and size.
+        pool: generated images; None if no arm wants them.
+        other: a pool of another category, for the arm "wrong".
+        n: images that join.
+        seed: draws augmentations, and which real ones join.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        category: Category,
+        references: References,
+        preset: Preset,
+        pool: Pool | None,
+        other: Pool | None,
+        n: int,
+        seed: int,
+    ) -> None:
+        self.folder, self.category, self.references, self.preset = folder, category, references, preset
+        self.generated, self.other, self.seed = pool, other, seed
+        # The gate may have kept fewer than n; arms that are compared hold equally many.
+        self.n = n if pool is None else min(n, len(pool))
+
+    def pool(self, arm: Arm) -> Pool | None:
+        """What joins the references in `arm`; None for "none"."""
+        count = arm.size or self.n
+        match arm.kind:
+            case "none":
+                return None
+            case "generated" | "no-twins":
+                return self._generated(count)
+            case "both":
+                parts = self._augmented(count), self._generated(count)
+                return self._kept(f"both-{count}", [image for part in parts for image in part.images], _sources(parts))
+            case "real":
+                return self._real(count)
+            case "unpoisoned":
+                return self._real(len(self.spoilers(count)))
+            case "wrong":
+                images = list(_needed(self.other, arm).images)[:count]
+                return self._kept(f"wrong-{count}", images, [""] * len(images))
+            case "poisoned":
+                images = list(self.category.queries.take(self.spoilers(count)))
+                return self._kept(f"poisoned-{count}", images, [""] * len(images))
+            case "rotations":
+                return self._views("rotations", rotations(self._pixels(), count))
+            case _:
+                return self._augmented(count)
+
+    def spoilers(self, count: int) -> list[int]:
+        """Places in the test images of those that poison a bank: at most half of the anomalous ones.
+
+        No more than there are normal images left, so that the arm unpoisoned can hold as many.
+        """
+        places = [place for place, label in enumerate(self.category.labels) if label]
+        order = torch.randperm(len(places), generator=generator("poison", self.category.name, self.seed)).tolist()
+        left = len(self.category.normals) - len(self.references.images)
+        return sorted(places[i] for i in order[: min(count, len(places) // 2, left)])
+
+    def tested(self, arm: Arm) -> list[int]:
+        """Places of the test images that are measured in `arm`."""
+        out = set(self.spoilers(arm.size or self.n)) if arm.kind in ("poisoned", "unpoisoned") else set()
+        return [place for place in range(len(self.category.tests)) if place not in out]
+
+    def _generated(self, count: int) -> Pool:
+        pool = _needed(self.generated, None)
+        return Pool(pool.folder, pool.rows[:count])
+
+    def _augmented(self, count: int) -> Pool:
+        draws = [generator("augmented", self.seed, i) for i in range(count)]
+        pixels = self._pixels()
+        rows = pixels[[i % len(pixels) for i in range(count)]]
+        return self._views("augmented", augment_each(rows, self.preset.augment, draws))
+
+    def _views(self, name: str, images: Tensor) -> Pool:
+        """Images (n, 3, S, S), of the references in turn."""
+        names = self.references.images.names
+        return self._kept(
+            f"{name}-{len(images)}", [to_pil(i) for i in images], [names[i % len(names)] for i in range(len(images))]
+        )
+
+    def _real(self, count: int) -> Pool:
+        known = set(self.references.images.names)
+        others = [place for place, name in enumerate(self.category.normals.names) if name not in known]
+        if count > len(others):
+            raise DataError(
+                f"{self.category.name} has {len(others)} normal images besides its references, the arm real wants "
+                f"{count}"
+            )
+        keys = (self.category.dataset, self.category.name, len(known), self.seed)
+        order = torch.randperm(len(others), generator=generator("real", *keys)).tolist()
+        more = self.category.normals.take([others[i] for i in order[:count]])
+        return self._kept(f"real-{count}", list(more), [""] * count)
+
+    def _pixels(self) -> Tensor:
+        return self.references.images.pixels(self.preset.size).float() / 255
+
+    def _kept(self, name: str, images: Sequence[Image.Image], sources: Sequence[str]) -> Pool:
+        return write_pool(self.folder / name, images, sources, category=self.category.name, mode=name)
+
+
+def rotations(references: Tensor, n: int) -> Tensor:
+    """n of the references (k, 3, S, S) in turn, turned by multiples of 360 / n degrees, mirrored where corners open."""
+    angles = [2 * math.pi * i / n for i in range(n)]
+    turns = torch.tensor([[[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0]] for a in angles])
+    images = references[[i % len(references) for i in range(n)]]
+    grid = affine_grid(turns, list(images.shape), align_corners=False)
+    return grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
+
+
+def _sources(pools: Sequence[Pool]) -> list[str]:
+    return [row["reference"] for pool in pools for row in pool.rows]
+
+
+def _needed(pool: Pool | None, arm: Arm | None) -> Pool:
+    if pool is None:
+        raise DataError(f"the arm {arm.text if arm else 'generated'} needs a pool that was not made")
+    return pool

@@ -1,0 +1,133 @@
+"""From `name[setting=value,...]` to a detector: ours, or a user's own by import path."""
+
+import importlib
+import inspect
+import json
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from normalgen.detector import Detector
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, PresetError
+from normalgen.pool import Pool
+from normalgen.presets import Preset, change
+from normalgen.references import References
+
+__all__ = ["DETECTORS", "DetectorSpec", "fit", "split_list"]
+
+DETECTORS = {
+    "one-to-normal": "normalgen.one_to_normal:OneToNormal",
+    "memory": "normalgen.baselines.memory:PatchMemory",
+}
+_PRESET = {field.name for field in fields(Preset)}
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a list, at commas outside brackets."""
+    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """A detector as it was asked for.
+
+    Attributes:
+        text: as typed, such as "one-to-normal[twin_strength=0.2]"; names its cells.
+        path: module and class, "normalgen.one_to_normal:OneToNormal".
+        settings: for its constructor.
+        sampling: for the preset of the customized model, such as twin_strength.
+    """
+
+    text: str
+    path: str
+    settings: dict[str, Any]
+    sampling: dict[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> "DetectorSpec":
+        """A name of `DETECTORS` or module:Class, and settings in brackets: words, JSON values, or lists joined by +.
+
+        Raises:
+            DataError: not so written, or there is no such detector or setting.
+        """
+        match = re.fullmatch(r"([\w.:-]+)(?:\[(.*)\])?", text)
+        if match is None:
+            raise DataError(f"a detector is NAME or NAME[setting=value,...], got {text!r}")
+        path = DETECTORS.get(match[1], match[1])
+        known = _parameters(_load(path))
+        settings: dict[str, Any] = {}
+        sampling: dict[str, Any] = {}
+        for part in split_list(match[2] or ""):
+            name, equals, value = part.partition("=")
+            if not equals or name not in known | _PRESET:
+                raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known))}")
+            (settings if name in known else sampling)[name] = _value(value)
+        return cls(text, path, settings, sampling)
+
+    @property
+    def wants_model(self) -> bool:
+        """Whether its `fit` takes a customized model."""
+        return "model" in inspect.signature(_load(self.path).fit).parameters
+
+    @property
+    def makes_twins(self) -> bool:
+        """Whether it is One-to-Normal with the branch p."""
+        return self.wants_model and "p" in self.settings.get("branches", ("p", "n"))
+
+    def open(self, *, seed: int, device: str, cache: Path | None, twins: bool = True) -> Detector:
+        """The detector, unfitted; seed, device and cache go to those whose constructor takes them.
+
+        Raises:
+            PresetError: a value that it refuses.
+        """
+        kind = _load(self.path)
+        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache}
+        settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
+        if not twins:
+            settings["branches"] = [name for name in settings.get("branches", ("p", "n")) if name != "p"]
+        try:
+            made: Detector = kind(**settings)
+        except TypeError as error:
+            raise PresetError(f"{self.text}: {error}") from error
+        return made
+
+
+def fit(detector: Detector, references: References, pool: Pool | None, model: NormalModel | None) -> None:
+    """Fit any detector; the model goes to those that take one."""
+    if model is not None and "model" in inspect.signature(detector.fit).parameters:
+        detector.fit(references, pool, model=model)  # type: ignore[call-arg]
+    else:
+        detector.fit(references, pool)
+
+
+def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
+    """The model with the sampling settings that the detector was asked for with."""
+    return model if model is None or not spec.sampling else model.using(change(model.preset, **spec.sampling))
+
+
+def _load(path: str) -> Any:
+    module, colon, name = path.partition(":")
+    if not colon:
+        raise DataError(f"no detector is called {path!r}; there is {', '.join(DETECTORS)}, or your own as module:Class")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"the detector {path} cannot be imported ({error}); is its folder on PYTHONPATH?") from error
+    if not (hasattr(found, "fit") and hasattr(found, "predict")):
+        raise DataError(f"{path} is no detector: it needs fit(references, pool) and predict(queries)")
+    return found
+
+
+def _parameters(kind: Any) -> set[str]:
+    return set(inspect.signature(kind).parameters)
+
+
+def _value(text: str) -> Any:
+    if "+" in text:
+        return [part for part in text.split("+") if part]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,170 @@
+"""Paired differences between arms as tables: what the pool gains, and whether what must fail does fail."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from normalgen.results.cells import Cell, arm_size, plain, select
+from normalgen.results.layout import Number, Table, gained, set_name, span, tuning_note
+from normalgen.results.stats import Gain, gain, metric
+
+__all__ = ["FALSE", "GAINS", "Contrast", "contrasts", "falsification", "gains"]
+
+GAINS = (("generated", "augmented"), ("generated", "none"), ("both", "augmented"))
+FALSE = (
+    ("wrong", "generated"),
+    ("wrong", "none"),
+    ("poisoned", "unpoisoned"),
+    ("no-twins", "generated"),
+)
+ALL = "all reporting sets"
+POINTS = (
+    "Percentage points of image AUROC, paired by category, k and seed; in brackets the 95 % bootstrap interval over "
+    "seeds and categories, [?] where one pair of a set is all. Data sets count the same."
+)
+HEADLINE = (
+    "generated - augmented is the number to look at: what diffusion adds to photos that are only turned and relit. "
+    "An interval that holds 0 shows no gain. both holds the images of both, so twice as many."
+)
+MUST_FAIL = (
+    "wrong: the pool of another category must not help. poisoned: anomalous images in the bank must be worse than as "
+    "many normal ones (unpoisoned), on the test images that poison no bank. no-twins: the same pool, without the "
+    "comparison with the query's normal twin."
+)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What one arm gives more than another, somewhere.
+
+    Attributes:
+        detector: with its settings.
+        dataset: empty for all reporting sets together.
+        role: "reporting" or "tuning".
+        k: references; None for all.
+        size: images that the arms' names say; None if they say none.
+        pair: the kinds of arms, first minus second.
+        gain: in image AUROC, [-1, 1].
+        extra: how many images the first arm added, least and most.
+    """
+
+    detector: str
+    dataset: str
+    role: str
+    k: int | None
+    size: int | None
+    pair: tuple[str, str]
+    gain: Gain
+    extra: tuple[int, int]
+
+    @property
+    def place(self) -> str:
+        """The data set as tables name it."""
+        return set_name(self.dataset, self.role) if self.dataset else ALL
+
+
+def gains(cells: list[Cell]) -> list[Table]:
+    """What the pool gains over plain augmentation, and over nothing; of arms that name a size, in a second table."""
+    found = contrasts(plain(cells), GAINS)
+    return [
+        *_tables("gains", "What the pool gains", [each for each in found if each.size is None], GAINS, HEADLINE),
+        *_tables("gains", "What the pool gains, by its size", [each for each in found if each.size], GAINS, HEADLINE),
+    ]
+
+
+def falsification(cells: list[Cell]) -> list[Table]:
+    """Arms that must not help: if they do, a gain is not what it seems; none or one table."""
+    return _tables("falsification", "What arms that should fail gain", contrasts(plain(cells), FALSE), FALSE, MUST_FAIL)
+
+
+def contrasts(cells: list[Cell], pairs: Sequence[tuple[str, str]]) -> list[Contrast]:
+    """The differences of these pairs of arms that cells exist for, by detector and size: all sets first, then each."""
+    found = []
+    for detector in sorted({cell.detector for cell in cells}):
+        own = select(cells, detector=detector)
+        for size in sorted({arm_size(cell.arm) for cell in own}, key=lambda size: (size is not None, size or 0)):
+            first = {_sized(arm, size) for arm, _ in pairs}
+            for dataset, role, k in _scopes(select(own, arms=first)):
+                some = select(own, dataset=dataset or None, role=role, k=k)
+                for pair in pairs:
+                    arm, base = _sized(pair[0], size), _sized(pair[1], size)
+                    if value := gain(some, arm, base, metric("image_auroc")):
+                        extra = _extra(select(some, arms={arm}))
+                        found.append(Contrast(detector, dataset, role, k, size, pair, value, extra))
+    return found
+
+
+def _scopes(cells: list[Cell]) -> Iterator[tuple[str, str, int | None]]:
+    """Data set, role and k: all reporting sets, where that is more than one row, then each place that has cells."""
+    places = sorted({(cell.role, cell.dataset, cell.k) for cell in cells})
+    reporting = [place for place in places if place[0] == "reporting"]
+    shots = sorted({k for _, _, k in reporting})
+    if len(reporting) > 1:
+        yield "", "reporting", None
+    if len(shots) > 1 and len(reporting) > len(shots):
+        yield from (("", "reporting", k) for k in shots)
+    yield from ((dataset, role, k) for role, dataset, k in places)
+
+
+def _sized(kind: str, size: int | None) -> str:
+    return kind if size is None or kind == "none" else f"{kind}:{size}"
+
+
+def _extra(cells: list[Cell]) -> tuple[int, int]:
+    counts = [cell.counts.get("extra", 0) for cell in cells]
+    return min(counts), max(counts)
+
+
+def _tables(name: str, title: str, found: list[Contrast], pairs: Sequence[tuple[str, str]], note: str) -> list[Table]:
+    if not found:
+        return []
+    used = [pair for pair in pairs if any(each.pair == pair for each in found)]
+    rows: dict[tuple[object, ...], dict[tuple[str, str], Contrast]] = {}
+    for each in found:
+        rows.setdefault((each.detector, each.size, each.place, each.k), {})[each.pair] = each
+    heads = ["detector", "data set", "k", "images", *(f"{arm} - {base}" for arm, base in used), "pairs", "seeds"]
+    roles = {each.role for each in found}
+    return [
+        Table(
+            name,
+            title,
+            tuple(("", head) for head in heads),
+            tuple(_row(row, used) for row in rows.values()),
+            4,
+            (note, POINTS, *tuning_note(roles)),
+            tuple(_number(name, each) for each in found),
+        )
+    ]
+
+
+def _row(row: dict[tuple[str, str], Contrast], used: list[tuple[str, str]]) -> tuple[str, ...]:
+    first = next(iter(row.values()))
+    values = [row[pair].gain if pair in row else None for pair in used]
+    known = [value for value in values if value]
+    return (
+        first.detector,
+        first.place,
+        "all" if first.k is None else str(first.k),
+        span([count for each in row.values() for count in each.extra]),
+        *(gained(value) for value in values),
+        span([value.pairs for value in known]),
+        span([value.seeds for value in known]),
+    )
+
+
+def _number(name: str, each: Contrast) -> Number:
+    arm, base = _sized(each.pair[0], each.size), _sized(each.pair[1], each.size)
+    found = each.gain
+    return Number(
+        table=name,
+        dataset=each.dataset,
+        role=each.role,
+        k=each.k,
+        detector=each.detector,
+        arm=f"{arm} - {base}",
+        metric="image_auroc",
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        seeds=found.seeds,
+        count=found.pairs,
+    )

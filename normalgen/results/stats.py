@@ -1,0 +1,211 @@
+"""Means with their spread, paired gains with their interval, and what a number is worth in real photos.
+
+A mean is taken over the categories of a data set inside each seed, then over seeds; its spread is the sample standard
+deviation over seeds. A gain is the same mean of differences between two arms that share category, k, seed and detector.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, stdev
+
+import numpy as np
+from numpy.typing import NDArray
+
+from normalgen.results.cells import Cell
+
+__all__ = ["Gain", "Group", "Mean", "Value", "Worth", "branch", "gain", "mean_of", "means", "metric", "worth"]
+
+DRAWS, SEED = 10_000, 0
+Value = Callable[[Cell], float | None]
+Group = tuple[str, str, int, str, str]
+"""Data set, role, k, detector, arm."""
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds of means over categories.
+
+    Attributes:
+        value: the mean.
+        spread: the sample standard deviation (ddof 1) over seeds; None with one seed.
+        seeds: how many.
+        categories: how many, in the seed that has fewest.
+        complete: every category was measured with every seed.
+    """
+
+    value: float
+    spread: float | None
+    seeds: int
+    categories: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A mean paired difference.
+
+    Attributes:
+        value: the mean over data sets of means over seeds of means over categories (and over k, if there are several).
+        low: end of the 95 % interval; None where some data set has one seed and one category, so that nothing varies.
+        high: its other end.
+        pairs: differences that went in.
+        seeds: how many, in the data set that has fewest.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    pairs: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Worth:
+    """How many more real photos give the same mean.
+
+    Attributes:
+        photos: how many; None outside what was measured.
+        side: "within" what was measured, "below" it (worse than no photo more), or "above" it.
+        most: the largest number that was measured.
+    """
+
+    photos: float | None
+    side: str
+    most: int
+
+    def __str__(self) -> str:
+        if self.photos is not None:
+            return f"{self.photos:.1f}"
+        return "less than none" if self.side == "below" else f"more than {self.most}"
+
+
+def metric(name: str) -> Value:
+    """The metric called `name` of a cell."""
+    return lambda cell: cell.metrics.get(name)
+
+
+def branch(name: str) -> Value:
+    """The image AUROC of a cell's branch."""
+    return lambda cell: cell.branches.get(name)
+
+
+def means(cells: Iterable[Cell], value: Value) -> dict[Group, Mean]:
+    """The mean of each data set, role, k, detector and arm that has values; complete against all seen of the set."""
+    found: dict[Group, list[Cell]] = defaultdict(list)
+    expected: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        if value(cell) is not None:
+            found[cell.dataset, cell.role, cell.k, cell.detector, cell.arm].append(cell)
+            expected[cell.dataset, cell.role].append(cell)
+    return {group: mean_of(some, value, expected[group[:2]]) for group, some in found.items()}
+
+
+def mean_of(cells: list[Cell], value: Value, expected: list[Cell] | None = None) -> Mean:
+    """The mean over seeds of means over categories, of cells that differ in nothing else (else their mean counts).
+
+    Args:
+        cells: at least one, each with a value.
+        value: of a cell.
+        expected: cells whose categories and seeds `cells` should all have; default: `cells`.
+    """
+    nested = _nested((cell.seed, cell.category, _known(cell, value)) for cell in cells)
+    by_seed = [fmean(fmean(values) for values in seed.values()) for seed in nested.values()]
+    every = expected or cells
+    wanted = {(cell.seed, cell.category) for cell in cells}
+    categories, seeds = {cell.category for cell in every}, {cell.seed for cell in every}
+    return Mean(
+        fmean(by_seed),
+        stdev(by_seed) if len(by_seed) > 1 else None,
+        len(by_seed),
+        min(map(len, nested.values())),
+        len(wanted) == len(categories) * len(seeds),
+    )
+
+
+def gain(cells: Iterable[Cell], arm: str, base: str, value: Value) -> Gain | None:
+    """What `arm` gives more than `base`, paired; None if no pair is there.
+
+    The interval is the percentile bootstrap's with 95 %: seeds are drawn with replacement inside each data set, and
+    categories inside each drawn seed; shots that share a seed are one draw, as their references are nested.
+    """
+    found: dict[tuple[str, int, str, int, str], dict[str, float]] = defaultdict(dict)
+    for cell in cells:
+        if cell.arm in (arm, base) and value(cell) is not None:
+            found[cell.dataset, cell.seed, cell.category, cell.k, cell.detector][cell.arm] = _known(cell, value)
+    pairs = {key: both[arm] - both[base] for key, both in sorted(found.items()) if len(both) == 2}
+    if not pairs:
+        return None
+    names = sorted({key[0] for key in pairs})
+    sets = [_nested((key[1], key[2], each) for key, each in pairs.items() if key[0] == name) for name in names]
+    data = [[np.array([fmean(values) for values in seed.values()]) for seed in each.values()] for each in sets]
+    mean = fmean(fmean(float(seed.mean()) for seed in each) for each in data)
+    low, high = _interval(data) if all(len(each) > 1 or len(each[0]) > 1 for each in data) else (None, None)
+    return Gain(mean, low, high, len(pairs), min(map(len, data)))
+
+
+def worth(curve: Mapping[int, float], value: float) -> Worth:
+    """How many more real photos are worth `value`, by linear interpolation of the closest curve that never falls.
+
+    Args:
+        curve: the mean by number of real photos added; 0 is the references alone.
+        value: a mean of the same cells.
+    """
+    sizes = sorted(curve)
+    levels = _never_falling([curve[size] for size in sizes])
+    if value < levels[0]:
+        return Worth(None, "below", sizes[-1])
+    if value > levels[-1]:
+        return Worth(None, "above", sizes[-1])
+    if value == levels[0]:
+        return Worth(float(sizes[0]), "within", sizes[-1])
+    for (size, level), (larger, higher) in pairwise(zip(sizes, levels, strict=True)):
+        if level < value <= higher:
+            return Worth(size + (larger - size) * (value - level) / (higher - level), "within", sizes[-1])
+    raise AssertionError("a value between the ends lies in one piece")
+
+
+def _known(cell: Cell, value: Value) -> float:
+    found = value(cell)
+    if found is None:
+        raise ValueError(f"{cell.key} has no such value")
+    return found
+
+
+def _nested(values: Iterable[tuple[int, str, float]]) -> dict[int, dict[str, list[float]]]:
+    """Values by seed, then by category, in order of both."""
+    nested: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for seed, category, value in sorted(values):
+        nested[seed][category].append(value)
+    return nested
+
+
+def _interval(data: list[list[Numbers]]) -> tuple[float, float]:
+    """The middle 95 % of means of data sets x seeds x categories (C,), drawn with replacement below the data sets."""
+    draw = np.random.default_rng(SEED)
+    drawn = np.mean([_resampled(seeds, draw) for seeds in data], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _resampled(seeds: list[Numbers], draw: np.random.Generator) -> Numbers:
+    """`DRAWS` means of one data set."""
+    total = np.zeros(DRAWS)
+    for chosen in draw.integers(len(seeds), size=(len(seeds), DRAWS)):
+        for place, values in enumerate(seeds):
+            where = np.flatnonzero(chosen == place)
+            total[where] += values[draw.integers(len(values), size=(len(where), len(values)))].mean(axis=1)
+    return total / len(seeds)
+
+
+def _never_falling(values: list[float]) -> list[float]:
+    """The least-squares sequence that never falls: neighbours that do are put at their mean."""
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        blocks.append((value, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (high, many), (low, more) = blocks[-2:]
+            blocks[-2:] = [((high * many + low * more) / (many + more), many + more)]
+    return [value for value, count in blocks for _ in range(count)]

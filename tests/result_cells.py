@@ -1,0 +1,43 @@
+"""Cells as normalgen evaluate writes them, with numbers that one can add up by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from normalgen.results import Cell
+
+WHICH = {"dataset": "elpv", "category": "elpv", "k": 2, "seed": 0, "detector": "memory", "arm": "none"}
+
+
+def written(auroc: float | None, **which: Any) -> dict[str, Any]:
+    """A cell as data, with one image AUROC; `which` may give the role, branches and images that join, too."""
+    role, branches, extra = which.pop("role", "reporting"), which.pop("branches", {}), which.pop("extra", None)
+    cell = WHICH | which
+    word, _, size = str(cell["arm"]).partition(":")
+    joined = (0 if word == "none" else int(size or 32)) if extra is None else extra
+    return {
+        "cell": cell,
+        "role": role,
+        "metrics": {"image_auroc": auroc, "image_ap": auroc, "pixel_auroc": None, "aupro": None},
+        "branches": branches,
+        "counts": {"references": cell["k"], "extra": joined, "normal": 20, "anomalous": 30},
+        "settings": {"n": 32, "preset": {"name": "tiny", "size": 256}},
+        "digests": {},
+        "versions": {"normalgen": "0.1.0"},
+        "seconds": {"fit": 1.0, "predict": 5.0},
+        "memory_mb": 900,
+    }
+
+
+def cell(auroc: float | None, **which: Any) -> Cell:
+    data = written(auroc, **which)
+    return Cell(**data.pop("cell"), **data)
+
+
+def folder(path: Path, cells: list[dict[str, Any]]) -> Path:
+    """A results folder with these cells, a file each."""
+    for place, each in enumerate(cells):
+        file = path / "cells" / each["cell"]["dataset"] / f"{place}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(each))
+    return path

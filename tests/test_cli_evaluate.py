@@ -1,0 +1,112 @@
+"""normalgen evaluate, as typed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import drawn
+from PIL import Image
+
+from normalgen.cli import main
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drawn categories in MVTec layout: of the same parts, one with blots and one with stripes."""
+    root = tmp_path_factory.mktemp("data")
+    for category, box in (("disc", (8, 20, 16, 28)), ("ring", (0, 12, 40, 15))):
+        for i in range(4):
+            write(root / category / "train" / "good" / f"{i}.png", drawn(i))
+            write(root / category / "test" / "good" / f"{i}.png", drawn(50 + i))
+            spoilt, mask = drawn(90 + i), Image.new("L", (40, 40))
+            for picture, colour in ((spoilt, "white"), (mask, 255)):
+                picture.paste(colour, box)
+            write(root / category / "test" / "blot" / f"{i}.png", spoilt)
+            write(root / category / "ground_truth" / "blot" / f"{i}_mask.png", mask)
+    return root
+
+
+def write(path: Path, image: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def run(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", *map(str, words)])
+    return int(ended.value.code or 0)
+
+
+def usual(root: Path, prior: Path, out: Path) -> list[str | Path]:
+    some: list[str | Path] = [
+        "--dataset",
+        "folder",
+        "--data",
+        root,
+        "--shots",
+        "2",
+        "--seeds",
+        "1",
+        "-n",
+        "2",
+        "--training-steps",
+        "1",
+    ]
+    return [*some, "--weights", prior, "--device", "cpu", "--out", out]
+
+
+def test_cells_are_measured_and_named_and_a_second_run_finds_them(
+    root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*usual(root, prior, tmp_path / "out"), "--categories", "disc", "--arms", "none,augmented"]
+    assert run(*words, "--detectors", "memory") == 0
+    said = capsys.readouterr().out
+    assert "2 cells in 1 setups" in said
+    assert "disc 2 shots seed 0  memory augmented  AUROC" in said
+    assert run(*words, "--detectors", "memory") == 0
+    assert "2 done; about 0.0 hours" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_and_writes_nothing(
+    root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*usual(root, prior, tmp_path / "out"), "--study", "pool-gain", "--seeds", "3", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "72 cells in 6 setups" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--arms", "generatd"], "no arm is called 'generatd'"),
+        (["--detectors", "patchcor"], "no detector is called 'patchcor'"),
+        (["--study", "colour"], "no study is called 'colour'; there is pool-gain"),
+        (["--tier", "huge"], "no tier is called 'huge'; there is smoke, core, paper"),
+        (["--shots", "two"], "--shots must be numbers"),
+        (["--categories", "screw"], "no category 'screw' in folder"),
+    ],
+)
+def test_a_wrong_word_is_told_of_at_once(
+    words: list[str], message: str, root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*usual(root, prior, tmp_path / "out"), *words) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_jobs_share_the_cells_and_a_killed_run_goes_on(root: Path, prior: Path, tmp_path: Path) -> None:
+    words = [*map(str, usual(root, prior, tmp_path / "out")), "--detectors", "memory", "--arms", "none,generated"]
+    command = [sys.executable, "-m", "normalgen", "evaluate", *words]
+    killed = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    assert any("AUROC" in line for line in killed.stdout)
+    killed.kill()
+    killed.wait()
+    done = subprocess.run([*command, "--jobs", "2"], capture_output=True, text=True, check=True)
+    assert "job 1 |" in done.stderr
+    rows = [json.loads(path.read_text()) for path in (tmp_path / "out" / "cells").rglob("*.json")]
+    assert len({tuple(row["cell"].values()) for row in rows}) == len(rows) == 4

@@ -1,0 +1,279 @@
+"""Cells, arms and plans, on drawn parts and a toy model."""
+
+import json
+import sys
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import drawn
+from normalgen.baselines.memory import PatchMemory
+from PIL import Image
+
+from normalgen.data import Category, TestImage
+from normalgen.errors import DataError
+from normalgen.evaluation import Arm, Cell, DetectorSpec, Plan, Setup, evaluate
+from normalgen.evaluation.arms import Banks
+from normalgen.evaluation.estimate import estimate
+from normalgen.evaluation.measure import measure
+from normalgen.evaluation.setups import shots
+from normalgen.images import ImageItem, Images
+from normalgen.pool import Pool, Shard, write_pool
+from normalgen.presets import Preset, change
+
+ARMS = ("none", "rotations", "augmented", "generated", "both", "real:2", "poisoned:3", "unpoisoned:3")
+
+
+def item(name: str, image: Image.Image) -> ImageItem:
+    buffer = BytesIO()
+    image.save(buffer, format="png")
+    return ImageItem(name, name, buffer.getvalue)
+
+
+def spoilt(seed: int) -> tuple[Image.Image, Image.Image]:
+    """A drawn part with a white blot, and the blot's mask."""
+    picture = np.array(drawn(seed))
+    mask = np.zeros(picture.shape[:2], np.uint8)
+    mask[20 + seed % 5 : 28 + seed % 5, 8:16] = 255
+    picture[mask > 0] = 255
+    return Image.fromarray(picture), Image.fromarray(mask)
+
+
+def category(name: str = "disc", masks: bool = True) -> Category:
+    normals = Images([item(f"train-{i}.png", drawn(i)) for i in range(6)])
+    tests = [TestImage(item(f"good-{i}.png", drawn(100 + i)), "good") for i in range(4)]
+    for i in range(8):
+        image, mask = spoilt(200 + i)
+        tests.append(TestImage(item(f"bad-{i}.png", image), "blot", item(f"mask-{i}.png", mask) if masks else None))
+    return Category("drawn", name, "disc", normals, tuple(tests))
+
+
+@pytest.fixture(scope="module")
+def toy(toy_preset: Preset) -> Preset:
+    return change(toy_preset, training_steps=1, mix=1.0, strength=0.25, twin_steps=1)
+
+
+def plan(toy: Preset, *arms: str, detectors: tuple[str, ...] = ("memory",), **changes: Any) -> Plan:
+    specs, chosen = tuple(map(DetectorSpec.parse, detectors)), tuple(map(Arm.parse, arms or ARMS))
+    usual: dict[str, Any] = {"categories": (category(),), "shots": (2,), "seeds": 1, "n": 4, "preset": toy}
+    return Plan(**{"detectors": specs, "arms": chosen} | usual | changes)
+
+
+def results(out: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = [json.loads(path.read_text()) for path in sorted(out.rglob("cells/**/*.json"))]
+    return {(row["cell"]["detector"], row["cell"]["arm"]): row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, toy: Preset) -> Path:
+    """The memory with all arms, One-to-Normal with some."""
+    out = tmp_path_factory.mktemp("evaluation")
+    evaluate(plan(toy), out)
+    evaluate(plan(toy, "none", "generated", "no-twins", detectors=("memory", "one-to-normal")), out)
+    return out
+
+
+def test_every_detector_is_measured_with_every_arm_and_no_twins_only_where_there_are_some(measured: Path) -> None:
+    twins = {("one-to-normal", arm) for arm in ("none", "generated", "no-twins")}
+    assert set(results(measured)) == {("memory", arm) for arm in ARMS} | twins
+
+
+def test_arms_differ_in_what_joins_the_references_alone(measured: Path) -> None:
+    rows = [row for (detector, _), row in results(measured).items() if detector == "memory"]
+    counts = {row["cell"]["arm"]: row["counts"]["extra"] for row in rows}
+    wanted = {"none": 0, "rotations": 4, "augmented": 4, "generated": 4, "both": 8, "real:2": 2}
+    assert counts == wanted | {"poisoned:3": 3, "unpoisoned:3": 3}
+    assert len({tuple(row["digests"]["references"]) for row in rows}) == 1
+
+
+def test_an_easy_defect_is_found_in_image_and_pixels(measured: Path) -> None:
+    row = results(measured)["memory", "none"]
+    assert row["metrics"]["image_auroc"] == 1
+    assert row["metrics"]["pixel_auroc"] > 0.9
+    assert row["counts"] == {"references": 2, "extra": 0, "normal": 4, "anomalous": 8}
+    assert row["role"] == "reporting"
+
+
+def test_one_to_normal_tells_what_each_branch_is_worth(measured: Path) -> None:
+    whole, without = (results(measured)["one-to-normal", arm] for arm in ("generated", "no-twins"))
+    assert set(whole["branches"]) == {"p", "n", "fused"}
+    assert set(without["branches"]) == {"n", "fused"}
+    assert whole["settings"]["model"] == whole["digests"]["model"]
+
+
+def test_what_poisons_a_bank_is_not_measured_and_hurts(measured: Path) -> None:
+    found = results(measured)
+    poisoned, clean = (found["memory", arm] for arm in ("poisoned:3", "unpoisoned:3"))
+    assert poisoned["counts"] == clean["counts"] | {"anomalous": 5}
+    assert poisoned["metrics"]["image_auroc"] < clean["metrics"]["image_auroc"]
+
+
+def test_a_cell_that_is_there_is_left_and_a_lost_one_comes_back_the_same(toy: Preset, tmp_path: Path) -> None:
+    asked = plan(toy, "none", "generated")
+    evaluate(asked, tmp_path)
+    paths = [cell.path(tmp_path) for setup in asked.setups() for cell in asked.cells(setup)]
+    before, metrics = paths[0].stat().st_mtime_ns, json.loads(paths[1].read_text())["metrics"]
+    paths[1].unlink()
+    told: list[Any] = []
+    evaluate(asked, tmp_path, tell=told.append)
+    assert paths[0].stat().st_mtime_ns == before
+    assert [row["metrics"] for row in told] == [metrics]
+
+
+def test_other_settings_in_the_same_folder_are_refused(toy: Preset, tmp_path: Path) -> None:
+    evaluate(plan(toy, "none"), tmp_path)
+    with pytest.raises(DataError, match="n was 4, now 5"):
+        evaluate(plan(toy, "none", n=5), tmp_path)
+
+
+def test_order_of_the_test_images_and_batches_change_nothing(toy: Preset, tmp_path: Path) -> None:
+    turned = replace(category(), tests=category().tests[::-1])
+    for name, some, detector in (("a", category(), "memory"), ("b", turned, "memory[batch=3]")):
+        evaluate(plan(toy, "none", detectors=(detector,), categories=(some,)), tmp_path / name)
+    one, other = (next(iter(results(tmp_path / name).values()))["metrics"] for name in "ab")
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_the_pool_of_another_category_lowers_the_auroc(toy: Preset, tmp_path: Path) -> None:
+    """Where what is normal in the other category is a defect in this one."""
+    some, references = category(), shots(Setup(category(), 2, 0))
+    other = write_pool(
+        tmp_path / "other", [spoilt(300 + i)[0] for i in range(6)], [""] * 6, category="b", mode="img2img"
+    )
+    banks = Banks(tmp_path / "arms", some, references, toy, None, other, 6, 0)
+    memory = PatchMemory()
+    none, wrong = (
+        memory.fit(references, banks.pool(Arm.parse(arm))).predict(some.queries) for arm in ("none", "wrong")
+    )
+    scores = [measure(each, list(some.tests))["image_auroc"] for each in (none, wrong)]
+    assert scores[0] == 1
+    assert (scores[1] or 0) < 0.9
+
+
+def test_the_arm_wrong_needs_another_category(toy: Preset) -> None:
+    with pytest.raises(DataError, match="two categories"):
+        plan(toy, "wrong")
+
+
+def test_shots_are_nested_and_never_tested() -> None:
+    some = category()
+    chosen = [set(shots(Setup(some, k, 3)).images.names) for k in (1, 2, 4)]
+    assert chosen[0] < chosen[1] < chosen[2]
+    assert not chosen[2] & set(some.queries.names)
+
+
+def test_another_seed_chooses_other_shots() -> None:
+    assert len({tuple(shots(Setup(category(), 2, seed)).images.names) for seed in range(5)}) > 1
+
+
+def test_shards_share_the_setups_among_them(toy: Preset) -> None:
+    asked = plan(toy, seeds=5, shots=(1, 2))
+    parts = [[setup.name for setup in asked.setups(Shard(i, 3))] for i in (1, 2, 3)]
+    assert sorted(name for part in parts for name in part) == sorted(setup.name for setup in asked.setups())
+
+
+def test_fewer_tests_keep_the_share_of_anomalous_ones(toy: Preset) -> None:
+    asked = plan(toy, tests=6)
+    assert (len(asked.categories[0].tests), sum(asked.categories[0].labels)) == (6, 4)
+    assert asked.categories[0].queries.names == plan(toy, tests=6).categories[0].queries.names
+
+
+def test_a_category_without_anomalous_images_or_with_too_few_normals_is_refused(toy: Preset) -> None:
+    good = replace(category(), tests=category().tests[:4])
+    with pytest.raises(DataError, match="4 test images, 0 of them anomalous"):
+        plan(toy, categories=(good,))
+    with pytest.raises(DataError, match="6 normal images to choose from"):
+        plan(toy, shots=(8,))
+
+
+def test_real_photos_that_join_are_neither_shots_nor_more_than_there_are(toy: Preset, tmp_path: Path) -> None:
+    some, references = category(), shots(Setup(category(), 2, 0))
+    banks = Banks(tmp_path, some, references, toy, None, None, 4, 0)
+    found = banks.pool(Arm.parse("real:4"))
+    assert found is not None
+    assert len(found) == 4
+    with pytest.raises(DataError, match="4 normal images besides its references"):
+        banks.pool(Arm.parse("real:5"))
+
+
+def test_arms_hold_no_more_than_the_gate_kept(toy: Preset, tmp_path: Path) -> None:
+    some, references = category(), shots(Setup(category(), 2, 0))
+    pool = write_pool(tmp_path / "pool", [drawn(1)] * 3, [""] * 3, category="disc", mode="img2img")
+    banks = Banks(tmp_path / "arms", some, references, toy, pool, None, 8, 0)
+    sizes = [len(banks.pool(Arm.parse(arm)) or ()) for arm in ("augmented", "generated", "rotations", "both")]
+    assert sizes == [3, 3, 3, 6]
+
+
+def test_a_written_pool_is_one_that_detectors_take(tmp_path: Path) -> None:
+    pool = write_pool(tmp_path, [drawn(1), drawn(2)], ["a.png", ""], category="disc", mode="real")
+    assert [row["reference"] for row in Pool.load(tmp_path).rows] == ["a.png", ""]
+    assert np.array_equal(np.array(pool.images[1]), np.array(drawn(2)))
+
+
+@pytest.mark.parametrize("text", ["nothing", "memory[colour=red]", "memory[grid", "json:dumps", "no.such:Thing"])
+def test_a_detector_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(DataError):
+        DetectorSpec.parse(text)
+
+
+def test_settings_in_brackets_go_to_the_detector_and_to_the_twins() -> None:
+    found = DetectorSpec.parse("one-to-normal[branches=p+n,twin_strength=0.2]")
+    assert (found.settings, found.sampling) == ({"branches": ["p", "n"]}, {"twin_strength": 0.2})
+    assert not DetectorSpec.parse("one-to-normal[branches=n+]").makes_twins
+
+
+@pytest.mark.parametrize("text", ["", "some", "real:0", "real:x", "Generated"])
+def test_an_arm_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="no arm"):
+        Arm.parse(text)
+
+
+def test_a_detector_of_ones_own_is_measured_by_its_import_path(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_detector.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    evaluate(plan(toy, "none", detectors=("own_detector:Brightest",)), tmp_path / "out")
+    row = results(tmp_path / "out")["own_detector:Brightest", "none"]
+    assert row["metrics"]["image_auroc"] > 0.9
+    assert row["settings"]["power"] == 1
+    sys.modules.pop("own_detector")
+
+
+OWN = """
+import torch
+from normalgen.detector import Prediction
+from normalgen.images import to_tensor
+
+
+class Brightest:
+    def __init__(self, *, power=1):
+        self.power = power
+
+    def fit(self, references, pool=None):
+        return self
+
+    def predict(self, queries):
+        maps = torch.stack([to_tensor(query, 32).amin(0) for query in queries]) ** self.power
+        return Prediction(maps.flatten(1).amax(1), maps)
+"""
+
+
+def test_an_estimate_counts_cells_and_what_is_done(toy: Preset, tmp_path: Path) -> None:
+    asked = plan(toy, "none", "generated", seeds=2)
+    before = estimate(asked, tmp_path)
+    evaluate(replace(asked, seeds=1), tmp_path)
+    after = estimate(asked, tmp_path)
+    assert (before.setups, before.cells, before.done, before.calibrated) == (2, 4, 0, False)
+    assert (after.done, after.calibrated) == (2, True)
+    assert 0 < after.hours < before.hours
+
+
+def test_cells_of_odd_names_have_files_of_their_own(toy: Preset, tmp_path: Path) -> None:
+    setup = plan(toy).setups()[0]
+    specs = [DetectorSpec.parse(text) for text in ("memory", "memory[grid=8]", "memory[grid=16]")]
+    paths = {Cell(setup, spec, Arm.parse(arm)).path(tmp_path) for spec in specs for arm in ("real:2", "real")}
+    assert len(paths) == 6
