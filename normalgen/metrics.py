@@ -39,13 +39,13 @@ def image_auroc(labels: Tensor, scores: Tensor) -> float:
         ValueError: here and below, if the labels are all the same or not 0 and 1, or a score is not finite.
     """
     labels, scores = _checked(labels, scores)
-    return float(roc_auc_score(labels.numpy(), scores.numpy()))
+    return _rate(roc_auc_score(labels.numpy(), scores.numpy()))
 
 
 def image_ap(labels: Tensor, scores: Tensor) -> float:
     """Average precision (step sum), in [0, 1], of image scores (N,) with labels (N,): what papers call AUPRC."""
     labels, scores = _checked(labels, scores)
-    return float(average_precision_score(labels.numpy(), scores.numpy()))
+    return _rate(average_precision_score(labels.numpy(), scores.numpy()))
 
 
 def image_ap_trapezoid(labels: Tensor, scores: Tensor) -> float:
@@ -54,7 +54,7 @@ def image_ap_trapezoid(labels: Tensor, scores: Tensor) -> float:
     Of scores that are all the same it gives (1 + prevalence) / 2: read `image_ap` first.
     """
     precision, recall = _precision_recall(labels, scores)
-    return float(auc(recall, precision))
+    return _rate(auc(recall, precision))
 
 
 def image_f1_max(labels: Tensor, scores: Tensor) -> float:
@@ -119,7 +119,13 @@ def pixel_metrics(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> dict[str, 
     }
 
 
+def _rate(value: float) -> float:
+    """Sums of shares may round to a little more than 1."""
+    return float(np.clip(value, 0.0, 1.0))
+
+
 def _checked(labels: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Both on the CPU, without gradient."""
     if labels.ndim != 1 or labels.shape != scores.shape:
         raise ValueError(f"labels and scores are (N,) each, got {tuple(labels.shape)} and {tuple(scores.shape)}")
     if not scores.isfinite().all():
@@ -127,7 +133,7 @@ def _checked(labels: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
     if set(labels.tolist()) != {0, 1}:
         found = sorted({int(each) for each in labels.tolist()})
         raise ValueError(f"labels must hold both 0 (normal) and 1 (anomalous), got {found} in {len(labels)} images")
-    return labels, scores
+    return labels.detach().cpu(), scores.detach().cpu()
 
 
 def _precision_recall(labels: Tensor, scores: Tensor) -> tuple[Numbers, Numbers]:
@@ -137,7 +143,7 @@ def _precision_recall(labels: Tensor, scores: Tensor) -> tuple[Numbers, Numbers]
 
 
 def _f1_max(precision: Numbers, recall: Numbers) -> float:
-    return float(np.max(2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)))
+    return _rate(np.max(2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)))
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ class _Pixels:
     def ap(self) -> float:
         """Average precision."""
         precision, recall = self.precision_recall()
-        return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+        return _rate(np.sum(np.diff(recall, prepend=0.0) * precision))
 
     def f1_max(self) -> float:
         """F1 at the best threshold."""
@@ -182,7 +188,7 @@ class _Pixels:
         as_high = 1 - np.searchsorted(self.normal, self.anomalous, "left") / total
         cut = (limit - higher).clip(0) ** 2 / (2 * np.maximum(as_high - higher, 1 / total))
         each = np.where(as_high <= limit, limit - (higher + as_high) / 2, cut)
-        return float((each * weights).sum() / weights.sum() / limit)
+        return _rate((each * weights).sum() / weights.sum() / limit)
 
     def precision_recall(self) -> tuple[Numbers, Numbers]:
         """Both at each anomalous score as the threshold, highest first: between them recall does not change."""

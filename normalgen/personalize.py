@@ -97,11 +97,12 @@ class Personalizer:
 
     def of(self, queries: Tensor, keys: Sequence[str]) -> Twins:
         """The twins of `queries` (N, 3, S, S) in [0, 1]; `keys` name them, and with the seed decide their noise."""
-        found = [self._kept(key) for key in keys]
+        paths = [self._paths(query, key) for query, key in zip(queries, keys, strict=True)]
+        found = [self._kept(each) for each in paths]
         missing = [place for place, candidates in enumerate(found) if candidates is None]
         for place, candidates in zip(missing, self._make(queries, keys, missing), strict=True):
             found[place] = candidates
-            self._keep(keys[place], candidates)
+            self._keep(paths[place], candidates)
         candidates = torch.stack([each for each in found if each is not None])
         rows = [[similarity(query, one) for one in each] for query, each in zip(queries, candidates, strict=True)]
         return Twins(queries, candidates, torch.tensor(rows))
@@ -120,20 +121,23 @@ class Personalizer:
         )
         return list(torch.split((made * 255).round() / 255, count))
 
-    def _paths(self, key: str) -> list[Path]:
-        name = hashlib.sha256(key.encode()).hexdigest()[:32]
-        return [] if self.folder is None else [self.folder / f"{name}-{i}.png" for i in range(len(self.prompts))]
+    def _paths(self, query: Tensor, key: str) -> list[Path]:
+        """Where the candidates of a query lie; its pixels decide, too, for a key may come again with other pixels."""
+        if self.folder is None:
+            return []
+        name = hashlib.sha256(key.encode() + query.cpu().contiguous().numpy().tobytes()).hexdigest()[:32]
+        return [self.folder / f"{name}-{i}.png" for i in range(len(self.prompts))]
 
-    def _kept(self, key: str) -> Tensor | None:
+    def _kept(self, paths: list[Path]) -> Tensor | None:
         try:
-            found = [to_tensor(Image.open(path), self.model.preset.size) for path in self._paths(key)]
+            found = [to_tensor(Image.open(path), self.model.preset.size) for path in paths]
         except OSError:
             return None
         return torch.stack(found) if found else None
 
-    def _keep(self, key: str, candidates: Tensor) -> None:
+    def _keep(self, paths: list[Path], candidates: Tensor) -> None:
         with suppress(OSError):
-            for path, image in zip(self._paths(key), candidates, strict=False):
+            for path, image in zip(paths, candidates, strict=False):
                 write_whole(path, lambda partial, image=image: to_pil(image).save(partial, format="png"))  # type: ignore[misc]
 
 

@@ -2,7 +2,21 @@
 
 from dataclasses import dataclass
 
-__all__ = ["STUDIES", "TIERS", "Study", "Tier"]
+__all__ = ["ARMS", "STUDIES", "TIERS", "Study", "Tier"]
+
+
+ARMS = (
+    "none",
+    "rotations",
+    "augmented",
+    "generated",
+    "both",
+    "real",
+    "no-twins",
+    "wrong",
+    "poisoned",
+    "unpoisoned",
+)
 
 
 @dataclass(frozen=True)

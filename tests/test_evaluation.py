@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,31 @@ def test_another_seed_chooses_other_shots() -> None:
     assert len({tuple(shots(Setup(category(), 2, seed)).images.names) for seed in range(5)}) > 1
 
 
+def test_two_categories_that_need_each_others_pools_are_measured_by_two_workers(toy: Preset, tmp_path: Path) -> None:
+    asked = plan(toy, "none", "wrong", categories=(category("a"), category("b")))
+    workers = [Thread(target=evaluate, args=(asked, tmp_path)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert len(list(tmp_path.glob("cells/**/*.json"))) == 4
+
+
+def test_what_cannot_be_measured_is_told_at_the_end_and_the_rest_is_measured(toy: Preset, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"1 of 2 cells could not be measured.*4 normal images besides its references"):
+        evaluate(plan(toy, "real:9", "none"), tmp_path)
+    assert set(results(tmp_path)) == {("memory", "none")}
+
+
+def test_a_cell_says_what_was_used(measured: Path) -> None:
+    found = results(measured)
+    assert found["memory", "generated"]["settings"]["preset"]["plain"] == 0
+    assert "preset" not in found["memory", "none"]["settings"]
+    assert found["memory", "none"]["digests"]["model"] is None
+    joined = [found["memory", arm]["digests"]["joined"] for arm in ("none", "rotations", "augmented", "generated")]
+    assert len(set(joined)) == 4
+
+
 def test_shards_share_the_setups_among_them(toy: Preset) -> None:
     asked = plan(toy, seeds=5, shots=(1, 2))
     parts = [[setup.name for setup in asked.setups(Shard(i, 3))] for i in (1, 2, 3)]
@@ -213,7 +239,19 @@ def test_a_written_pool_is_one_that_detectors_take(tmp_path: Path) -> None:
     assert np.array_equal(np.array(pool.images[1]), np.array(drawn(2)))
 
 
-@pytest.mark.parametrize("text", ["nothing", "memory[colour=red]", "memory[grid", "json:dumps", "no.such:Thing"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing",
+        "memory[]",
+        "memory[twin_strength=0.2]",
+        "one-to-normal[size=64]",
+        "memory[colour=red]",
+        "memory[grid",
+        "json:dumps",
+        "no.such:Thing",
+    ],
+)
 def test_a_detector_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(DataError):
         DetectorSpec.parse(text)

@@ -81,8 +81,24 @@ def test_constant_scores_say_nothing() -> None:
 def test_perfect_scores_give_one() -> None:
     _, masks = drawn(0)
     perfect = [mask.float() for mask in masks]
-    assert [*pixel_metrics(perfect, masks).values(), aupro(perfect, masks, limit=1.0)] == pytest.approx([1] * 5)
-    assert list(image_metrics(LABELS, LABELS.float()).values()) == pytest.approx([1] * 4)
+    found = [*pixel_metrics(perfect, masks).values(), aupro(perfect, masks, limit=1.0)]
+    found += image_metrics(LABELS, LABELS.float()).values()
+    assert found == pytest.approx([1] * 9)
+    assert max(found) <= 1
+
+
+@pytest.mark.parametrize("anomalous", [49, 93, 103])
+def test_perfect_scores_of_any_count_give_no_more_than_one(anomalous: int) -> None:
+    labels = torch.cat([torch.zeros(30), torch.ones(anomalous)])
+    scores = labels + torch.rand(len(labels), generator=torch.Generator().manual_seed(0)) / 2
+    image = image_metrics(labels, scores)
+    pixel = pixel_metrics([scores[None]], [labels[None]])
+    assert [*image.values(), *pixel.values()] == pytest.approx([1] * 8)
+    assert max(*image.values(), *pixel.values()) <= 1
+
+
+def test_scores_with_a_gradient_are_measured() -> None:
+    assert image_metrics(LABELS, SCORES.clone().requires_grad_()) == image_metrics(LABELS, SCORES)
 
 
 def test_inverted_scores_give_nothing() -> None:

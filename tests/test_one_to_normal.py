@@ -18,7 +18,7 @@ from normalgen.features import EmbeddedFeatures
 from normalgen.images import Images, to_tensor
 from normalgen.one_to_normal import OneToNormal
 from normalgen.personalize import Personalizer
-from normalgen.pool import Pool, generate_pool
+from normalgen.pool import Pool, generate_pool, write_pool
 from normalgen.references import References
 from normalgen.triplet import Choice
 
@@ -179,6 +179,19 @@ def test_settings_that_cannot_work_are_refused(fast: NormalModel, references: Re
             OneToNormal(branches=branches).fit(references, None, fast)
     with pytest.raises(PresetError, match="needs a customized model"):
         OneToNormal().fit(references)
+
+
+def test_what_is_kept_of_one_pool_is_never_taken_for_another(
+    fast: NormalModel, references: References, pool: Pool, tmp_path: Path
+) -> None:
+    other = write_pool(tmp_path / "other", [drawn(i) for i in range(60, 64)], [""] * 4, category="good", mode="real")
+    OneToNormal(cache=tmp_path / "cache").fit(references, pool, fast)
+    kept = OneToNormal(cache=tmp_path / "cache").fit(references, other, fast)
+    fresh = OneToNormal().fit(references, other, fast)
+    assert kept.fitted_ is not None
+    assert fresh.fitted_ is not None
+    for one, another in zip(kept.fitted_.moments["p"].means, fresh.fitted_.moments["p"].means, strict=True):
+        assert torch.allclose(one, another, atol=1e-6)
 
 
 def test_inputs_are_not_changed(fitted: OneToNormal, queries: Images) -> None:

@@ -46,7 +46,10 @@ def test_cells_are_read_from_any_depth_in_order(tmp_path: Path) -> None:
         (json.dumps(written(float("nan"))), "got nan"),
         (json.dumps(written(0.5, k="2")), "k is a int, got '2'"),
         (json.dumps(written(0.5, arm="real:many", extra=1)), "got 'real:many'"),
+        (json.dumps(written(1 + 1e-8)), r"image_auroc is in \[0, 1\], got 1.00000001"),
         (json.dumps(written(0.5, detector="a[b")), r"got 'a\[b'"),
+        (json.dumps(written(0.5, detector="a[b]c")), r"got 'a\[b\]c'"),
+        (json.dumps(written(0.5, detector="a[]")), r"got 'a\[\]'"),
         (json.dumps(written(0.5, role="other")), "got 'other'"),
     ],
 )
@@ -55,6 +58,16 @@ def test_a_damaged_cell_is_named(tmp_path: Path, broken: str, words: str) -> Non
     (tmp_path / "cells" / "half.json").write_text(broken)
     with pytest.raises(DataError, match=rf"half\.json.*{words}"):
         load_cells(tmp_path)
+
+
+def test_rates_that_rounding_put_outside_are_taken_as_the_end(tmp_path: Path) -> None:
+    found = load_cells(folder(tmp_path, [written(v, seed=s) for s, v in enumerate((1.0000000000000004, -1e-12))]))
+    assert [each.metrics["image_auroc"] for each in found] == [1.0, 0.0]
+
+
+def test_a_detector_s_settings_are_all_between_the_first_and_the_last_bracket(tmp_path: Path) -> None:
+    found = load_cells(folder(tmp_path, [written(0.5, detector='x[scales=[1,2],how={"a":[]}]')]))
+    assert (found[0].method, found[0].setting) == ("x", 'scales=[1,2],how={"a":[]}')
 
 
 def test_no_cells_and_the_same_cell_twice_are_errors(tmp_path: Path) -> None:
@@ -121,10 +134,45 @@ def test_an_interval_of_equal_differences_is_a_point_and_of_one_pair_there_is_no
     assert "+3.0 [?]" in gains(two_arms({(0, "a"): 0.03}))[0].rows[0]
 
 
-def test_the_interval_of_two_seeds_holds_all_draws_and_of_many_is_that_of_their_mean() -> None:
-    two = gain(two_arms({(0, "a"): 0.0, (1, "a"): 0.1}), "generated", "augmented", AUROC)
-    assert two is not None
-    assert (two.low, two.high) == pytest.approx((0.0, 0.1))
+def test_three_seeds_or_categories_have_an_interval_and_two_have_none() -> None:
+    two = two_arms({(0, "a"): 0.0, (1, "a"): 0.1})
+    three = two_arms({(0, "a"): 0.0, (1, "a"): 0.1, (2, "a"): 0.05})
+    both = two_arms({(s, c): more for s in range(2) for c, more in (("a", 0.0), ("b", 0.1), ("c", 0.05))})
+    found = [gain(cells, "generated", "augmented", AUROC) for cells in (two, three, both)]
+    assert [(each.low, each.high) for each in found if each] == [
+        *((None, None), pytest.approx((0.0, 0.1)), pytest.approx((0.0, 0.1))),
+    ]
+    together = gain([*three, *two_arms({(0, "a"): 0.0, (1, "a"): 0.1}, dataset="few")], "generated", "augmented", AUROC)
+    assert together is not None
+    assert (together.low, together.high) == (None, None)
+
+
+def test_the_interval_is_as_wide_as_the_spread_over_categories_demands() -> None:
+    draw = np.random.default_rng(2)
+    effects = draw.normal(0.1, 0.05, 15)
+    cells = two_arms({(s, f"c{c:02}"): float(effects[c]) + draw.normal(0, 0.005) for s in range(5) for c in range(15)})
+    found = gain(cells, "generated", "augmented", AUROC)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    error = effects.std() / 15**0.5
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+
+
+def test_the_interval_of_crossed_seeds_and_categories_is_that_of_both_drawn_by_hand() -> None:
+    values = np.array([[0.0, 0.1, 0.2], [0.1, 0.1, np.nan], [0.3, 0.0, 0.1], [0.0, 0.1, 0.4]])
+    pairs = {(s, "abc"[c]): float(v) for (s, c), v in np.ndenumerate(values) if not np.isnan(v)}
+    found = gain(two_arms(pairs), "generated", "augmented", AUROC)
+    draw = np.random.default_rng(3)
+    means_of = []
+    for _ in range(4000):
+        drawn = values[draw.integers(4, size=4)][:, draw.integers(3, size=3)]
+        means_of.append(np.mean([row[~np.isnan(row)].mean() for row in drawn if not np.isnan(row).all()]))
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means_of, [0.025, 0.975])), abs=0.01)
+
+
+def test_the_interval_of_many_seeds_is_that_of_their_mean() -> None:
     drawn = np.random.default_rng(1).normal(0.1, 0.02, 400)
     many = gain(two_arms({(s, "a"): float(d) for s, d in enumerate(drawn)}), "generated", "augmented", AUROC)
     assert many is not None
@@ -135,21 +183,54 @@ def test_the_interval_of_two_seeds_holds_all_draws_and_of_many_is_that_of_their_
 
 
 def test_several_k_of_a_seed_are_one_draw() -> None:
-    once = two_arms({(0, "a"): 0.0, (1, "a"): 0.1})
-    thrice = [each for k in (2, 4, 8) for each in two_arms({(0, "a"): 0.0, (1, "a"): 0.1}, k=k)]
+    seeds = {(0, "a"): 0.0, (1, "a"): 0.1, (2, "a"): 0.05}
+    once = two_arms(seeds)
+    thrice = [each for k in (2, 4, 8) for each in two_arms(seeds, k=k)]
     found = [gain(cells, "generated", "augmented", AUROC) for cells in (once, thrice)]
     assert [(each.value, each.low, each.high) for each in found if each] == [pytest.approx((0.05, 0.0, 0.1))] * 2
 
 
 def test_data_sets_count_the_same_and_tuning_ones_do_not_count_together() -> None:
-    cells = two_arms({(s, "a"): 0.01 for s in range(3)}, dataset="many")
-    cells += two_arms({(s, "a"): 0.05 for s in range(2)}, dataset="few")
+    cells = two_arms({(s, "a"): 0.01 for s in range(5)}, dataset="many")
+    cells += two_arms({(s, "a"): 0.05 for s in range(3)}, dataset="few")
     cells += two_arms({(s, "a"): 0.30 for s in range(2)}, dataset="chosen", role="tuning")
     table = gains(cells)[0]
     assert table.rows[0][:5] == ("memory", "all reporting sets", "all", "32", "+3.0 [+3.0, +3.0]")
     assert table.rows[-1][1] == "chosen (tuning)"
     assert any(note.startswith("(tuning)") for note in table.notes)
     assert any(note.startswith("(tuning)") for note in main_tables(cells)[0].notes)
+
+
+def test_pairs_whose_arms_hold_different_numbers_of_images_are_left_out_and_said_to_be() -> None:
+    cells = two_arms({(s, "a"): 0.02 for s in range(3)})
+    cells += [cell(0.5, seed=3, arm="augmented", extra=3), cell(0.9, seed=3, arm="generated", extra=4)]
+    found = gain(cells, "generated", "augmented", AUROC)
+    assert found is not None
+    assert found.value == pytest.approx(0.02)
+    assert (found.pairs, found.uneven, found.complete) == (3, 1, False)
+    assert gain(cells[-2:], "generated", "augmented", AUROC) is None
+    table = gains(cells)[0]
+    assert table.rows[0][4:] == ("+2.0 [+2.0, +2.0] *", "3", "3")
+    assert "different numbers of images" in " ".join(note for note in table.notes if "*" in note)
+    assert table.numbers[0].remark == "incomplete; 1 pairs left out, unlike numbers of images"
+
+
+def test_none_and_both_hold_other_numbers_of_images_by_design() -> None:
+    values = {"none": (0.5, 0), "augmented": (0.6, 4), "generated": (0.7, 4), "both": (0.8, 8)}
+    table = gains([cell(v, arm=arm, extra=extra) for arm, (v, extra) in values.items()])[0]
+    assert table.rows[0][4:7] == ("+10.0 [?]", "+20.0 [?]", "+20.0 [?]")
+    assert not any("*" in note for note in table.notes)
+
+
+def test_gains_that_lack_a_category_or_seed_of_the_data_set_are_marked() -> None:
+    whole = two_arms({(s, c): 0.02 for s in range(2) for c in "abc"})
+    assert not any("*" in text for table in gains(whole) for text in (*table.rows[0], *table.notes))
+    for missing in (whole[:-1], [*whole, cell(0.5, seed=2, category="a", detector="other")]):
+        table = gains(missing)[0]
+        assert table.rows[0][4] == "+2.0 [+2.0, +2.0] *"
+        assert "* not every category of the data sets is in it with every seed." in table.notes
+        assert not any("different numbers" in note for note in table.notes)
+        assert table.numbers[0].remark == "incomplete"
 
 
 def test_arms_of_a_size_are_paired_with_the_same_size() -> None:
@@ -242,11 +323,11 @@ def test_an_arm_of_one_size_stands_in_the_main_table_and_of_several_in_its_own()
 
 
 def test_markdown_and_csv_hold_every_row_and_number() -> None:
-    tables = every_table(two_arms({(0, "a|b"): 0.02, (1, "a|b"): 0.04}, dataset="x|y"))
+    tables = every_table(two_arms({(0, "a|b"): 0.02, (1, "a|b"): 0.04, (2, "a|b"): 0.03}, dataset="x|y"))
     text = as_markdown(tables[0])
     assert text.splitlines()[0] == "## Image AUROC: memory"
-    assert "| x\\|y | 2 | 1 | 2 | 50.0 ± 0.0 | 53.0 ± 1.4 |" in text
+    assert "| x\\|y | 2 | 1 | 3 | 50.0 ± 0.0 | 53.0 ± 1.0 |" in text
     rows = list(csv.DictReader(StringIO(as_csv(tables))))
     assert len(rows) == sum(len(table.numbers) for table in tables)
     won = next(row for row in rows if row["table"] == "gains")
-    assert (won["value"], won["low"], won["high"], won["seeds"], won["count"]) == ("0.03", "0.02", "0.04", "2", "2")
+    assert (won["value"], won["low"], won["high"], won["seeds"], won["count"]) == ("0.03", "0.02", "0.04", "3", "3")

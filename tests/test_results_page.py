@@ -8,8 +8,10 @@ from result_cells import cell, folder, written
 
 from normalgen.cli import main
 from normalgen.results import Cell, every_table, load_cells, write_results
-from normalgen.results.figures import COLOURS, every_figure
+from normalgen.results.cells import FAILING
+from normalgen.results.figures import COLOURS, LOOKS, every_figure
 from normalgen.results.page import command, page
+from normalgen.studies import ARMS as NAMES
 
 STYLES = Path(__file__).parent.parent / "normalgen" / "pages" / "page.css"
 ARMS = {"none": 0.6, "augmented": 0.62, "generated": 0.65, "real:4": 0.7, "real:16": 0.8, "generated:4": 0.61}
@@ -20,7 +22,7 @@ def some(**which: object) -> list[dict[str, object]]:
         written(value + 0.01 * k + 0.001 * seed, arm=arm, k=k, seed=seed, **which)
         for arm, value in ARMS.items()
         for k in (2, 4)
-        for seed in (0, 1)
+        for seed in (0, 1, 2)
     ]
 
 
@@ -75,6 +77,13 @@ def test_a_figure_is_whole_svg_without_date_or_address_and_always_the_same() -> 
         assert ElementTree.fromstring(drawing.svg).tag.endswith("svg")
         assert "<metadata>" not in drawing.svg
         assert re.search("generated|real", drawing.svg)
+
+
+def test_every_arm_has_a_look_of_its_own() -> None:
+    assert set(LOOKS) == set(NAMES)
+    assert len(set(LOOKS.values())) == len(NAMES)
+    assert {colour for colour, _ in LOOKS.values()} <= set(COLOURS)
+    assert set(FAILING) < set(NAMES)
 
 
 def test_the_paper_s_numbers_are_marked_in_the_figure() -> None:

@@ -147,7 +147,8 @@ def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
 def _run_jobs(jobs: int) -> None:
     """The same command, `jobs` times at once: setups are taken one by one, and each is measured once."""
     words = [*sys.argv[1:], "--jobs", "1"]
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))
     given = {f"job {number}": words for number in range(1, jobs + 1)}
     with going_on():
         run_together(given, {"OMP_NUM_THREADS": threads})

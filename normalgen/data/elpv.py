@@ -36,7 +36,7 @@ def elpv_protocol(name: str = "elpv") -> Category:
     """
     normal, anomalous = _cells(name)
     normals, good = split(map(file_item, normal))
-    return Category("elpv", name, NOUN, normals, (*good, *(TestImage(file_item(file), "defect") for file in anomalous)))
+    return Category(name, name, NOUN, normals, (*good, *(TestImage(file_item(file), "defect") for file in anomalous)))
 
 
 def _cells(name: str) -> tuple[list[Path], list[Path]]:

@@ -14,6 +14,7 @@
 `:m` after an arm puts m in the place of n: "real:8", "generated:64".
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -28,15 +29,15 @@ from torch.nn.functional import affine_grid, grid_sample
 from normalgen.augment import augment_each
 from normalgen.data import Category
 from normalgen.errors import DataError
-from normalgen.images import to_pil
+from normalgen.images import Images, to_pil
 from normalgen.pool import Pool, write_pool
 from normalgen.presets import Preset
 from normalgen.references import References
 from normalgen.seeds import generator
+from normalgen.studies import ARMS
 
 __all__ = ["ARMS", "Arm", "Banks"]
 
-ARMS = ("none", "rotations", "augmented", "generated", "both", "real", "no-twins", "wrong", "poisoned", "unpoisoned")
 _GENERATED = ("generated", "both", "no-twins", "wrong")
 
 
@@ -118,11 +119,11 @@ class Banks:
             case "unpoisoned":
                 return self._real(len(self.spoilers(count)))
             case "wrong":
-                images = list(_needed(self.other, arm).images)[:count]
-                return self._kept(f"wrong-{count}", images, [""] * len(images))
+                images = list(_needed(self.other, arm).images)[: min(count, self.n)]
+                return self._kept(f"wrong-{len(images)}", images, [""] * len(images))
             case "poisoned":
                 images = list(self.category.queries.take(self.spoilers(count)))
-                return self._kept(f"poisoned-{count}", images, [""] * len(images))
+                return self._kept(f"poisoned-{len(images)}", images, [""] * len(images), label=1)
             case "rotations":
                 return self._views("rotations", rotations(self._pixels(), count))
             case _:
@@ -136,7 +137,10 @@ class Banks:
         places = [place for place, label in enumerate(self.category.labels) if label]
         order = torch.randperm(len(places), generator=generator("poison", self.category.name, self.seed)).tolist()
         left = len(self.category.normals) - len(self.references.images)
-        return sorted(places[i] for i in order[: min(count, len(places) // 2, left)])
+        chosen = sorted(places[i] for i in order[: min(count, len(places) // 2, left)])
+        if not chosen:
+            raise DataError(f"{self.category.name} has too few anomalous test images to poison a bank with any")
+        return chosen
 
     def tested(self, arm: Arm) -> list[int]:
         """Places of the test images that are measured in `arm`."""
@@ -162,7 +166,7 @@ class Banks:
 
     def _real(self, count: int) -> Pool:
         known = set(self.references.images.names)
-        others = [place for place, name in enumerate(self.category.normals.names) if name not in known]
+        others = [place for place in self._unseen() if self.category.normals.names[place] not in known]
         if count > len(others):
             raise DataError(
                 f"{self.category.name} has {len(others)} normal images besides its references, the arm real wants "
@@ -173,11 +177,20 @@ class Banks:
         more = self.category.normals.take([others[i] for i in order[:count]])
         return self._kept(f"real-{count}", list(more), [""] * count)
 
+    def _unseen(self) -> list[int]:
+        """Places of the normals that show what no good test image shows: some data sets hold an image twice."""
+        tested = {_digest(Images([test.image])[0]) for test in self.category.tests if not test.label}
+        return [place for place, image in enumerate(self.category.normals) if _digest(image) not in tested]
+
     def _pixels(self) -> Tensor:
         return self.references.images.pixels(self.preset.size).float() / 255
 
-    def _kept(self, name: str, images: Sequence[Image.Image], sources: Sequence[str]) -> Pool:
-        return write_pool(self.folder / name, images, sources, category=self.category.name, mode=name)
+    def _kept(self, name: str, images: Sequence[Image.Image], sources: Sequence[str], label: int = 0) -> Pool:
+        return write_pool(self.folder / name, images, sources, category=self.category.name, mode=name, label=label)
+
+
+def _digest(image: Image.Image) -> str:
+    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def rotations(references: Tensor, n: int) -> Tensor:

@@ -59,11 +59,11 @@ def ask(
 
 def _categories(names: list[str], root: Path | None, only: list[str], spent: Tier) -> tuple[Category, ...]:
     found = []
-    for name in names:
+    for name in dict.fromkeys(names):
         dataset = find_dataset(name)
         inside = dataset.categories(root)
-        chosen = [each for each in inside if each in only] if only else inside
-        found += [dataset.read(root, each) for each in chosen[: spent.categories or None]]
+        chosen = [each for each in inside if each in only] if only else inside[: spent.categories or None]
+        found += [dataset.read(root, each) for each in chosen]
     missing = sorted(set(only) - {category.name for category in found})
     if missing or not found:
         raise DataError(f"no category {missing[0] if missing else ''!r} in {', '.join(names) or 'no data set'}")

@@ -4,15 +4,16 @@ import importlib
 import inspect
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from normalgen.detector import Detector
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, PresetError
+from normalgen.one_to_normal import OneToNormal
 from normalgen.pool import Pool
-from normalgen.presets import Preset, change
+from normalgen.presets import change
 from normalgen.references import References
 
 __all__ = ["DETECTORS", "DetectorSpec", "fit", "split_list"]
@@ -21,7 +22,8 @@ DETECTORS = {
     "one-to-normal": "normalgen.one_to_normal:OneToNormal",
     "memory": "normalgen.baselines.memory:PatchMemory",
 }
-_PRESET = {field.name for field in fields(Preset)}
+SAMPLING = ("twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance", "precision")
+"""Settings of a customized model that a detector may be given: nothing is customized or drawn anew for them."""
 
 
 def split_list(text: str) -> list[str]:
@@ -52,29 +54,36 @@ class DetectorSpec:
         Raises:
             DataError: not so written, or there is no such detector or setting.
         """
-        match = re.fullmatch(r"([\w.:-]+)(?:\[(.*)\])?", text)
+        match = re.fullmatch(r"([\w.:-]+)(?:\[(.+)\])?", text)
         if match is None:
             raise DataError(f"a detector is NAME or NAME[setting=value,...], got {text!r}")
         path = DETECTORS.get(match[1], match[1])
-        known = _parameters(_load(path))
+        kind = _load(path)
+        known, allowed = _parameters(kind), set(SAMPLING) if _wants_model(kind) else set[str]()
         settings: dict[str, Any] = {}
         sampling: dict[str, Any] = {}
         for part in split_list(match[2] or ""):
             name, equals, value = part.partition("=")
-            if not equals or name not in known | _PRESET:
-                raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known))}")
+            if not equals or name not in known | allowed:
+                raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
             (settings if name in known else sampling)[name] = _value(value)
-        return cls(text, path, settings, sampling)
+        found = cls(text, path, settings, sampling)
+        opened = found.open(seed=0, device="cpu", cache=None)
+        if isinstance(opened, OneToNormal):
+            opened.check()
+        return found
 
     @property
-    def wants_model(self) -> bool:
-        """Whether its `fit` takes a customized model."""
-        return "model" in inspect.signature(_load(self.path).fit).parameters
+    def needs_model(self) -> bool:
+        """Whether its `fit` takes a customized model and makes use of it."""
+        kind = _load(self.path)
+        return _wants_model(kind) and (kind is not OneToNormal or "p" in self.settings.get("branches", ("p", "n")))
 
     @property
     def makes_twins(self) -> bool:
-        """Whether it is One-to-Normal with the branch p."""
-        return self.wants_model and "p" in self.settings.get("branches", ("p", "n"))
+        """Whether it is One-to-Normal with the branch p and another, so that it can do without."""
+        several = len(self.settings.get("branches", ("p", "n"))) > 1
+        return _load(self.path) is OneToNormal and self.needs_model and several
 
     def open(self, *, seed: int, device: str, cache: Path | None, twins: bool = True) -> Detector:
         """The detector, unfitted; seed, device and cache go to those whose constructor takes them.
@@ -120,14 +129,16 @@ def _load(path: str) -> Any:
     return found
 
 
+def _wants_model(kind: Any) -> bool:
+    return "model" in inspect.signature(kind.fit).parameters
+
+
 def _parameters(kind: Any) -> set[str]:
     return set(inspect.signature(kind).parameters)
 
 
 def _value(text: str) -> Any:
-    if "+" in text:
-        return [part for part in text.split("+") if part]
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        return [part for part in text.split("+") if part] if "+" in text else text

@@ -18,13 +18,13 @@ from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
 from normalgen.evaluation.detectors import DetectorSpec
 from normalgen.pool import Shard
-from normalgen.presets import Preset
+from normalgen.presets import Preset, change
 from normalgen.seeds import generator
 
 __all__ = ["TUNING", "Cell", "Plan", "Setup"]
 
-TUNING = (("mvtec", "screw"),)
-"""(data set, category) of published data that settings of the preset `tiny` were chosen on."""
+TUNING = (("mvtec", "screw"), ("folder", "hazelnut"))
+"""(data set, category) that settings of the preset `tiny` were chosen on: MVTec-AD's screw, and photos of hazelnuts."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Plan:
         shots: numbers of references.
         seeds: 0 to seeds - 1.
         n: images that join the references in an arm.
-        preset: of customization, pools and twins.
+        preset: of customization, pools (without augmented photos, `plain` 0) and twins.
         tests: test images of a category at most, drawn with the share of anomalous ones that it has; 0 takes all.
         tuning: categories count as those that settings were chosen on, besides `TUNING`.
         device: of torch.
@@ -89,6 +89,8 @@ class Plan:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        # Augmented photos are an arm of their own: a pool that held some would be measured twice.
+        object.__setattr__(self, "preset", change(self.preset, plain=0.0))
         if self.tests:
             object.__setattr__(self, "categories", tuple(_fewer(each, self.tests) for each in self.categories))
         for category in self.categories:
@@ -103,7 +105,7 @@ class Plan:
                     f"{category.name} has {len(category.normals)} normal images to choose from, --shots asks for "
                     f"{max(self.shots)}"
                 )
-        if "wrong" in {arm.kind for arm in self.arms} and len(self.categories) < 2:
+        if self.wants_others and len(self.categories) < 2:
             raise DataError("the arm wrong takes the pool of another category; evaluate two categories or more")
 
     def setups(self, shard: Shard | None = None) -> list[Setup]:
@@ -132,7 +134,12 @@ class Plan:
     @property
     def customizes(self) -> bool:
         """Whether anything asks for a customized model."""
-        return self.drawn > 0 or any(detector.makes_twins for detector in self.detectors)
+        return self.drawn > 0 or any(detector.needs_model for detector in self.detectors)
+
+    @property
+    def wants_others(self) -> bool:
+        """Whether a setup needs the pool of another category."""
+        return any(arm.kind == "wrong" for arm in self.arms)
 
     def role(self, setup: Setup) -> str:
         """ "tuning" where settings were chosen on the category, else "reporting"."""
@@ -141,7 +148,7 @@ class Plan:
 
     def deciding(self) -> dict[str, Any]:
         """What later runs in the same folder must agree with."""
-        return self.preset.settings() | {"n": self.n, "tests": self.tests}
+        return self.preset.settings() | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0]}
 
 
 def _fewer(category: Category, count: int) -> Category:

@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,18 @@ from torch import Tensor
 
 import normalgen
 from normalgen.detector import Detector, Prediction
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, NormalgenError
 from normalgen.evaluation.detectors import fit, sampling
 from normalgen.evaluation.measure import by_branch, measure
 from normalgen.evaluation.protocol import Cell, Plan, Setup
-from normalgen.evaluation.setups import Made, made
+from normalgen.evaluation.setups import Made, made, ready_other
 from normalgen.files import write_json
 from normalgen.images import Images
 from normalgen.one_to_normal import OneToNormal
-from normalgen.pool import Shard
-from normalgen.record import agree, locked_if_free
+from normalgen.pool import Pool, Shard
+from normalgen.record import agree, locked, locked_if_free
+from normalgen.references import References
 from normalgen.watch import Watch, silent
 
 __all__ = ["evaluate"]
@@ -45,35 +49,54 @@ def evaluate(
         tell: given each cell that was measured.
 
     Raises:
-        DataError: `out` was made with another preset, n or number of test images.
+        DataError: `out` was made with another preset, n, device or number of test images; or, when all else is done,
+            cells that could not be measured, with the reason of the first.
     """
-    agree(out / RUN, {"settings": plan.deciding(), "normalgen": normalgen.__version__, "torch": torch.__version__})
-    pending = plan.setups(shard)
-    total = sum(1 for setup in pending for _ in plan.cells(setup))
+    record = {"settings": plan.deciding(), "normalgen": normalgen.__version__, "torch": torch.__version__}
+    with locked(out, wait=True):
+        agree(out / RUN, record)
+    every = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
+    pending, failed = plan.setups(shard), list[str]()
     while pending:
         left = []
         for setup in pending:
-            with locked_if_free(out / "made" / setup.name) as free:
-                if free:
-                    _measure_setup(plan, setup, out, watch, tell)
-                else:
-                    left.append(setup)
-            there = sum(cell.path(out).is_file() for each in plan.setups(shard) for cell in plan.cells(each))
-            watch("cells", there, total)
+            done = _visit(plan, setup, out, watch, tell, failed)
+            left += [] if done else [setup]
+            watch("cells", sum(cell.path(out).is_file() for cell in every), len(every))
         if len(left) == len(pending):
             time.sleep(2)
         pending = left
+    if failed:
+        raise DataError(f"{len(failed)} of {len(every)} cells could not be measured; the first: {failed[0]}")
 
 
-def _measure_setup(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell) -> None:
+def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed: list[str]) -> bool:
+    """Measure what a setup lacks; False if another process is at it. What fails is told of in `failed`."""
     lacking = [cell for cell in plan.cells(setup) if not cell.path(out).is_file()]
     if not lacking:
-        return
-    given = made(plan, setup, out, watch)
-    for cell in lacking:
+        return True
+    try:
+        if not ready_other(plan, setup, out, watch):
+            return False
+        with locked_if_free(out / "made" / setup.name) as free:
+            if not free:
+                return False
+            given = made(plan, setup, out, watch)
+            for cell in [each for each in lacking if not each.path(out).is_file()]:
+                _write(plan, cell, given, out, tell, failed)
+    except NormalgenError as error:
+        failed += [f"{setup.name}: {error}"] * len(lacking)
+    return True
+
+
+def _write(plan: Plan, cell: Cell, given: Made, out: Path, tell: Tell, failed: list[str]) -> None:
+    try:
         row = _measure(plan, cell, given, out / "cache")
-        write_json(cell.path(out), row)
-        tell(row)
+    except (NormalgenError, ValueError) as error:
+        failed.append(f"{cell.setup.name} {cell.detector.text} {cell.arm.text}: {error}")
+        return
+    write_json(cell.path(out), row)
+    tell(row)
 
 
 def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]:
@@ -83,7 +106,8 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     tests = [category.tests[place] for place in places]
     twins = arm.kind != "no-twins"
     detector = cell.detector.open(seed=cell.setup.seed, device=plan.device, cache=cache, twins=twins)
-    model = sampling(given.model, cell.detector)
+    model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
+    used = given.model.preset.settings() if given.model and (model or arm.generates) else None
     begun = time.monotonic()
     fit(detector, given.references, pool, model)
     fitted = time.monotonic()
@@ -101,10 +125,10 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
             "normal": len(tests) - anomalous,
             "anomalous": anomalous,
         },
-        "settings": _settings(detector) | {"preset": plan.preset.settings(), "n": plan.n},
-        "digests": _digests(given, category.dataset),
+        "settings": _settings(detector) | {"n": plan.n, "device": plan.device} | ({"preset": used} if used else {}),
+        "digests": _digests(given.references, pool, model),
         "versions": _versions(),
-        "seconds": {name: round(value, 2) for name, value in (given.seconds | seconds).items()},
+        "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
         "memory_mb": _peak(),
     }
 
@@ -127,12 +151,15 @@ def _settings(detector: Detector) -> dict[str, Any]:
     return {name: value for name, value in vars(detector).items() if isinstance(value, plain) and name[-1] != "_"}
 
 
-def _digests(given: Made, dataset: str) -> dict[str, Any]:
-    shots = [
-        f"{name} {digest}"
-        for name, digest in zip(given.references.images.names, given.references.images.hashes(), strict=True)
-    ]
-    return {"references": shots, "model": given.model.digest if given.model else None}
+def _digests(references: References, pool: Pool | None, model: NormalModel | None) -> dict[str, Any]:
+    """Which shots, which images joined them, and which model the detector was given."""
+    named = zip(references.images.names, references.images.hashes(), strict=True)
+    joined = sha256("".join(pool.images.hashes()).encode()).hexdigest() if pool else None
+    return {
+        "references": [f"{name} {digest[:16]}" for name, digest in named],
+        "joined": joined,
+        "model": model.digest if model else None,
+    }
 
 
 def _versions() -> dict[str, str]:

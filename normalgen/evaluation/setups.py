@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from normalgen.customize import customize
+from normalgen.customize import customize, is_customized
 from normalgen.diffusion.model import NormalModel
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.protocol import Plan, Setup
 from normalgen.files import write_json
-from normalgen.pool import Pool, generate_pool
-from normalgen.presets import change
-from normalgen.record import locked
+from normalgen.pool import METADATA, Pool, generate_pool
+from normalgen.record import locked_if_free
 from normalgen.references import References, choose
 from normalgen.watch import Watch
 
-__all__ = ["Made", "made", "shots"]
+__all__ = ["Made", "made", "ready_other", "shots"]
 
 T = TypeVar("T")
 SECONDS = "seconds.json"
@@ -48,38 +47,53 @@ def shots(setup: Setup) -> References:
     return choose(category.normals, setup.k, **named, seed=setup.seed)
 
 
+def ready_other(plan: Plan, setup: Setup, out: Path, watch: Watch) -> bool:
+    """Make the pool of another category that the setup needs, if it does; False where another process is at it.
+
+    To be called without holding the setup's own lock: two setups may need each other's.
+    """
+    other = plan.other(setup)
+    if not plan.wants_others or _is_drawn(plan, other, out):
+        return True
+    with locked_if_free(out / "made" / other.name) as free:
+        if free:
+            _model_and_pool(plan, other, out, watch)
+        return free
+
+
 def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
-    """Customize, draw the pool and ready the arms, as far as the plan asks for them and they are not there."""
+    """Customize, draw the pool and ready the arms, as far as the plan asks for them and they are not there.
+
+    To be called with the setup's lock, after `ready_other`.
+    """
     folder, references = out / "made" / setup.name, shots(setup)
-    seconds = _Seconds(folder / SECONDS)
     model, pool = _model_and_pool(plan, setup, out, watch) if plan.customizes else (None, None)
-    other = None
-    if "wrong" in {arm.kind for arm in plan.arms}:
-        donor = plan.other(setup)
-        with locked(out / "made" / donor.name, wait=True):
-            other = _model_and_pool(plan, donor, out, watch)[1]
+    other = Pool.load(out / "made" / plan.other(setup).name / "pool") if plan.wants_others else None
     given = (setup.category, references, plan.preset, pool, other, plan.n, setup.seed)
-    return Made(references, model, Banks(folder / "arms", *given), seconds.read())
+    return Made(references, model, Banks(folder / "arms", *given), _Seconds(folder / SECONDS).read())
+
+
+def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:
+    folder = out / "made" / setup.name / "pool"
+    return (folder / METADATA).is_file() and len(Pool.load(folder)) >= plan.drawn
 
 
 def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[NormalModel, Pool | None]:
     folder, references = out / "made" / setup.name, shots(setup)
     seconds = _Seconds(folder / SECONDS)
-    # Augmented photos are an arm of their own: a pool that held some would be measured twice.
-    preset = change(plan.preset, plain=0.0)
 
     def customized() -> NormalModel:
-        return customize(references, preset, folder / "model", seed=setup.seed, device=plan.device, watch=watch)
+        return customize(references, plan.preset, folder / "model", seed=setup.seed, device=plan.device, watch=watch)
 
     def drawn() -> Pool:
         return generate_pool(model, references, plan.drawn, folder / "pool", seed=setup.seed, watch=watch)
 
-    model = seconds.of("customize", customized)
-    return model, seconds.of("pool", drawn) if plan.drawn else None
+    model = seconds.of("customize", customized, is_customized(folder / "model"))
+    return model, seconds.of("pool", drawn, _is_drawn(plan, setup, out)) if plan.drawn else None
 
 
 class _Seconds:
-    """How long each stage took, when it did something; kept, for cells of later runs."""
+    """How long each stage took, all attempts together; kept, for cells of later runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,10 +101,11 @@ class _Seconds:
     def read(self) -> dict[str, float]:
         return json.loads(self.path.read_text()) if self.path.is_file() else {}
 
-    def of(self, stage: str, work: Callable[[], T]) -> T:
+    def of(self, stage: str, work: Callable[[], T], done: bool) -> T:
         begun = time.monotonic()
-        done = work()
-        took, known = time.monotonic() - begun, self.read()
-        if took > known.get(stage, 0):
-            write_json(self.path, known | {stage: round(took, 1)})
-        return done
+        try:
+            return work()
+        finally:
+            if not done:
+                known = self.read()
+                write_json(self.path, known | {stage: round(known.get(stage, 0) + time.monotonic() - begun, 1)})

@@ -1,6 +1,7 @@
 """Patch vectors kept on disk, so that images which many detectors look at are looked at once."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from normalgen.features.base import Features
-from normalgen.files import write_whole
+from normalgen.files import PARTIAL
 
 __all__ = ["KeptFeatures"]
 
@@ -20,7 +21,7 @@ class KeptFeatures:
     """`network`, whose tokens of an image are taken from disk where they were computed before.
 
     Tokens are called by the image's pixels and the network's name, so they never go stale. On average at most `limit`
-    bytes are kept: where there are more, the oldest go.
+    bytes are kept: where there are more, those that were not looked at for longest go.
 
     Args:
         network: what looks.
@@ -38,7 +39,7 @@ class KeptFeatures:
         return self.network.image(images)
 
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """As the network's own, on the CPU."""
+        """As the network's own, on the images' device."""
         paths = [self._path(image) for image in images]
         found = [_read(path) for path in paths]
         missing = [place for place, levels in enumerate(found) if levels is None]
@@ -48,7 +49,7 @@ class KeptFeatures:
                 found[place] = [level[row] for level in made]
                 self._keep(paths[place], [level[row] for level in made])
         levels = zip(*(each for each in found if each is not None), strict=True)
-        return [torch.stack(level) for level in levels]
+        return [torch.stack(level).to(images.device) for level in levels]
 
     def _path(self, image: Tensor) -> Path:
         pixels = image.detach().contiguous().cpu().numpy()
@@ -60,11 +61,14 @@ class KeptFeatures:
         if self.room < len(data):
             self.room = self._make_room()
         self.room -= len(data)
-        with suppress(OSError):
-            write_whole(path, lambda partial: partial.write_bytes(data))
+        partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+        with suppress(OSError):  # not flushed: what a power cut spoils is computed again
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(path)
 
     def _make_room(self) -> int:
-        """How many bytes may be written before room is to be made again; removes the oldest files."""
+        """How many bytes may be written before room is to be made again; removes the files of longest ago."""
         files = sorted(self._files())
         total, least = sum(size for _, size, _ in files), self.limit // 10
         for _, size, path in files:
@@ -75,7 +79,7 @@ class KeptFeatures:
         return max(least, 1)
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
-        for path in self.folder.glob("??/*.safetensors"):
+        for path in self.folder.glob("??/*"):
             with suppress(OSError):
                 status = path.stat()
                 yield status.st_mtime, status.st_size, path
@@ -84,6 +88,7 @@ class KeptFeatures:
 def _read(path: Path) -> list[Tensor] | None:
     try:
         held = load_file(path)
+        os.utime(path)
     except (OSError, SafetensorError):
         return None
     return [held[str(i)] for i in range(len(held))]

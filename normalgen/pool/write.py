@@ -14,7 +14,7 @@ __all__ = ["write_pool"]
 
 
 def write_pool(
-    folder: Path, images: Sequence[Image.Image], references: Sequence[str], *, category: str, mode: str
+    folder: Path, images: Sequence[Image.Image], references: Sequence[str], *, category: str, mode: str, label: int = 0
 ) -> Pool:
     """Write `images` as a pool that detectors take; one that is there and whole is loaded.
 
@@ -24,13 +24,14 @@ def write_pool(
         references: the name of the photo that each was made from, "" for none.
         category: what they are of.
         mode: how they were made, for the rows.
+        label: 1 if they are anomalous.
     """
     if not (folder / METADATA).is_file():
         rows = []
         for index, (image, reference) in enumerate(zip(images, references, strict=True)):
             name = image_name(index, True)
             write_whole(folder / name, lambda partial, image=image: image.save(partial, format="png"))  # type: ignore[misc]
-            row = {"file_name": name, "category": category, "label": "normal", "index": index}
+            row = {"file_name": name, "category": category, "label": label, "index": index}
             rows.append(row | {"mode": mode, "reference": reference})
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_whole(folder / METADATA, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -1,7 +1,6 @@
 """One measurement each: a detector, fitted on k references with an arm of extra images, on a category's test images."""
 
 import json
-import math
 import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
@@ -9,12 +8,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from normalgen.errors import DataError
+from normalgen.studies import ARMS
 
-__all__ = ["CELLS", "Cell", "Key", "arm_kind", "arm_rank", "arm_size", "load_cells", "plain", "select", "sized"]
+__all__ = [
+    "CELLS",
+    "FAILING",
+    "Cell",
+    "Key",
+    "arm_kind",
+    "arm_rank",
+    "arm_size",
+    "load_cells",
+    "plain",
+    "select",
+    "sized",
+]
 
 CELLS = "cells"
 ROLES = ("reporting", "tuning")
-ARMS = ("none", "rotations", "augmented", "generated", "both", "real", "no-twins", "wrong", "poisoned", "unpoisoned")
+FAILING = ("no-twins", "wrong", "poisoned", "unpoisoned")
+ROUNDING = 1e-9
 Key = tuple[str, str, int, int, str, str]
 T = TypeVar("T")
 
@@ -155,7 +168,7 @@ def _cell(data: dict[str, Any]) -> Cell:
     words = {name: _is(str, which[name], name) for name in ("dataset", "category", "detector", "arm")}
     if not re.fullmatch(r"[^:]+(:\d+)?", words["arm"]):
         raise ValueError(f"an arm is a word, or a word, ':' and a number, got {words['arm']!r}")
-    if not re.fullmatch(r"[^\[\]]+(\[[^\[\]]+\])?", words["detector"]):
+    if not re.fullmatch(r"[^\[\]]+(\[.+\])?", words["detector"]):
         raise ValueError(f"a detector is a word, perhaps with settings in brackets, got {words['detector']!r}")
     if data["role"] not in ROLES:
         raise ValueError(f"role is one of {', '.join(ROLES)}, got {data['role']!r}")
@@ -183,6 +196,7 @@ def _is(kind: type[T], value: Any, name: str) -> T:
 
 
 def _rate(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
+    """The value, where it leaves [0, 1] by rounding only, at its end."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -ROUNDING <= value <= 1 + ROUNDING:
         raise ValueError(f"{name} is in [0, 1], got {value!r}")
-    return float(value)
+    return min(max(float(value), 0.0), 1.0)

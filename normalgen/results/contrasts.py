@@ -18,9 +18,13 @@ FALSE = (
 )
 ALL = "all reporting sets"
 POINTS = (
-    "Percentage points of image AUROC, paired by category, k and seed; in brackets the 95 % bootstrap interval over "
-    "seeds and categories, [?] where one pair of a set is all. Data sets count the same."
+    "Percentage points of image AUROC, paired by category, k and seed, where both arms hold as many images (none and "
+    "both aside). In brackets the 95 % percentile bootstrap interval: seeds and, the same for all seeds, categories "
+    "are resampled inside each data set; with few seeds it is somewhat narrow. [?] where a set has fewer than three "
+    "seeds and than three categories. Data sets count the same."
 )
+STAR_NOTE = "* not every category of the data sets is in it with every seed."
+UNEVEN_NOTE = "Of those with *, some lack pairs that were left out because their arms hold different numbers of images."
 HEADLINE = (
     "generated - augmented is the number to look at: what diffusion adds to photos that are only turned and relit. "
     "An interval that holds 0 shows no gain. both holds the images of both, so twice as many."
@@ -79,6 +83,7 @@ def falsification(cells: list[Cell]) -> list[Table]:
 def contrasts(cells: list[Cell], pairs: Sequence[tuple[str, str]]) -> list[Contrast]:
     """The differences of these pairs of arms that cells exist for, by detector and size: all sets first, then each."""
     found = []
+    expected = {role: select(cells, role=role) for role in {cell.role for cell in cells}}
     for detector in sorted({cell.detector for cell in cells}):
         own = select(cells, detector=detector)
         for size in sorted({arm_size(cell.arm) for cell in own}, key=lambda size: (size is not None, size or 0)):
@@ -87,7 +92,7 @@ def contrasts(cells: list[Cell], pairs: Sequence[tuple[str, str]]) -> list[Contr
                 some = select(own, dataset=dataset or None, role=role, k=k)
                 for pair in pairs:
                     arm, base = _sized(pair[0], size), _sized(pair[1], size)
-                    if value := gain(some, arm, base, metric("image_auroc")):
+                    if value := gain(some, arm, base, metric("image_auroc"), expected[role]):
                         extra = _extra(select(some, arms={arm}))
                         found.append(Contrast(detector, dataset, role, k, size, pair, value, extra))
     return found
@@ -130,10 +135,20 @@ def _tables(name: str, title: str, found: list[Contrast], pairs: Sequence[tuple[
             tuple(("", head) for head in heads),
             tuple(_row(row, used) for row in rows.values()),
             4,
-            (note, POINTS, *tuning_note(roles)),
+            (note, POINTS, *_star_notes(found), *tuning_note(roles)),
             tuple(_number(name, each) for each in found),
         )
     ]
+
+
+def _star_notes(found: list[Contrast]) -> list[str]:
+    stars = [] if all(each.gain.complete for each in found) else [STAR_NOTE]
+    return [*stars, UNEVEN_NOTE] if any(each.gain.uneven for each in found) else stars
+
+
+def _remark(found: Gain) -> str:
+    uneven = [f"{found.uneven} pairs left out, unlike numbers of images"] if found.uneven else []
+    return "; ".join([*([] if found.complete else ["incomplete"]), *uneven])
 
 
 def _row(row: dict[tuple[str, str], Contrast], used: list[tuple[str, str]]) -> tuple[str, ...]:
@@ -167,4 +182,5 @@ def _number(name: str, each: Contrast) -> Number:
         high=found.high,
         seeds=found.seeds,
         count=found.pairs,
+        remark=_remark(found),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from statistics import fmean
 
-from normalgen.results.cells import Cell, arm_kind, arm_rank, arm_size, plain, select, sized
+from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, arm_size, plain, select, sized
 from normalgen.results.layout import Number, Table, percent, set_name, star_note, tuning_note
 from normalgen.results.published import MARK, NOTES, PUBLISHED, published_name, remarks
 from normalgen.results.stats import Group, Mean, Value, branch, mean_of, means, metric, worth
@@ -11,7 +11,7 @@ from normalgen.results.stats import Group, Mean, Value, branch, mean_of, means, 
 __all__ = ["branches", "costs", "published_too", "settings_studies", "sizes", "worth_in_photos"]
 
 BRANCHES = ("p", "n", "text", "fused")
-WORTHLESS = ("none", "real", "wrong", "poisoned", "unpoisoned", "no-twins")
+WORTHLESS = ("none", "real", *FAILING)
 STAGES = ("customize", "pool", "fit", "predict")
 AUROC = metric("image_auroc")
 

@@ -15,11 +15,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normalgen.results.cells import Cell, arm_kind, arm_rank, arm_size, plain, select, sized
+from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, arm_size, plain, select, sized
 from normalgen.results.contrasts import GAINS, Contrast, contrasts
 from normalgen.results.layout import set_name
 from normalgen.results.published import MARK, published
 from normalgen.results.stats import Group, Mean, means, metric
+from normalgen.studies import ARMS
 
 __all__ = ["COLOURS", "Drawing", "every_figure"]
 
@@ -50,7 +51,6 @@ LOOKS = {
     "poisoned": ("c3", "d"),
     "unpoisoned": ("c0", "h"),
 }
-ARMS = ("none", "rotations", "augmented", "generated", "both", "real")
 ACROSS, WIDTH, HEIGHT = 3, 11.0, 3.0
 AUROC = metric("image_auroc")
 Found = dict[Group, Mean]
@@ -84,7 +84,7 @@ def every_figure(cells: list[Cell]) -> list[Drawing]:
 
 
 def _over_k(detector: str, cells: list[Cell]) -> list[Drawing]:
-    found = means([cell for cell in cells if cell.arm in ARMS], AUROC)
+    found = means(select(cells, arms=set(ARMS) - set(FAILING)), AUROC)
     shots = sorted({group[2] for group in found})
     if len(shots) < 2:
         return []

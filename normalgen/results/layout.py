@@ -95,12 +95,13 @@ def percent(mean: Mean | None) -> str:
 
 
 def gained(gain: Gain | None) -> str:
-    """A gain with its interval in percentage points."""
+    """A gain with its interval in percentage points; a star where a category or seed is missing, "-" for none."""
     if gain is None:
         return "-"
+    star = "" if gain.complete else STAR
     if gain.low is None or gain.high is None:
-        return f"{signed(gain.value)} [?]"
-    return f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}]"
+        return f"{signed(gain.value)} [?]{star}"
+    return f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}]{star}"
 
 
 def signed(value: float) -> str:

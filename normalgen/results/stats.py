@@ -4,7 +4,7 @@ A mean is taken over the categories of a data set inside each seed, then over se
 deviation over seeds. A gain is the same mean of differences between two arms that share category, k, seed and detector.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,15 +13,17 @@ from statistics import fmean, stdev
 import numpy as np
 from numpy.typing import NDArray
 
-from normalgen.results.cells import Cell
+from normalgen.results.cells import Cell, arm_kind
 
 __all__ = ["Gain", "Group", "Mean", "Value", "Worth", "branch", "gain", "mean_of", "means", "metric", "worth"]
 
-DRAWS, SEED = 10_000, 0
+DRAWS, SEED, FEWEST = 10_000, 0, 3
 Value = Callable[[Cell], float | None]
 Group = tuple[str, str, int, str, str]
 """Data set, role, k, detector, arm."""
 Numbers = NDArray[np.float64]
+Place = tuple[str, int, str, int, str]
+"""Data set, seed, category, k, detector: what the two arms of a pair share."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ class Gain:
 
     Attributes:
         value: the mean over data sets of means over seeds of means over categories (and over k, if there are several).
-        low: end of the 95 % interval; None where some data set has one seed and one category, so that nothing varies.
+        low: end of the 95 % interval; None where some data set has fewer than three of both.
         high: its other end.
         pairs: differences that went in.
         seeds: how many, in the data set that has fewest.
+        complete: every category of the data sets went in with every seed.
+        uneven: pairs that were left out because the arms hold different numbers of images.
     """
 
     value: float
@@ -60,6 +64,8 @@ class Gain:
     high: float | None
     pairs: int
     seeds: int
+    complete: bool
+    uneven: int
 
 
 @dataclass(frozen=True)
@@ -125,25 +131,45 @@ def mean_of(cells: list[Cell], value: Value, expected: list[Cell] | None = None)
     )
 
 
-def gain(cells: Iterable[Cell], arm: str, base: str, value: Value) -> Gain | None:
-    """What `arm` gives more than `base`, paired; None if no pair is there.
+def gain(
+    cells: Iterable[Cell], arm: str, base: str, value: Value, expected: Iterable[Cell] | None = None
+) -> Gain | None:
+    """What `arm` gives more than `base`, paired; None if no pair is there that can be compared.
 
-    The interval is the percentile bootstrap's with 95 %: seeds are drawn with replacement inside each data set, and
-    categories inside each drawn seed; shots that share a seed are one draw, as their references are nested.
+    A pair can if both arms hold as many images, if `base` is none, or if `arm` is both, which holds more by design.
+
+    The interval is the percentile bootstrap's with 95 %: inside each data set a draw takes seeds with replacement, and
+    categories with replacement, the same categories for all its seeds, as categories and seeds are crossed. The data
+    sets are all kept. Shots that share a seed are one draw, as their references are nested.
+
+    Args:
+        cells: in which pairs are looked for.
+        arm: with its size.
+        base: with its size.
+        value: of a cell.
+        expected: cells whose categories and seeds each data set of `cells` should have; default: `cells`.
     """
-    found: dict[tuple[str, int, str, int, str], dict[str, float]] = defaultdict(dict)
-    for cell in cells:
-        if cell.arm in (arm, base) and value(cell) is not None:
-            found[cell.dataset, cell.seed, cell.category, cell.k, cell.detector][cell.arm] = _known(cell, value)
-    pairs = {key: both[arm] - both[base] for key, both in sorted(found.items()) if len(both) == 2}
+    measured = [cell for cell in cells if value(cell) is not None]
+    found: dict[Place, dict[str, Cell]] = defaultdict(dict)
+    for cell in measured:
+        if cell.arm in (arm, base):
+            found[cell.dataset, cell.seed, cell.category, cell.k, cell.detector][cell.arm] = cell
+    whole = {place: (both[arm], both[base]) for place, both in sorted(found.items()) if len(both) == 2}
+    pairs = {
+        place: _known(first, value) - _known(second, value)
+        for place, (first, second) in whole.items()
+        if _comparable(first, second)
+    }
     if not pairs:
         return None
-    names = sorted({key[0] for key in pairs})
-    sets = [_nested((key[1], key[2], each) for key, each in pairs.items() if key[0] == name) for name in names]
-    data = [[np.array([fmean(values) for values in seed.values()]) for seed in each.values()] for each in sets]
-    mean = fmean(fmean(float(seed.mean()) for seed in each) for each in data)
-    low, high = _interval(data) if all(len(each) > 1 or len(each[0]) > 1 for each in data) else (None, None)
-    return Gain(mean, low, high, len(pairs), min(map(len, data)))
+    every = measured if expected is None else [cell for cell in expected if value(cell) is not None]
+    names = sorted({place[0] for place in pairs})
+    sets = [_nested((place[1], place[2], each) for place, each in pairs.items() if place[0] == name) for name in names]
+    grids = [_grid(each) for each in sets]
+    mean = fmean(fmean(fmean(map(fmean, seed.values())) for seed in each.values()) for each in sets)
+    low, high = _interval(grids) if all(map(_varies, grids)) else (None, None)
+    complete = _complete(pairs, measured, every)
+    return Gain(mean, low, high, len(pairs), min(map(len, sets)), complete, len(whole) - len(pairs))
 
 
 def worth(curve: Mapping[int, float], value: float) -> Worth:
@@ -182,22 +208,56 @@ def _nested(values: Iterable[tuple[int, str, float]]) -> dict[int, dict[str, lis
     return nested
 
 
-def _interval(data: list[list[Numbers]]) -> tuple[float, float]:
-    """The middle 95 % of means of data sets x seeds x categories (C,), drawn with replacement below the data sets."""
+def _comparable(first: Cell, second: Cell) -> bool:
+    even = first.counts.get("extra") == second.counts.get("extra")
+    return even or arm_kind(second.arm) == "none" or arm_kind(first.arm) == "both"
+
+
+def _complete(pairs: Iterable[Place], cells: list[Cell], expected: list[Cell]) -> bool:
+    """Whether, wherever there are cells, each category of the data set is paired with each of its seeds."""
+    seeds: dict[str, set[int]] = defaultdict(set)
+    categories: dict[str, set[str]] = defaultdict(set)
+    for cell in expected:
+        seeds[cell.dataset].add(cell.seed)
+        categories[cell.dataset].add(cell.category)
+    there = Counter((place[0], *place[3:]) for place in pairs)
+    wanted = {(cell.dataset, cell.k, cell.detector) for cell in cells}
+    return all(there[each] >= len(seeds[each[0]]) * len(categories[each[0]]) for each in wanted)
+
+
+def _grid(nested: dict[int, dict[str, list[float]]]) -> Numbers:
+    """Means (S, C) by seed and category, NaN where there is none."""
+    categories = sorted({name for seed in nested.values() for name in seed})
+    return np.array(
+        [[fmean(seed[name]) if name in seed else np.nan for name in categories] for seed in nested.values()]
+    )
+
+
+def _varies(grid: Numbers) -> bool:
+    """Whether there is enough to resample: two seeds, or two categories, are not."""
+    return bool(max(grid.shape) >= FEWEST)
+
+
+def _interval(grids: list[Numbers]) -> tuple[float, float]:
+    """The middle 95 % of means of data sets (S, C) whose seeds and categories are drawn with replacement."""
     draw = np.random.default_rng(SEED)
-    drawn = np.mean([_resampled(seeds, draw) for seeds in data], axis=0)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    drawn = np.mean([_resampled(grid, draw) for grid in grids], axis=0)
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _resampled(seeds: list[Numbers], draw: np.random.Generator) -> Numbers:
-    """`DRAWS` means of one data set."""
-    total = np.zeros(DRAWS)
-    for chosen in draw.integers(len(seeds), size=(len(seeds), DRAWS)):
-        for place, values in enumerate(seeds):
-            where = np.flatnonzero(chosen == place)
-            total[where] += values[draw.integers(len(values), size=(len(where), len(values)))].mean(axis=1)
-    return total / len(seeds)
+def _resampled(grid: Numbers, draw: np.random.Generator) -> Numbers:
+    """`DRAWS` means over drawn seeds of means over drawn categories, which all seeds of a draw share.
+
+    A seed without any of the drawn categories does not count; the mean is NaN where no seed does.
+    """
+    seeds, categories = (draw.multinomial(n, np.full(n, 1 / n), size=DRAWS) for n in grid.shape)
+    known = categories @ np.isfinite(grid).T
+    by_seed = categories @ np.nan_to_num(grid).T / np.maximum(known, 1)
+    counted = seeds * (known > 0)
+    total = counted.sum(axis=1)
+    means: Numbers = np.where(total > 0, (counted * by_seed).sum(axis=1) / np.maximum(total, 1), np.nan)
+    return means
 
 
 def _never_falling(values: list[float]) -> list[float]:

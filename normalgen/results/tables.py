@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from normalgen.results.cells import Cell, arm_kind, arm_rank, plain, select, sized
+from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, plain, select, sized
 from normalgen.results.contrasts import falsification, gains
 from normalgen.results.details import branches, costs, published_too, settings_studies, sizes, worth_in_photos
 from normalgen.results.layout import Number, Table, percent, set_name, span, star_note, tuning_note
@@ -22,7 +22,6 @@ PERCENT = "In percent; ± is the sample standard deviation over seeds of the mea
 PAPER = (
     f"paper: {METHOD}'s own numbers, {MARK}; other weights, shots and perhaps splits, so a target and no comparison."
 )
-FAILING = ("wrong", "poisoned", "unpoisoned", "no-twins")
 Found = dict[Group, Mean]
 
 
