@@ -9,6 +9,7 @@ Rooms, each importing only those above it:
     seeds          random numbers from keys alone
     files, watch   whole files; progress
     prompts        templates and state words, as data
+    studies        arms, questions and budgets of evaluations, as data
     settings       every setting of a run
     presets        settings by name, as data
     images         lazy, native resolution, safely decoded
@@ -40,7 +41,6 @@ Rooms, each importing only those above it:
     pages/         pictures and the page of a detection
     results/       what many evaluations say together: tables, figures, a page
     detection      a run of detection as files
-    studies        questions and budgets of evaluations, as data
     evaluation/    detectors x shots x seeds x banks on labelled data, a file a cell
     cli/           parses, calls one function, shows
 """

@@ -81,7 +81,13 @@ def differing(path: Path, settings: dict[str, Any]) -> list[str] | None:
     return [name for name in by_name if wanted[name] != there.get(name)]
 
 
-def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
+def agree(
+    path: Path,
+    record: dict[str, Any],
+    *,
+    look: bool = False,
+    remedy: str = "Use those, another folder, or --overwrite to start anew",
+) -> None:
     """Write `record` to `path` (not if `look`), or see that the one there has the same `record["settings"]`.
 
     Raises:
@@ -100,7 +106,7 @@ def agree(path: Path, record: dict[str, Any], *, look: bool = False) -> None:
         raise DataError(
             f"{folder} was made with other settings: "
             + "; ".join(f"{name} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
-            + ". Use those, another folder, or --overwrite to start anew"
+            + f". {remedy}"
         )
 
 

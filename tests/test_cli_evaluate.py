@@ -66,7 +66,7 @@ def test_cells_are_measured_and_named_and_a_second_run_finds_them(
     assert "2 cells in 1 setups" in said
     assert "disc 2 shots seed 0  memory augmented  AUROC" in said
     assert run(*words, "--detectors", "memory") == 0
-    assert "2 done; about 0.0 hours" in capsys.readouterr().out
+    assert "2 done; about 0 minutes" in capsys.readouterr().out
 
 
 def test_a_dry_run_counts_and_writes_nothing(

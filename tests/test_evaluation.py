@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,16 @@ from PIL import Image
 
 from normalgen.data import Category, TestImage
 from normalgen.errors import DataError
-from normalgen.evaluation import Arm, Cell, DetectorSpec, Plan, Setup, evaluate
+from normalgen.evaluation import Arm, Cell, DetectorSpec, Plan, Setup, check, evaluate
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.estimate import estimate
 from normalgen.evaluation.measure import measure
-from normalgen.evaluation.setups import shots
+from normalgen.evaluation.setups import ready_other, shots
 from normalgen.images import ImageItem, Images
 from normalgen.pool import Pool, Shard, write_pool
 from normalgen.presets import Preset, change
+from normalgen.record import locked
+from normalgen.watch import silent
 
 ARMS = ("none", "rotations", "augmented", "generated", "both", "real:2", "poisoned:3", "unpoisoned:3")
 
@@ -170,20 +171,41 @@ def test_another_seed_chooses_other_shots() -> None:
     assert len({tuple(shots(Setup(category(), 2, seed)).images.names) for seed in range(5)}) > 1
 
 
-def test_two_categories_that_need_each_others_pools_are_measured_by_two_workers(toy: Preset, tmp_path: Path) -> None:
+def test_a_setup_whose_donor_is_busy_waits_without_a_lock_of_its_own(toy: Preset, tmp_path: Path) -> None:
+    """Else two workers, each at what the other needs, would wait for ever."""
     asked = plan(toy, "none", "wrong", categories=(category("a"), category("b")))
-    workers = [Thread(target=evaluate, args=(asked, tmp_path)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
+    setup = asked.setups()[0]
+    check(asked, tmp_path, look=False)
+    with locked(tmp_path / "made" / asked.other(setup).name):
+        assert not ready_other(asked, setup, tmp_path, silent)
+    assert ready_other(asked, setup, tmp_path, silent)
+    with locked(tmp_path / "made" / asked.other(setup).name):
+        assert ready_other(asked, setup, tmp_path, silent)
+    evaluate(asked, tmp_path)
     assert len(list(tmp_path.glob("cells/**/*.json"))) == 4
 
 
-def test_what_cannot_be_measured_is_told_at_the_end_and_the_rest_is_measured(toy: Preset, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 of 2 cells could not be measured.*4 normal images besides its references"):
-        evaluate(plan(toy, "real:9", "none"), tmp_path)
-    assert set(results(tmp_path)) == {("memory", "none")}
+def test_what_cannot_be_measured_is_told_at_the_end_and_the_rest_is_measured(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_broken.py").write_text("class Broken:\n    fit = predict = lambda self, *_: 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    both = plan(toy, "none", detectors=("own_broken:Broken", "memory"))
+    with pytest.raises(DataError, match=r"1 of 2 cells could not be measured.*ZeroDivisionError: .*own_broken.py:2"):
+        evaluate(both, tmp_path / "out")
+    assert set(results(tmp_path / "out")) == {("memory", "none")}
+
+
+def test_where_the_gate_keeps_nothing_the_other_arms_are_measured(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_kept(*_: object, **__: object) -> Pool:
+        raise DataError("the gate kept none of 8 candidates")
+
+    monkeypatch.setattr("normalgen.evaluation.setups.generate_pool", none_kept)
+    with pytest.raises(DataError, match=r"1 of 3 cells .* generated: .*there is none: the gate kept none of 8"):
+        evaluate(plan(toy, "none", "augmented", "generated"), tmp_path)
+    assert set(results(tmp_path)) == {("memory", "none"), ("memory", "augmented")}
 
 
 def test_a_cell_says_what_was_used(measured: Path) -> None:
@@ -213,6 +235,8 @@ def test_a_category_without_anomalous_images_or_with_too_few_normals_is_refused(
         plan(toy, categories=(good,))
     with pytest.raises(DataError, match="6 normal images to choose from"):
         plan(toy, shots=(8,))
+    with pytest.raises(DataError, match="4 normal images besides its references, the arm real:5 wants 5"):
+        plan(toy, "real:5")
 
 
 def test_real_photos_that_join_are_neither_shots_nor_more_than_there_are(toy: Preset, tmp_path: Path) -> None:

@@ -251,7 +251,11 @@ def test_worth_interpolates_and_is_honest_outside_the_curve() -> None:
 def test_worth_of_a_curve_that_falls_uses_the_closest_one_that_does_not() -> None:
     assert worth({0: 0.6, 2: 0.8, 4: 0.7, 8: 0.9}, 0.75).photos == 2
     assert worth({0: 0.6, 2: 0.8, 4: 0.7, 8: 0.9}, 0.825).photos == pytest.approx(6)
-    assert worth({0: 0.8, 2: 0.6}, 0.7).photos == 0
+
+
+def test_worth_tells_nothing_where_real_photos_do_not_help() -> None:
+    found = worth({0: 0.8, 2: 0.9, 4: 0.6}, 0.85)
+    assert (found.photos, found.side, str(found)) == (None, "flat", "cannot tell: they do not help")
 
 
 def test_the_worth_table_uses_the_categories_and_seeds_that_all_arms_have() -> None:

@@ -23,7 +23,7 @@ Detectors = Annotated[
     str | None,
     typer.Option(
         "--detectors",
-        help="By comma: one-to-normal, memory, or your own as module:Class; settings in brackets: memory[grid=32]. "
+        help="By comma: one-to-normal, memory, or your own as module:Class; settings in brackets: memory\\[grid=32]. "
         "Default: one-to-normal,memory.",
     ),
 ]
@@ -32,7 +32,8 @@ Arms = Annotated[
     typer.Option(
         "--arms",
         help="What joins the references, by comma: none, rotations, augmented, generated, both, real, no-twins, wrong, "
-        "poisoned, unpoisoned; ARM:m puts m images in the place of -n. Default: the first five.",
+        "poisoned, unpoisoned; real:8 puts 8 images in the place of -n. Default: "
+        "none,rotations,augmented,generated,both.",
     ),
 ]
 Shots = Annotated[str | None, typer.Option("--shots", help="Numbers of references, by comma; default: 2,4,8.")]
@@ -77,6 +78,8 @@ def evaluate(
     preset_name: inputs.PresetName = "tiny",
     training_steps: inputs.TrainingSteps = None,
     weights: inputs.Weights = None,
+    strength: inputs.Strength = None,
+    gate: inputs.GateSwitch = None,
     out: OutFolder = Path("evaluation"),
     jobs: Jobs = 1,
     shard: ShardText = None,
@@ -89,6 +92,8 @@ def evaluate(
 
     One JSON file a cell: stop it whenever you like, the same command goes on. Then: normalgen results evaluation
     """
+    sys.path.insert(0, str(Path.cwd()))  # for a detector that lies here
+    from normalgen.evaluation import check
     from normalgen.evaluation.asked import ask
     from normalgen.pool import Shard
     from normalgen.presets import preset
@@ -96,7 +101,7 @@ def evaluate(
     plan = ask(
         dataset,
         data,
-        preset(preset_name, training_steps=training_steps, weights=weights),
+        preset(preset_name, training_steps=training_steps, weights=weights, strength=strength, gate=gate),
         categories=categories,
         detectors=detectors,
         arms=arms,
@@ -110,6 +115,7 @@ def evaluate(
         device=inputs.pick_device(device),
     )
     share = Shard.parse(shard) if shard else None
+    check(plan, out)
     _announce(plan, out, share)
     if dry_run:
         return
@@ -125,9 +131,10 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
 
     seen = estimate(plan, out, shard)
     basis = "as finished cells took" if seen.calibrated else "one process on a two-core machine"
+    left = f"{seen.hours:.1f} hours" if seen.hours >= 1 else f"{60 * seen.hours:.0f} minutes"
     say(
-        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; about "
-        f"{seen.hours:.1f} hours left ({basis}), {seen.megabytes / 1000:.1f} GB of disk"
+        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; about {left} left "
+        f"({basis}), at most {seen.megabytes / 1000:.1f} GB of disk"
     )
 
 

@@ -25,7 +25,8 @@ def results(
     normalgen results evaluation
 
     Means are over seeds of means over categories, ± their standard deviation; gains are paired, with their 95 %
-    bootstrap interval. Unfinished evaluations work, too: what is not there is marked.
+    bootstrap interval. Unfinished evaluations work, too: * marks what lacks cells that
+    others of its data set have.
     """
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
     unknown = [part for part in wanted if part not in FORMATS]

@@ -3,6 +3,6 @@
 from normalgen.evaluation.arms import ARMS, Arm
 from normalgen.evaluation.detectors import DETECTORS, DetectorSpec
 from normalgen.evaluation.protocol import Cell, Plan, Setup
-from normalgen.evaluation.run import evaluate
+from normalgen.evaluation.run import check, evaluate
 
-__all__ = ["ARMS", "DETECTORS", "Arm", "Cell", "DetectorSpec", "Plan", "Setup", "evaluate"]
+__all__ = ["ARMS", "DETECTORS", "Arm", "Cell", "DetectorSpec", "Plan", "Setup", "check", "evaluate"]

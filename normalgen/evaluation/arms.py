@@ -85,6 +85,7 @@ class Banks:
         other: a pool of another category, for the arm "wrong".
         n: images that join.
         seed: draws augmentations, and which real ones join.
+        lacking: why there is no pool.
     """
 
     def __init__(
@@ -97,9 +98,10 @@ class Banks:
         other: Pool | None,
         n: int,
         seed: int,
+        lacking: str = "",
     ) -> None:
         self.folder, self.category, self.references, self.preset = folder, category, references, preset
-        self.generated, self.other, self.seed = pool, other, seed
+        self.generated, self.other, self.seed, self.lacking = pool, other, seed, lacking
         # The gate may have kept fewer than n; arms that are compared hold equally many.
         self.n = n if pool is None else min(n, len(pool))
 
@@ -119,7 +121,7 @@ class Banks:
             case "unpoisoned":
                 return self._real(len(self.spoilers(count)))
             case "wrong":
-                images = list(_needed(self.other, arm).images)[: min(count, self.n)]
+                images = list(self._needed(self.other, arm.text).images)[: min(count, self.n)]
                 return self._kept(f"wrong-{len(images)}", images, [""] * len(images))
             case "poisoned":
                 images = list(self.category.queries.take(self.spoilers(count)))
@@ -148,7 +150,7 @@ class Banks:
         return [place for place in range(len(self.category.tests)) if place not in out]
 
     def _generated(self, count: int) -> Pool:
-        pool = _needed(self.generated, None)
+        pool = self._needed(self.generated, "generated")
         return Pool(pool.folder, pool.rows[:count])
 
     def _augmented(self, count: int) -> Pool:
@@ -177,6 +179,11 @@ class Banks:
         more = self.category.normals.take([others[i] for i in order[:count]])
         return self._kept(f"real-{count}", list(more), [""] * count)
 
+    def _needed(self, pool: Pool | None, arm: str) -> Pool:
+        if pool is None:
+            raise DataError(f"the arm {arm} needs a pool, and there is none{': ' * bool(self.lacking)}{self.lacking}")
+        return pool
+
     def _unseen(self) -> list[int]:
         """Places of the normals that show what no good test image shows: some data sets hold an image twice."""
         tested = {_digest(Images([test.image])[0]) for test in self.category.tests if not test.label}
@@ -204,9 +211,3 @@ def rotations(references: Tensor, n: int) -> Tensor:
 
 def _sources(pools: Sequence[Pool]) -> list[str]:
     return [row["reference"] for pool in pools for row in pool.rows]
-
-
-def _needed(pool: Pool | None, arm: Arm | None) -> Pool:
-    if pool is None:
-        raise DataError(f"the arm {arm.text if arm else 'generated'} needs a pool that was not made")
-    return pool

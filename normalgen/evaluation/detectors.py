@@ -122,8 +122,10 @@ def _load(path: str) -> Any:
         raise DataError(f"no detector is called {path!r}; there is {', '.join(DETECTORS)}, or your own as module:Class")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except ImportError as error:
         raise DataError(f"the detector {path} cannot be imported ({error}); is its folder on PYTHONPATH?") from error
+    except AttributeError as error:
+        raise DataError(f"there is no {name} in {module} ({error})") from error
     if not (hasattr(found, "fit") and hasattr(found, "predict")):
         raise DataError(f"{path} is no detector: it needs fit(references, pool) and predict(queries)")
     return found

@@ -105,6 +105,12 @@ class Plan:
                     f"{category.name} has {len(category.normals)} normal images to choose from, --shots asks for "
                     f"{max(self.shots)}"
                 )
+            most = max([arm.size or 0 for arm in self.arms if arm.kind == "real"], default=0)
+            if len(category.normals) - max(self.shots) < most:
+                raise DataError(
+                    f"{category.name} has {len(category.normals) - max(self.shots)} normal images besides its "
+                    f"references, the arm real:{most} wants {most}"
+                )
         if self.wants_others and len(self.categories) < 2:
             raise DataError("the arm wrong takes the pool of another category; evaluate two categories or more")
 

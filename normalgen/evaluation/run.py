@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
@@ -28,7 +29,7 @@ from normalgen.record import agree, locked, locked_if_free
 from normalgen.references import References
 from normalgen.watch import Watch, silent
 
-__all__ = ["evaluate"]
+__all__ = ["check", "evaluate"]
 
 RUN = "run.json"
 Tell = Callable[[dict[str, Any]], None]
@@ -52,9 +53,8 @@ def evaluate(
         DataError: `out` was made with another preset, n, device or number of test images; or, when all else is done,
             cells that could not be measured, with the reason of the first.
     """
-    record = {"settings": plan.deciding(), "normalgen": normalgen.__version__, "torch": torch.__version__}
     with locked(out, wait=True):
-        agree(out / RUN, record)
+        check(plan, out, look=False)
     every = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
     pending, failed = plan.setups(shard), list[str]()
     while pending:
@@ -68,6 +68,16 @@ def evaluate(
         pending = left
     if failed:
         raise DataError(f"{len(failed)} of {len(every)} cells could not be measured; the first: {failed[0]}")
+
+
+def check(plan: Plan, out: Path, *, look: bool = True) -> None:
+    """See that `out` is free or of the same settings; unless `look`, write them down.
+
+    Raises:
+        DataError: it is of other settings.
+    """
+    record = {"settings": plan.deciding(), "normalgen": normalgen.__version__, "torch": torch.__version__}
+    agree(out / RUN, record, look=look, remedy="Use those, or another folder")
 
 
 def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed: list[str]) -> bool:
@@ -92,8 +102,14 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
 def _write(plan: Plan, cell: Cell, given: Made, out: Path, tell: Tell, failed: list[str]) -> None:
     try:
         row = _measure(plan, cell, given, out / "cache")
-    except (NormalgenError, ValueError) as error:
+    except NormalgenError as error:
         failed.append(f"{cell.setup.name} {cell.detector.text} {cell.arm.text}: {error}")
+        return
+    except Exception as error:  # a detector of the user's own may raise whatever it likes
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        name = f"{cell.setup.name} {cell.detector.text} {cell.arm.text}"
+        failed.append(f"{name}: {type(error).__name__}: {error} ({where})")
         return
     write_json(cell.path(out), row)
     tell(row)

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from normalgen.customize import customize, is_customized
 from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.protocol import Plan, Setup
 from normalgen.files import write_json
@@ -67,9 +68,12 @@ def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
     To be called with the setup's lock, after `ready_other`.
     """
     folder, references = out / "made" / setup.name, shots(setup)
-    model, pool = _model_and_pool(plan, setup, out, watch) if plan.customizes else (None, None)
-    other = Pool.load(out / "made" / plan.other(setup).name / "pool") if plan.wants_others else None
-    given = (setup.category, references, plan.preset, pool, other, plan.n, setup.seed)
+    model, pool, lacking = None, None, ""
+    if plan.customizes:
+        model, pool, lacking = _model_and_pool(plan, setup, out, watch)
+    donor = out / "made" / plan.other(setup).name / "pool"
+    other = Pool.load(donor) if plan.wants_others and (donor / METADATA).is_file() else None
+    given = (setup.category, references, plan.preset, pool, other, plan.n, setup.seed, lacking)
     return Made(references, model, Banks(folder / "arms", *given), _Seconds(folder / SECONDS).read())
 
 
@@ -78,7 +82,8 @@ def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:
     return (folder / METADATA).is_file() and len(Pool.load(folder)) >= plan.drawn
 
 
-def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[NormalModel, Pool | None]:
+def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[NormalModel, Pool | None, str]:
+    """The model and the pool; if there is none, why."""
     folder, references = out / "made" / setup.name, shots(setup)
     seconds = _Seconds(folder / SECONDS)
 
@@ -89,7 +94,12 @@ def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[
         return generate_pool(model, references, plan.drawn, folder / "pool", seed=setup.seed, watch=watch)
 
     model = seconds.of("customize", customized, is_customized(folder / "model"))
-    return model, seconds.of("pool", drawn, _is_drawn(plan, setup, out)) if plan.drawn else None
+    if not plan.drawn:
+        return model, None, "none was asked for"
+    try:
+        return model, seconds.of("pool", drawn, _is_drawn(plan, setup, out)), ""
+    except DataError as error:  # the gate kept none: the other arms can be measured
+        return model, None, str(error)
 
 
 class _Seconds:

@@ -61,7 +61,18 @@ def run_facts(cells: list[Cell]) -> list[tuple[str, str]]:
         ("seeds", span(seeds) if seeds == list(range(seeds[0], seeds[-1] + 1)) else ", ".join(map(str, seeds))),
         ("detectors", ", ".join(sorted({cell.detector for cell in cells}))),
         ("arms", ", ".join(sorted({cell.arm for cell in cells}, key=arm_rank))),
+        ("tested, normal + anomalous", _tested(cells)),
     ]
+
+
+def _tested(cells: list[Cell]) -> str:
+    """How many test images: of each data set, from the category that has fewest to the one that has most."""
+    found = []
+    for name in sorted({cell.dataset for cell in cells}):
+        counts = [cell.counts for cell in cells if cell.dataset == name and "poison" not in cell.arm]
+        good, bad = ([count.get(kind, 0) for count in counts] or [0] for kind in ("normal", "anomalous"))
+        found.append(f"{name} {span(good)} + {span(bad)}")
+    return ", ".join(found)
 
 
 def command(cells: list[Cell]) -> str:

@@ -74,7 +74,8 @@ class Worth:
 
     Attributes:
         photos: how many; None outside what was measured.
-        side: "within" what was measured, "below" it (worse than no photo more), or "above" it.
+        side: "within" what was measured, "below" it (worse than no photo more), "above" it, or "flat":
+            real photos did not help either.
         most: the largest number that was measured.
     """
 
@@ -85,7 +86,8 @@ class Worth:
     def __str__(self) -> str:
         if self.photos is not None:
             return f"{self.photos:.1f}"
-        return "less than none" if self.side == "below" else f"more than {self.most}"
+        words = {"below": "less than none", "above": f"more than {self.most}", "flat": "cannot tell: they do not help"}
+        return words[self.side]
 
 
 def metric(name: str) -> Value:
@@ -180,6 +182,8 @@ def worth(curve: Mapping[int, float], value: float) -> Worth:
         value: a mean of the same cells.
     """
     sizes = sorted(curve)
+    if curve[sizes[-1]] <= curve[sizes[0]]:
+        return Worth(None, "flat", sizes[-1])
     levels = _never_falling([curve[size] for size in sizes])
     if value < levels[0]:
         return Worth(None, "below", sizes[-1])
