@@ -17,7 +17,7 @@ from normalgen.presets import preset
 @pytest.fixture
 def quick(prior: Path) -> list[str]:
     train = ["--weights", str(prior), "--size", "32", "--training-steps", "2", "--device", "cpu"]
-    return [*train, "--sampling-steps", "10", "--no-gate", "--plain", "0"]
+    return [*train, "--sampling-steps", "10", "--strength", "0.1", "--no-gate", "--plain", "0"]
 
 
 def run(*words: str) -> int:
@@ -158,14 +158,15 @@ def test_a_manifest_is_not_silently_overruled(
 
 def test_a_second_pool_of_one_model_has_its_own_settings(photos: Path, quick: list[str]) -> None:
     run("generate", "good", "-n", "1", *quick)
-    assert run("generate", "good", "-n", "1", "--strength", "0.75", "--out", "other", *quick) == 0
+    assert run("generate", "good", "-n", "1", "--out", "other", *quick, "--strength", "0.75") == 0
     assert '"strength": 0.75' in Path("other/metadata.jsonl").read_text()
 
 
 def test_more_sampling_steps_need_no_new_model(photos: Path, quick: list[str]) -> None:
     run("generate", "good", "-n", "1", *quick)
-    words = [word if word != "4" else "8" for word in quick]
-    assert run("generate", "good", "-n", "1", "--out", "other", *words) == 0
+    made = Path("models/good/tiny.safetensors").stat().st_mtime_ns
+    assert run("generate", "good", "-n", "1", "--out", "other", *quick, "--sampling-steps", "20") == 0
+    assert Path("models/good/tiny.safetensors").stat().st_mtime_ns == made
 
 
 def test_training_options_do_not_change_a_finished_model(

@@ -42,7 +42,7 @@ def train(prior: Path) -> list[str]:
 @pytest.fixture
 def quick(train: list[str]) -> list[str]:
     """A generate command to which folder and further options are added."""
-    return ["generate", *train, "--sampling-steps", "10", "--no-gate", "--plain", "0"]
+    return ["generate", *train, "--sampling-steps", "10", "--strength", "0.1", "--no-gate", "--plain", "0"]
 
 
 def tree(folder: Path) -> Tree:

@@ -198,7 +198,7 @@ def test_the_choice_of_twins_reaches_the_detector(here: Path) -> None:
 
 
 def test_a_pool_of_another_category_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--model", "models/good", "-n", "1", "--no-gate", "--sampling-steps", "10", "--device", "cpu"]
+    words = ["--model", "models/good", "-n", "1", "--no-gate", "--strength", "0.1", "--device", "cpu"]
     assert run("generate", "good", *words) == 0
     assert detect("--category", "bolt", "--pool", "pools/good", "--branches", "n") == 1
     assert "the pool is of 'good', the references are of 'bolt'" in capsys.readouterr().err

@@ -90,6 +90,7 @@ def test_the_extras_named_in_the_readme_exist() -> None:
         "docs/detection.md",
         "docs/reproduce.md",
         "docs/evaluation.md",
+        "docs/results.md",
         "docs/datasets.md",
         "normalgen/diffusion/prior/README.md",
     ],
@@ -102,6 +103,13 @@ def test_links_and_pictures_exist(document: str) -> None:
         if path.suffix == ".png":
             with Image.open(path) as image:
                 assert image.width > 200
+
+
+def test_the_committed_tables_are_what_their_cells_give(tmp_path: Path) -> None:
+    there = ROOT / "docs/results/evaluation"
+    run(["results", str(there), "--format", "md,csv", "--out", str(tmp_path)])
+    for name in ("results.md", "results.csv"):
+        assert (tmp_path / name).read_text() == (there / name).read_text(), "normalgen results docs/results/evaluation"
 
 
 def test_contributing_is_short() -> None:

@@ -27,7 +27,8 @@ def test_the_costs_in_the_run_book_are_those_that_the_dry_run_counts() -> None:
 
 def test_reproduce_makes_models_and_pools_and_shards_the_cells(photos: Path, prior: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, tmp_path / "data" / "part" / "train" / "good")
-    toy = f"--weights {prior} --size 32 --training-steps 1 --class-images 0 --device cpu --no-gate --sampling-steps 10"
+    toy = f"--weights {prior} --size 32 --training-steps 1 --class-images 0 --device cpu --no-gate "
+    toy += "--sampling-steps 10 --strength 0.1"
     words = ["timing", "--data", "data", "--preset", "tiny", "--seeds", "2", "-n", "2", "--shard", "2/2", *toy.split()]
     assert "normalgen generate --category part" in reproduce(*words, folder=tmp_path)
     assert [path.name for path in (tmp_path / "runs" / "pools").iterdir()] == ["part-4-1"]

@@ -110,7 +110,7 @@ def test_workers_on_two_devices_make_one_pool(
     photos: Path, prior: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    toy = f"--weights {prior} --size 32 --training-steps 2 --sampling-steps 10 --no-gate"
+    toy = f"--weights {prior} --size 32 --training-steps 2 --sampling-steps 10 --strength 0.1 --no-gate"
     words = ["generate", "good", "-n", "20", *toy.split()]
     with pytest.raises(SystemExit) as end:
         main([*words, "--out", "one", "--model", "one-model", "--device", "cpu"])
