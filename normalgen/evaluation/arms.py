@@ -36,7 +36,7 @@ from normalgen.references import References
 from normalgen.seeds import generator
 from normalgen.studies import ARMS
 
-__all__ = ["ARMS", "Arm", "Banks"]
+__all__ = ["ARMS", "Arm", "Banks", "rotations"]
 
 _GENERATED = ("generated", "both", "no-twins", "wrong")
 

@@ -1,4 +1,6 @@
-"""Does a pool help? A plain nearest-patch memory on embedded features, with arms that differ in the bank alone.
+"""What measures of a pool say beside the gain: a plain nearest-patch memory, with arms that differ in the bank alone.
+
+The gain alone, on published protocols, is `normalgen evaluate`'s; this adds the measures of `normalgen pool quality`.
 
     none        the references
     rotations   + n references turned by multiples of 360 / n degrees
@@ -15,7 +17,6 @@ made again. `screw` and `hazelnut` are for choosing settings; the others are for
 
 import argparse
 import json
-import math
 import time
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -26,11 +27,11 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
 
 from normalgen.augment import augment_each
 from normalgen.customize import customize
 from normalgen.diffusion.opening import open_parts
+from normalgen.evaluation.arms import rotations
 from normalgen.features import EmbeddedFeatures
 from normalgen.images import ImageItem, Images, to_tensor
 from normalgen.memory import MemoryBank
@@ -105,18 +106,6 @@ def distinct(found: Images) -> Images:
             thumbnails.append(small)
             places.append(place)
     return found.take(places)
-
-
-def rotations(references: Tensor, n: int) -> Tensor:
-    """n references turned by multiples of 360 / n degrees, mirrored where corners open."""
-    turned = []
-    for i in range(n):
-        angle = 2 * math.pi * i / n
-        turn = torch.tensor([[[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]]])
-        image = references[i % len(references)][None]
-        grid = affine_grid(turn, list(image.shape), align_corners=False)
-        turned.append(grid_sample(image, grid, mode="bicubic", padding_mode="reflection", align_corners=False)[0])
-    return torch.stack(turned).clamp(0, 1)
 
 
 def augmented(references: Tensor, n: int, settings: Preset, seed: int) -> Tensor:
