@@ -88,7 +88,7 @@ def test_half_a_set_is_marked_and_an_error_only_if_asked_for(root: Path, capsys:
 
 def test_a_set_that_is_asked_for_and_missing_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", root, "--dataset", "visa") == 1
-    assert "holds no VisA" in capsys.readouterr().err
+    assert "does not hold VisA" in capsys.readouterr().err
     assert run("check", root / "gone") == 1
     assert "does not exist" in capsys.readouterr().err
     assert run("check") == 1

@@ -161,6 +161,16 @@ def test_full_training_leaves_the_known_words_alone(small: Preset) -> None:
     assert not torch.equal(token, model.parts.prompt_encoder.get_parameter("object"))
 
 
+def test_the_fine_stage_alone_is_trained_behind_a_still_trunk(small: Preset) -> None:
+    model = fresh(small, "fine")
+    before = {name: p.detach().clone() for name, p in model.parts.denoiser.named_parameters()}
+    assert all(name.startswith("denoiser.fine.") for name in model.parts.trainable())
+    train(model, batch_at, PLAN)
+    moved = {name for name, p in model.parts.denoiser.named_parameters() if not torch.equal(p, before[name])}
+    assert moved
+    assert all(name.startswith("fine.") for name in moved)
+
+
 def test_lora_trains_adapters_only_and_starts_as_the_base(small: Preset) -> None:
     base, adapted = fresh(small), fresh(small, "lora")
     assert all("lora" in name or name == "prompt_encoder.object" for name in adapted.parts.trainable())

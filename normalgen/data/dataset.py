@@ -66,7 +66,7 @@ class Dataset:
             )
         found = locate(root, USUAL.get(self.name, ()), self.fits)
         if found is None:
-            raise DataError(f"{root} holds no {self.title}: found {found_in(root)}. {self._get()}")
+            raise DataError(f"{root} does not hold {self.title}: found {found_in(root)}. {self._get()}")
         return found
 
     def categories(self, root: Path | None = None) -> list[str]:

@@ -14,19 +14,21 @@ import argparse
 from pathlib import Path
 
 import torch
-from pool_gain import augmented, floats, load_case, some
+from cases import besides, by_label, find
 from torch import Tensor
 
+from normalgen.augment import augment_each
 from normalgen.defects import KINDS, paste
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
-from normalgen.presets import preset
+from normalgen.images import Images
+from normalgen.presets import Augment, preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.quality import Gate, Verdict
 from normalgen.references import choose
 from normalgen.seeds import generator
 
-COUNT = 24
+COUNT, SIZE = 24, 256
 
 
 def judged(gate: Gate, images: Tensor) -> list[Verdict]:
@@ -36,6 +38,16 @@ def judged(gate: Gate, images: Tensor) -> list[Verdict]:
         gate.kept.clear()
         verdicts.append(gate.judge(image))
     return verdicts
+
+
+def floats(images: Images) -> Tensor:
+    return images.pixels(SIZE).float() / 255
+
+
+def augmented(images: Tensor, seed: int, kind: Augment) -> Tensor:
+    """Fresh augmentations of the images in turn, COUNT of them."""
+    draws = [generator("augment", seed, i) for i in range(COUNT)]
+    return augment_each(images[[i % len(images) for i in range(COUNT)]], kind, draws)
 
 
 def caught(verdicts: list[Verdict], limit: float) -> str:
@@ -53,15 +65,15 @@ def main() -> None:
     settings = preset("tiny")
     model = NormalModel(open_parts(settings.weights), settings, category="", noun="thing")
     for name in asked.categories:
-        case = load_case(name, asked.data)
-        references = choose(case.normals, asked.k, dataset="gate", category=name, noun=name, seed=0)
+        category = find(name, asked.data)
+        references = choose(category.normals, asked.k, dataset="gate", category=name, noun=name, seed=0)
         pixels = floats(references.images)
         gate = Gate((pixels * 255).round().to(torch.uint8), settings.augment, seed=0)
-        others = case.normals.take([i for i, n in enumerate(case.normals.names) if n not in references.images.names])
-        fresh = augmented(pixels, COUNT, settings, 77)
+        fresh = augmented(pixels, 77, settings.augment)
         restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.strength, seed=0)
-        unseen = floats(some(others, COUNT, name))
-        sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, len(unseen), settings, 78)}
+        others = besides(category, references.images)
+        unseen = floats(others.take(range(min(COUNT, len(others)))))
+        sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, 78, settings.augment)}
         for label, images in sets.items():
             clean = judged(gate, images)
             limit = float(torch.tensor([verdict.numbers["defect"] for verdict in clean]).quantile(0.95))
@@ -71,7 +83,7 @@ def main() -> None:
                 found.append(f"{kind} {caught(judged(gate, torch.stack(pasted)), limit)}")
             kept = sum(verdict.kept for verdict in clean)
             print(f"{name} k={asked.k} {label:9} kept {100 * kept / len(clean):.0f} %; {'  '.join(found)}", flush=True)
-        real = judged(gate, floats(case.bad))
+        real = judged(gate, floats(by_label(category, 1)))
         print(
             f"{name} k={asked.k} real defective photos caught/above the last cut-off: {caught(real, limit)}", flush=True
         )

@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from PIL import Image
-from pool_gain import Case, load_case
+from cases import besides, by_label, find
 from skimage.filters import gaussian
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from normalgen.customize import customize, is_customized
+from normalgen.data import Category
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
-from normalgen.images import Images, to_tensor
+from normalgen.images import Images
 from normalgen.metrics import image_ap, image_auroc
 from normalgen.one_to_normal import Explanation, OneToNormal
 from normalgen.personalize import Personalizer
@@ -38,25 +38,16 @@ from normalgen.threshold import Threshold
 from normalgen.triplet import image_scores, twin_maps
 
 RATE = 0.1
-FOLDERS = {"screw": "mvtec/screw", "hazelnut": "hazelnut_photos/hazelnut"}
 
 
 def blurred(images: Tensor) -> Tensor:
     return torch.from_numpy(gaussian(images.numpy(), (0, 0, 2, 2)))
 
 
-def masks(case: Case, root: Path, size: int) -> Tensor | None:
+def masks(category: Category, size: int) -> Tensor | None:
     """Masks (M, size, size) of the anomalous images, where the data set has them."""
-    if case.name not in FOLDERS:
-        return None
-    folder = root / FOLDERS[case.name] / "ground_truth"
-    found = []
-    for item in case.bad.items:
-        source = Path(item.source)
-        path = next(iter((folder / source.parent.name).glob(f"{source.stem}*")))
-        with Image.open(path) as mask:
-            found.append(to_tensor(mask.convert("RGB"), size)[0] > 0.5)
-    return torch.stack(found)
+    bad = [test for test in category.tests if test.label]
+    return None if any(test.mask is None for test in bad) else torch.stack([test.load(size)[1] > 0.5 for test in bad])
 
 
 def pixel_auroc(maps: Tensor, truth: Tensor) -> float:
@@ -67,10 +58,11 @@ def pixel_auroc(maps: Tensor, truth: Tensor) -> float:
 class Study:
     """One cell: a category, k references, a seed."""
 
-    def __init__(self, case: Case, references: References, model: NormalModel, root: Path, cache: Path) -> None:
-        self.case, self.references, self.model, self.root, self.cache = case, references, model, root, cache
-        self.queries = Images([*case.good.items, *case.bad.items])
-        self.labels = torch.tensor([0] * len(case.good) + [1] * len(case.bad))
+    def __init__(self, category: Category, references: References, model: NormalModel, cache: Path) -> None:
+        self.category, self.references, self.model, self.cache = category, references, model, cache
+        self.good, self.bad = by_label(category, 0), by_label(category, 1)
+        self.queries = Images([*self.good.items, *self.bad.items])
+        self.labels = torch.tensor([0] * len(self.good) + [1] * len(self.bad))
 
     def measured(self, fusion: str, pool: Pool | None) -> tuple[dict[str, Any], list[Explanation], OneToNormal]:
         detector = OneToNormal(fusion=fusion, cache=self.cache)  # type: ignore[arg-type]
@@ -85,9 +77,9 @@ class Study:
 
     def false_alarms(self, detector: OneToNormal) -> dict[str, float]:
         """Share of good test images called anomalous at rate 0.1: approximate, and calibrated on unused good ones."""
-        known = set(self.references.images.names)
-        others = self.case.normals.take([i for i, name in enumerate(self.case.normals.names) if name not in known][:39])
-        scores = detector.predict(self.case.good).image_scores
+        others = besides(self.category, self.references.images)
+        others = others.take(range(min(39, len(others))))
+        scores = detector.predict(self.good).image_scores
         row = {"good images": float(len(scores)), "calibrated on": float(len(others))}
         kinds: dict[Literal["approximate", "calibrated"], Tensor]
         kinds = {"approximate": detector.left_out, "calibrated": detector.predict(others).image_scores}
@@ -106,26 +98,29 @@ class Study:
         keys, prior = [f"q{i}" for i in range(len(queries))], Personalizer(base, cache=self.cache)
         parts = [prior.of(queries[i : i + 8], keys[i : i + 8]).twins for i in range(0, len(queries), 8)]
         tokens = fitted.branches.tokens(queries)
-        row, truth = {}, masks(self.case, self.root, queries.shape[-1])
+        row, truth = {}, masks(self.category, queries.shape[-1])
         for name, others in (("twin", twins), ("blur", blurred(queries)), ("prior", torch.cat(parts))):
             maps = twin_maps(tokens, fitted.branches.tokens(others))
             row[name] = 100 * image_auroc(self.labels, image_scores({"p": maps}, "paper", "max")["p"])
             if truth is not None:
-                bad = len(self.case.good)
+                bad = len(self.good)
                 grown = [interpolate(level[bad:, None], 32, mode="bilinear")[:, 0] for level in maps]
                 row[f"{name} pixel"] = pixel_auroc(torch.stack(grown).mean(0), truth)
         if truth is not None:
-            change = (queries - twins).abs().mean(1)[len(self.case.good) :]
+            change = (queries - twins).abs().mean(1)[len(self.good) :]
             row["inside / outside"] = float(change[truth].mean() / change[~truth].mean())
         return row
 
 
-def customized(case: Case, k: int, seed: int, folder: Path) -> tuple[References, NormalModel]:
+def customized(category: Category, k: int, seed: int, folder: Path) -> tuple[References, NormalModel]:
     """The model in `folder` and the references it was customized on; else one of the shots that the seed draws."""
     if is_customized(folder):
         shots = read_manifest(folder / "references.json")
-        return from_manifest(case.normals, shots, category=case.name, noun=case.noun), NormalModel.load(folder)
-    references = choose(case.normals, k, dataset="gain", category=case.name, noun=case.noun, seed=seed)
+        return from_manifest(category.normals, shots, category=category.name, noun=category.noun), NormalModel.load(
+            folder
+        )
+    named = {"dataset": category.dataset, "category": category.name, "noun": category.noun}
+    references = choose(category.normals, k, **named, seed=seed)
     return references, customize(references, preset("tiny"), folder, seed=seed)
 
 
@@ -134,10 +129,11 @@ def cell(name: str, k: int, seed: int, asked: argparse.Namespace) -> dict[str, A
     if path.is_file():
         found: dict[str, Any] = json.loads(path.read_text())
         return found
-    case = load_case(name, asked.data)
-    folder = (asked.models or asked.out) / f"{name}-{k}-{seed}"
-    references, model = customized(case, k, seed, folder / "model")
-    study = Study(case, references, model, asked.data, asked.out / "twins")
+    category = find(name, asked.data)
+    made = asked.made / category.dataset if asked.made else asked.out
+    folder = made / f"{category.name}-{k}-{seed}"
+    references, model = customized(category, k, seed, folder / "model")
+    study = Study(category, references, model, asked.out / "twins")
     pool = Pool.load(folder / "pool") if (folder / "pool" / "metadata.jsonl").is_file() else None
     row: dict[str, Any] = {"category": name, "k": k, "seed": seed, "preset": model.preset.settings()}
     row["calibrated"], seen, detector = study.measured("calibrated", None)
@@ -154,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with mvtec/, hazelnut_photos/ and BrainMRI/")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--models", type=Path, help="out folder of pool_gain.py, whose models and pools are taken up")
+    parser.add_argument("--made", type=Path, help="folder of an evaluation's models and pools, which are taken up")
     parser.add_argument("--categories", nargs="+", default=["screw", "hazelnut"])
     parser.add_argument("--shots", type=int, nargs="+", default=[2])
     parser.add_argument("--seeds", type=int, default=1)

@@ -1,0 +1,110 @@
+"""Ways of customizing compared, without a label: what `normalgen pool quality` measures of the images they lead to.
+
+Each variant changes settings of the preset `tiny`; its model draws n images from photos (img2img), and with
+`--txt2img` n from noise, which no gate judges, beside n augmented photos. One JSON a category, k, seed and variant;
+what is there is not made again. Choose by `screw` and `hazelnut` alone.
+
+    python tests/benchmarks/customizing.py --data ROOT --out DIR --variants training_steps=1000 method=full,batch=8
+    python tests/benchmarks/customizing.py --data ROOT --out DIR --categories brain-mri --made evaluation/made
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cases import besides, find
+
+from normalgen.customize import customize
+from normalgen.data import Category
+from normalgen.diffusion.model import NormalModel
+from normalgen.files import write_json
+from normalgen.pool import generate_pool
+from normalgen.presets import change, preset
+from normalgen.quality import compare
+from normalgen.references import References, choose
+
+MODES = {"img2img": 1.0, "txt2img": 0.0}
+
+
+def settings(variant: str) -> dict[str, Any]:
+    """`name=value,name=value` as changes of a preset."""
+    pairs = (part.partition("=") for part in variant.split(",") if part)
+    return {name: _value(text) for name, _, text in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def measured(
+    category: Category, references: References, model: NormalModel, modes: list[str], n: int, seed: int
+) -> dict[str, Any]:
+    """The measures of n images by mode, and of n augmented photos."""
+    size, sets = model.preset.size, {}
+    for mode in modes:
+        drawing = model.using(change(model.preset, plain=0.0, mix=MODES[mode], gate=False))
+        with TemporaryDirectory() as folder:
+            pool = generate_pool(drawing, references, n, Path(folder) / "pool", seed=seed)
+            sets[mode] = pool.images.pixels(size).float() / 255
+    others, augment = besides(category, references.images), model.preset.augment
+    found = compare(sets, references.images, others, size=size, augment=augment, most=n, seed=seed)
+    return {name: asdict(each) for name, each in found.items()}
+
+
+def cell(name: str, variant: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+    folder = asked.out / f"{name}-{asked.k}-{seed}-{variant or 'tiny'}"
+    path = folder.with_name(f"{folder.name}.json")
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    category = find(name, asked.data)
+    named = {"dataset": category.dataset, "category": category.name, "noun": category.noun}
+    references = choose(category.normals, asked.k, **named, seed=seed)
+    begun = time.process_time()
+    made = asked.made / category.dataset / f"{category.name}-{asked.k}-{seed}" / "model" if asked.made else folder
+    model = customize(references, preset("tiny", **settings(variant)), made, seed=seed)
+    row: dict[str, Any] = {"category": name, "k": asked.k, "seed": seed, "variant": variant, "n": asked.n}
+    row["cpu_seconds"] = round(time.process_time() - begun, 1)
+    row["measures"] = measured(category, references, model, asked.modes, asked.n, seed)
+    write_json(path, row)
+    return row
+
+
+def show(row: dict[str, Any]) -> None:
+    plain = row["measures"]["augmented"]
+    print(f"{row['category']} k={row['k']} seed={row['seed']} {row['variant'] or 'tiny'} ({row['cpu_seconds']:.0f} s)")
+    for mode, found in row["measures"].items():
+        numbers = {name: found[name] for name in ("nearer", "closed", "sharpness", "seam")}
+        numbers = {"distance / augmented's": found["patch_distance"] / plain["patch_distance"]} | numbers
+        print(
+            f"    {mode:9}", *(f"{name} {value:.3f}" for name, value in numbers.items()), found["octaves"], flush=True
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with mvtec/, hazelnut_photos/ and BrainMRI/")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--categories", nargs="+", default=["screw", "hazelnut"])
+    parser.add_argument("--variants", nargs="+", default=[""], metavar="NAME=VALUE,...")
+    parser.add_argument("-k", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("-n", type=int, default=24)
+    parser.add_argument("--txt2img", dest="modes", action="store_const", const=[*MODES], default=["img2img"])
+    parser.add_argument("--made", type=Path, help="folder of an evaluation's models, which are taken up")
+    asked = parser.parse_args()
+    for seed in range(asked.seeds):
+        for name in asked.categories:
+            for variant in asked.variants:
+                show(cell(name, variant, seed, asked))
+
+
+if __name__ == "__main__":
+    main()
