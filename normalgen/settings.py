@@ -38,8 +38,8 @@ class Preset:
         precision: of the denoiser's arithmetic: "float32", "bfloat16", or "auto": bfloat16 on CUDA, float32 elsewhere.
         compile: whether torch.compile makes the sampling denoiser faster, after a minute or more of compiling.
         method: what is trained: all weights of the denoiser ("full") or low-rank adapters of its attention ("lora",
-            `rank`), and the object's token; or its fine stage alone ("fine": what restoring at low strengths needs, in a
-            quarter of the time).
+            `rank`), and the object's token; or its fine stage alone ("fine": what restoring at low strengths needs, in
+            a quarter of the time).
         training_steps, learning_rate: of the customization.
         warmup, decay: steps until the learning rate is reached, and how it falls from there: "constant" does not,
             "cosine" does, to a hundredth.
