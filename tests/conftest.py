@@ -20,7 +20,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.tiny import new_tiny
 from normalgen.images import Images
-from normalgen.presets import Preset, preset
+from normalgen.presets import Preset, change, preset
 from normalgen.references import References
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would pass over Ctrl-C
@@ -122,6 +122,12 @@ def photos(tmp_path: Path) -> Path:
 def references(photos: Path) -> References:
     images = Images.from_folder(photos).take([0, 1])
     return References(images, "good", "part", seed=0, available=6)
+
+
+@pytest.fixture(scope="session")
+def toy(toy_preset: Preset) -> Preset:
+    """For evaluations: one step of everything."""
+    return change(toy_preset, training_steps=1, mix=1.0, strength=0.25, twin_steps=1)
 
 
 @pytest.fixture(scope="session")

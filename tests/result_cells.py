@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from normalgen.results import Cell
+from normalgen.results import Cell, Table
 
 WHICH = {"dataset": "elpv", "category": "elpv", "k": 2, "seed": 0, "detector": "memory", "arm": "none"}
 
@@ -41,3 +41,16 @@ def folder(path: Path, cells: list[dict[str, Any]]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(each))
     return path
+
+
+def two_arms(differences: dict[tuple[int, str], float], base: float = 0.5, **which: object) -> list[Cell]:
+    """Cells of `augmented` at `base` and of `generated` above it, by seed and category."""
+    return [
+        cell(base + more, seed=seed, category=name, arm=arm, **which)
+        for (seed, name), difference in differences.items()
+        for arm, more in (("augmented", 0.0), ("generated", difference))
+    ]
+
+
+def named(tables: list[Table], name: str) -> Table:
+    return next(table for table in tables if table.name == name)

@@ -1,72 +1,24 @@
-"""Cells, arms and plans, on drawn parts and a toy model."""
+"""Cells, on drawn parts and a toy model."""
 
 import json
 import sys
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import drawn
+from evaluations import ARMS, category, plan, results, spoilt
 from normalgen.baselines.memory import PatchMemory
-from PIL import Image
 
-from normalgen.data import Category, TestImage
 from normalgen.errors import DataError
-from normalgen.evaluation import Arm, Cell, DetectorSpec, Plan, Setup, check, evaluate
+from normalgen.evaluation import Arm, Setup, check, evaluate
 from normalgen.evaluation.arms import Banks
-from normalgen.evaluation.estimate import estimate
 from normalgen.evaluation.measure import measure
 from normalgen.evaluation.setups import ready_other, shots
-from normalgen.images import ImageItem, Images
-from normalgen.pool import Pool, Shard, write_pool
-from normalgen.presets import Preset, change
+from normalgen.pool import Pool, write_pool
+from normalgen.presets import Preset
 from normalgen.record import locked
 from normalgen.watch import silent
-
-ARMS = ("none", "rotations", "augmented", "generated", "both", "real:2", "poisoned:3", "unpoisoned:3")
-
-
-def item(name: str, image: Image.Image) -> ImageItem:
-    buffer = BytesIO()
-    image.save(buffer, format="png")
-    return ImageItem(name, name, buffer.getvalue)
-
-
-def spoilt(seed: int) -> tuple[Image.Image, Image.Image]:
-    """A drawn part with a white blot, and the blot's mask."""
-    picture = np.array(drawn(seed))
-    mask = np.zeros(picture.shape[:2], np.uint8)
-    mask[20 + seed % 5 : 28 + seed % 5, 8:16] = 255
-    picture[mask > 0] = 255
-    return Image.fromarray(picture), Image.fromarray(mask)
-
-
-def category(name: str = "disc", masks: bool = True) -> Category:
-    normals = Images([item(f"train-{i}.png", drawn(i)) for i in range(6)])
-    tests = [TestImage(item(f"good-{i}.png", drawn(100 + i)), "good") for i in range(4)]
-    for i in range(8):
-        image, mask = spoilt(200 + i)
-        tests.append(TestImage(item(f"bad-{i}.png", image), "blot", item(f"mask-{i}.png", mask) if masks else None))
-    return Category("drawn", name, "disc", normals, tuple(tests))
-
-
-@pytest.fixture(scope="module")
-def toy(toy_preset: Preset) -> Preset:
-    return change(toy_preset, training_steps=1, mix=1.0, strength=0.25, twin_steps=1)
-
-
-def plan(toy: Preset, *arms: str, detectors: tuple[str, ...] = ("memory",), **changes: Any) -> Plan:
-    specs, chosen = tuple(map(DetectorSpec.parse, detectors)), tuple(map(Arm.parse, arms or ARMS))
-    usual: dict[str, Any] = {"categories": (category(),), "shots": (2,), "seeds": 1, "n": 4, "preset": toy}
-    return Plan(**{"detectors": specs, "arms": chosen} | usual | changes)
-
-
-def results(out: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    rows = [json.loads(path.read_text()) for path in sorted(out.rglob("cells/**/*.json"))]
-    return {(row["cell"]["detector"], row["cell"]["arm"]): row for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -217,82 +169,6 @@ def test_a_cell_says_what_was_used(measured: Path) -> None:
     assert len(set(joined)) == 4
 
 
-def test_shards_share_the_setups_among_them(toy: Preset) -> None:
-    asked = plan(toy, seeds=5, shots=(1, 2))
-    parts = [[setup.name for setup in asked.setups(Shard(i, 3))] for i in (1, 2, 3)]
-    assert sorted(name for part in parts for name in part) == sorted(setup.name for setup in asked.setups())
-
-
-def test_fewer_tests_keep_the_share_of_anomalous_ones(toy: Preset) -> None:
-    asked = plan(toy, tests=6)
-    assert (len(asked.categories[0].tests), sum(asked.categories[0].labels)) == (6, 4)
-    assert asked.categories[0].queries.names == plan(toy, tests=6).categories[0].queries.names
-
-
-def test_a_category_without_anomalous_images_or_with_too_few_normals_is_refused(toy: Preset) -> None:
-    good = replace(category(), tests=category().tests[:4])
-    with pytest.raises(DataError, match="4 test images, 0 of them anomalous"):
-        plan(toy, categories=(good,))
-    with pytest.raises(DataError, match="6 normal images to choose from"):
-        plan(toy, shots=(8,))
-    with pytest.raises(DataError, match="4 normal images besides its references, the arm real:5 wants 5"):
-        plan(toy, "real:5")
-
-
-def test_real_photos_that_join_are_neither_shots_nor_more_than_there_are(toy: Preset, tmp_path: Path) -> None:
-    some, references = category(), shots(Setup(category(), 2, 0))
-    banks = Banks(tmp_path, some, references, toy, None, None, 4, 0)
-    found = banks.pool(Arm.parse("real:4"))
-    assert found is not None
-    assert len(found) == 4
-    with pytest.raises(DataError, match="4 normal images besides its references"):
-        banks.pool(Arm.parse("real:5"))
-
-
-def test_arms_hold_no_more_than_the_gate_kept(toy: Preset, tmp_path: Path) -> None:
-    some, references = category(), shots(Setup(category(), 2, 0))
-    pool = write_pool(tmp_path / "pool", [drawn(1)] * 3, [""] * 3, category="disc", mode="img2img")
-    banks = Banks(tmp_path / "arms", some, references, toy, pool, None, 8, 0)
-    sizes = [len(banks.pool(Arm.parse(arm)) or ()) for arm in ("augmented", "generated", "rotations", "both")]
-    assert sizes == [3, 3, 3, 6]
-
-
-def test_a_written_pool_is_one_that_detectors_take(tmp_path: Path) -> None:
-    pool = write_pool(tmp_path, [drawn(1), drawn(2)], ["a.png", ""], category="disc", mode="real")
-    assert [row["reference"] for row in Pool.load(tmp_path).rows] == ["a.png", ""]
-    assert np.array_equal(np.array(pool.images[1]), np.array(drawn(2)))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "nothing",
-        "memory[]",
-        "memory[twin_strength=0.2]",
-        "one-to-normal[size=64]",
-        "memory[colour=red]",
-        "memory[grid",
-        "json:dumps",
-        "no.such:Thing",
-    ],
-)
-def test_a_detector_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(DataError):
-        DetectorSpec.parse(text)
-
-
-def test_settings_in_brackets_go_to_the_detector_and_to_the_twins() -> None:
-    found = DetectorSpec.parse("one-to-normal[branches=p+n,twin_strength=0.2]")
-    assert (found.settings, found.sampling) == ({"branches": ["p", "n"]}, {"twin_strength": 0.2})
-    assert not DetectorSpec.parse("one-to-normal[branches=n+]").makes_twins
-
-
-@pytest.mark.parametrize("text", ["", "some", "real:0", "real:x", "Generated"])
-def test_an_arm_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match="no arm"):
-        Arm.parse(text)
-
-
 def test_a_detector_of_ones_own_is_measured_by_its_import_path(
     toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,20 +198,3 @@ class Brightest:
         maps = torch.stack([to_tensor(query, 32).amin(0) for query in queries]) ** self.power
         return Prediction(maps.flatten(1).amax(1), maps)
 """
-
-
-def test_an_estimate_counts_cells_and_what_is_done(toy: Preset, tmp_path: Path) -> None:
-    asked = plan(toy, "none", "generated", seeds=2)
-    before = estimate(asked, tmp_path)
-    evaluate(replace(asked, seeds=1), tmp_path)
-    after = estimate(asked, tmp_path)
-    assert (before.setups, before.cells, before.done, before.calibrated) == (2, 4, 0, False)
-    assert (after.done, after.calibrated) == (2, True)
-    assert 0 < after.hours < before.hours
-
-
-def test_cells_of_odd_names_have_files_of_their_own(toy: Preset, tmp_path: Path) -> None:
-    setup = plan(toy).setups()[0]
-    specs = [DetectorSpec.parse(text) for text in ("memory", "memory[grid=8]", "memory[grid=16]")]
-    paths = {Cell(setup, spec, Arm.parse(arm)).path(tmp_path) for spec in specs for arm in ("real:2", "real")}
-    assert len(paths) == 6

@@ -97,32 +97,48 @@ def progress() -> Iterator[Watch]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, tuple[TaskID, float, int]] = {}
+        tasks: dict[str, TaskID] = {}
+        pace = _Pace()
 
         def watch(stage: str, done: int, total: int) -> None:
+            made, seconds = pace(stage, done)
             if stage not in tasks:
-                tasks[stage] = (bars.add_task(stage, total=total, rate=""), time.monotonic(), done)
-                bars.update(tasks[stage][0], completed=done)
-                return
-            task, begun, first = tasks[stage]
-            bars.update(task, completed=done, rate=_rate(done - first, time.monotonic() - begun))
+                tasks[stage] = bars.add_task(stage, total=total, rate="")
+            elif not seconds:
+                bars.reset(tasks[stage], total=total)
+            bars.update(tasks[stage], completed=done, rate=_rate(made, seconds))
 
         yield watch
+
+
+class _Pace:
+    """How far a stage has come since it began; one that falls back has begun anew, as for the next category."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, tuple[float, int]] = {}
+        self.last: dict[str, int] = {}
+
+    def __call__(self, stage: str, done: int) -> tuple[int, float]:
+        """Steps made and seconds gone since the beginning; 0, 0 at the beginning."""
+        now = time.monotonic()
+        if stage not in self.begun or done < self.last[stage]:
+            self.begun[stage] = now, done
+        self.last[stage] = done
+        begun, first = self.begun[stage]
+        return done - first, now - begun
 
 
 class _PlainLines:
     """A line when a stage begins and ends, and one about every ten seconds between."""
 
     def __init__(self) -> None:
-        self.begun: dict[str, tuple[float, int]] = {}
+        self.pace = _Pace()
         self.clock = Clock(0, 10)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        begun, first = self.begun.setdefault(stage, (now, done))
-        if done < total and not self.clock.rings() and begun != now:
+        made, seconds = self.pace(stage, done)
+        if done < total and not self.clock.rings() and seconds:
             return
-        made, seconds = done - first, now - begun
         left = f", {_clock((total - done) * seconds / made)} left" if made and done < total else ""
         rate = f", {_rate(made, seconds)}" if made else ""
         typer.echo(f"{stage} {done}/{total}{rate}{left}", err=True)

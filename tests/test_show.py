@@ -1,0 +1,25 @@
+import re
+import time
+
+import pytest
+
+from normalgen.cli import show
+
+
+def test_a_stage_that_begins_anew_counts_its_own_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with show.progress() as watch:
+        for begun in (0.0, 1000.0):
+            for step in (0, 1, 100):
+                now[0] = begun + step
+                watch("customize", step, 100)
+            watch("cells", int(begun) // 1000, 2)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if re.match("customize (0|100)/", line)] == [
+        "customize 0/100",
+        "customize 100/100, 1.0 s each",
+    ] * 2
+    assert "cells 1/2, 1000.0 s each, 16:40 left" in lines
