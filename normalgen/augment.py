@@ -1,7 +1,8 @@
 """What a reference may undergo without becoming another part.
 
 `safe` turns by at most 5 degrees, scales by 0.95-1.05, and changes brightness and contrast by at most 5 %. It never
-mirrors: a mirrored thread is a defect. `flips` adds mirrors, `rotations` quarter turns, for categories that allow them.
+mirrors: a mirrored thread is a defect. For categories that allow them `flips` adds mirrors, `rotations` quarter turns,
+`turned` turns by any angle. Which of these parts like the references allow: `normalgen.suited`.
 """
 
 import math
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from normalgen.errors import PresetError
 from normalgen.presets import Augment
 
 __all__ = ["augment", "augment_each"]
@@ -23,12 +25,17 @@ def augment(image: Tensor, kind: Augment, draw: torch.Generator, piece: int = 0)
 
     With `piece` above 0 a random square of what comes out, (3, piece, piece), and no more than that is computed; all
     of it where S is no larger.
+
+    Raises:
+        PresetError: `kind` is "auto".
     """
+    if kind == "auto":
+        raise PresetError("the augmentation 'auto' must be settled first, by normalgen.suited.settled")
     if kind == "flips":
         image = _flip(image, draw)
     if kind == "rotations":
         image = image.rot90(int(torch.randint(4, (), generator=draw)), (1, 2))
-    grid = None if kind == "none" else _moved(image, draw)
+    grid = None if kind == "none" else _moved(image, 180.0 if kind == "turned" else DEGREES, draw)
     contrast, brightness = (1.0, 1.0) if kind == "none" else (1 + _spread(LIGHT, draw), 1 + _spread(LIGHT, draw))
     window = _window(image.shape[-1], piece, draw)
     if grid is None:
@@ -54,9 +61,9 @@ def _flip(image: Tensor, draw: torch.Generator) -> Tensor:
     return image.flip(axes) if axes else image
 
 
-def _moved(image: Tensor, draw: torch.Generator) -> Tensor:
+def _moved(image: Tensor, degrees: float, draw: torch.Generator) -> Tensor:
     """Where each pixel comes from, (1, S, S, 2)."""
-    angle = math.radians(_spread(DEGREES, draw))
+    angle = math.radians(_spread(degrees, draw))
     inverse = 1 / (1 + _spread(SCALE, draw))
     cos, sin = inverse * math.cos(angle), inverse * math.sin(angle)
     turn = torch.tensor([[[cos, -sin, 0.0], [sin, cos, 0.0]]])

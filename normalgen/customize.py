@@ -20,6 +20,7 @@ from normalgen.images import is_grey
 from normalgen.presets import Preset
 from normalgen.record import agree, differing, locked
 from normalgen.references import References, write_manifest
+from normalgen.suited import settled
 from normalgen.watch import Watch, silent
 
 __all__ = ["customize", "is_customized"]
@@ -86,6 +87,7 @@ def customize(
         MissingWeights: the preset's weights are not there.
         PresetError: a piece that the denoiser's grid does not divide.
     """
+    preset = settled(preset, references)
     parts = open_parts(preset.weights)
     if preset.piece % parts.codec.multiple:
         raise PresetError(f"piece must be a multiple of {parts.codec.multiple}, or 0, got {preset.piece}")

@@ -37,7 +37,7 @@ _TINY = Preset(
     focus=2.0,
     piece=64,
     feature_weight=1.0,
-    augment="safe",
+    augment="auto",
     prompts=3,
     plain=0.5,
     mix=1.0,
@@ -92,6 +92,7 @@ PRESETS: dict[str, Preset] = {
         learning_rate=5e-6,
         checkpointing=True,
         class_images=200,
+        augment="safe",
         strength=0.3,
     ),
 }

@@ -13,7 +13,7 @@ from normalgen.prompts import prompt_set
 
 __all__ = ["Augment", "Method", "Preset", "Sampler", "steps_made"]
 
-Augment = Literal["none", "safe", "flips", "rotations"]
+Augment = Literal["auto", "none", "safe", "flips", "rotations", "turned"]
 Method = Literal["full", "fine", "lora"]
 Sampler = Literal["ddim", "lcm", "tcd"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -53,7 +53,8 @@ class Preset:
             seen more.
         piece: training looks at random squares of this width, pixels; 0 is the whole image.
         feature_weight: of the difference between features of the image and of the guess, in the loss.
-        augment: which changes a reference may undergo; see `normalgen.augment`.
+        augment: which changes a reference may undergo; see `normalgen.augment`. "auto" takes what suits the references
+            (`normalgen.suited`).
         prompts: which prompt set the pool cycles through (1, 3, 5 or 10).
         plain: share of the pool that are augmented references as they are, without diffusion.
         mix: share of the others restored from augmented references (img2img); the rest is drawn from noise (txt2img).

@@ -74,6 +74,7 @@ def toy_preset(prior: Path) -> Preset:
         prior_weight=1.0,
         training_steps=4,
         batch=2,
+        augment="safe",
         class_batch=1,
         plain=0.0,
         mix=0.5,

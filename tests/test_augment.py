@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from normalgen.augment import augment, augment_each
+from normalgen.errors import PresetError
 from normalgen.presets import Augment
 from normalgen.seeds import generator
 
 SIZE = 48
-KINDS = get_args(Augment)
+KINDS = [kind for kind in get_args(Augment) if kind != "auto"]
 
 
 def draws(count: int) -> list[torch.Generator]:
@@ -72,6 +73,18 @@ def test_rotations_turns_by_every_quarter_and_never_mirrors() -> None:
     assert all(abs(count - 40) < 28 for count in counts.values())
 
 
+def test_turned_turns_by_any_angle_and_never_mirrors() -> None:
+    right, above = ([centre(augment(at, "turned", draw)) for draw in draws(200)] for at in (blob(15, 0), blob(0, -15)))
+    angles = torch.tensor([math.degrees(math.atan2(y, x)) for x, y in right])
+    assert angles.histc(8, -180, 180).min() > 8
+    assert all(x * v - y * u < -150 for (x, y), (u, v) in zip(right, above, strict=True))
+
+
+def test_auto_must_be_settled_first() -> None:
+    with pytest.raises(PresetError, match="settled"):
+        augment(picture(), "auto", generator("any"))
+
+
 def test_safe_moves_a_point_no_further_than_5_degrees_and_5_percent() -> None:
     radius, bound = 15.0, 15.0 * math.sqrt(1 + 1.05**2 - 2 * 1.05 * math.cos(math.radians(5)))
     moved = [math.dist(centre(augment(blob(radius, 0), "safe", draw)), (radius, 0)) for draw in draws(100)]
@@ -119,7 +132,7 @@ def test_values_stay_in_range_even_at_hard_edges(kind: Augment) -> None:
         assert 0 <= made.min() <= made.max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["safe", "flips", "rotations"])
+@pytest.mark.parametrize("kind", ["safe", "flips", "rotations", "turned"])
 def test_the_generator_alone_decides(kind: Augment) -> None:
     first, again, other = (augment(picture(), kind, generator("draw", i)) for i in (0, 0, 1))
     assert torch.equal(first, again)

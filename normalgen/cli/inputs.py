@@ -74,9 +74,13 @@ Size = Annotated[
     int | None, _setting("--size", "size", "Width and height of the images; photos are squashed to it.", MODEL)
 ]
 AugmentName = Annotated[
-    Literal["none", "safe", "flips", "rotations"] | None,
+    Literal["auto", "none", "safe", "flips", "rotations", "turned"] | None,
     _setting(
-        "--augment", "augment", "What a reference may undergo: safe is +-5 degrees, size and light, no flips.", MODEL
+        "--augment",
+        "augment",
+        "What a reference may undergo: safe is +-5 degrees, size and light, no flips; rotations adds quarter turns, "
+        "turned any angle; auto chooses of these three by how the references lie.",
+        MODEL,
     ),
 ]
 MethodName = Annotated[

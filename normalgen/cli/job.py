@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from normalgen.cli.show import Clock
+from normalgen.cli.show import Clock, note
 from normalgen.errors import PresetError
 from normalgen.presets import Preset
 from normalgen.watch import Watch
@@ -50,7 +50,11 @@ class Job:
     def __init__(self, references: "References", settings: "Preset", out: Path, seed: int, overwrite: bool) -> None:
         from normalgen.pool import RUN, check_pool
         from normalgen.report import PoolSheet
+        from normalgen.suited import settled
 
+        if settings.augment == "auto":
+            settings = settled(settings, references)
+            _tell_of(settings.augment)
         self.references, self.settings, self.seed, self.out, self.overwrite = references, settings, seed, out, overwrite
         if not overwrite or not (out / RUN).is_file():
             check_pool(out, references, settings, seed)
@@ -104,3 +108,10 @@ class Job:
         if self.clock.rings():
             with suppress(OSError):
                 self.sheet.write(model)
+
+
+def _tell_of(augment: str) -> None:
+    """Which turns the references called for; nothing where they called for none."""
+    angles = {"rotations": "quarter turns", "turned": "any angle"}.get(augment)
+    if angles:
+        note(f"the photos show parts that lie at {angles}, so they are turned so (--augment safe would only tilt them)")

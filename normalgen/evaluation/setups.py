@@ -16,6 +16,7 @@ from normalgen.files import write_json
 from normalgen.pool import METADATA, Pool, generate_pool
 from normalgen.record import locked_if_free
 from normalgen.references import References, choose
+from normalgen.suited import settled
 from normalgen.watch import Watch
 
 __all__ = ["Made", "made", "ready_other", "shots"]
@@ -73,7 +74,7 @@ def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
         model, pool, lacking = _model_and_pool(plan, setup, out, watch)
     donor = out / "made" / plan.other(setup).name / "pool"
     other = Pool.load(donor) if plan.wants_others and (donor / METADATA).is_file() else None
-    given = (setup.category, references, plan.preset, pool, other, plan.n, setup.seed, lacking)
+    given = (setup.category, references, settled(plan.preset, references), pool, other, plan.n, setup.seed, lacking)
     return Made(references, model, Banks(folder / "arms", *given), _Seconds(folder / SECONDS).read())
 
 

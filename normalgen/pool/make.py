@@ -23,6 +23,7 @@ from normalgen.pool.shards import Shard, Window
 from normalgen.presets import Preset
 from normalgen.record import agree, differing, locked, read_record
 from normalgen.references import References
+from normalgen.suited import settled
 from normalgen.watch import Watch, silent
 
 __all__ = ["RUN", "check_pool", "draw_shard", "generate_pool", "merge_pool"]
@@ -184,7 +185,8 @@ def _begun(
 ) -> Iterator[Making]:
     """The books of `folder`, opened or begun, and the folder locked."""
     _check(model, references, n)
-    preset = preset_of(model)
+    preset = settled(preset_of(model), references)
+    model = preset if isinstance(model, Preset) else model.using(preset)
     digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
     settings = _settings(references, preset, seed) | {"model": digest}
     with locked(folder, wait=wait):

@@ -1,0 +1,65 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import drawn
+from torch import Tensor
+
+from normalgen import suited as module
+from normalgen.customize import customize
+from normalgen.images import Images
+from normalgen.pool import RUN, generate_pool
+from normalgen.presets import Preset, change
+from normalgen.record import read_record
+from normalgen.references import References
+from normalgen.suited import settled, suited
+
+
+def laid(angle: Callable[[int], int], count: int = 3, size: int = 128) -> Tensor:
+    """Drawn parts, each turned by an angle of its own: uint8 (count, 3, size, size)."""
+    pictures = [drawn(i, size).rotate(angle(i), fillcolor=(60, 60, 60)) for i in range(count)]
+    return torch.stack([torch.from_numpy(np.array(picture)).permute(2, 0, 1) for picture in pictures])
+
+
+@pytest.mark.parametrize(
+    ("angle", "kind"),
+    [(lambda i: 0, "safe"), (lambda i: 90 * i, "rotations"), (lambda i: 75 * i + 20, "turned")],
+    ids=["upright", "on any side", "at any angle"],
+)
+def test_parts_are_turned_as_the_references_lie(angle: Callable[[int], int], kind: str) -> None:
+    assert suited(laid(angle)) == kind
+
+
+def test_one_reference_tells_nothing() -> None:
+    assert suited(laid(lambda i: 0, count=1)) == "safe"
+
+
+def test_auto_is_settled_once_for_the_same_photos(
+    small: Preset, references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def watched(images: Tensor) -> str:
+        asked.append(len(images))
+        return "turned"
+
+    monkeypatch.setattr(module, "suited", watched)
+    auto = change(small, augment="auto")
+    assert [settled(auto, references).augment for _ in range(2)] == ["turned", "turned"]
+    assert asked == [2]
+    assert settled(small, references) is small
+    other = replace(references, images=Images(references.images.items[:1]))
+    settled(auto, other)
+    assert asked == [2, 1]
+
+
+def test_model_and_pool_say_what_auto_became(small: Preset, references: References, tmp_path: Path) -> None:
+    model = customize(references, change(small, augment="auto"), tmp_path / "model")
+    assert model.preset.augment in ("safe", "rotations", "turned")
+    generate_pool(model.using(change(model.preset, augment="auto")), references, 2, tmp_path / "pool")
+    record = read_record(tmp_path / "pool" / RUN)
+    assert record is not None
+    assert record["settings"]["augment"] == model.preset.augment == record["preset"]["augment"]
