@@ -1,7 +1,8 @@
 """Which augmentation suits a category: what its own references say of how their parts lie.
 
-Screws lie at any angle, solar cells do not. A reference is left out; where turned ones of the others bring its patches
-nearer than merely tilted ones do, parts like these are turned, and turned photos of them are normal.
+Screws lie at any angle, solar cells do not. Where some turned view of one reference is more like another reference,
+patch by patch in place, than any view that is merely tilted, parts like these are turned, and turned photos of them are
+normal.
 """
 
 import hashlib
@@ -10,21 +11,22 @@ from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
+import torch
 from torch import Tensor
 
 from normalgen.augment import augment_each
 from normalgen.features import EmbeddedFeatures
 from normalgen.files import write_json
 from normalgen.presets import Augment, Preset, change
-from normalgen.quality.measures import GRID, coverage, patches
+from normalgen.quality.measures import GRID, patches
 from normalgen.references import References
 from normalgen.seeds import generator
 
 __all__ = ["settled", "suited"]
 
 LOOKED_AT, VIEWS = 4, 12
-GAIN = 1.5
-"""How many times as much of the distance a kind must close as `safe` does, to be chosen."""
+NEARER = 0.95
+"""Turned views must come nearer than this times the distance of tilted ones."""
 TURNS: tuple[Augment, ...] = ("rotations", "turned")
 
 
@@ -45,31 +47,35 @@ def settled(preset: Preset, references: References) -> Preset:
 def suited(references: Tensor) -> Augment:
     """ "rotations" or "turned" where references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
 
-    Each of the first four is left out once. One reference shows nothing of that.
+    Of the first four each is held against views of the others. One reference shows nothing of that.
     """
     used = references[:LOOKED_AT].float() / 255
     if len(used) < 2:
         return "safe"
-    closed = {kind: _closed(used, kind) for kind in ("safe", *TURNS)}
-    best = max(TURNS, key=closed.__getitem__)
-    return best if closed[best] > GAIN * max(closed["safe"], 0.0) else "safe"
-
-
-def _closed(references: Tensor, kind: Augment) -> float:
-    """By how much left-out references come nearer to the others when augmentations of those join; mean over all."""
     features = EmbeddedFeatures()
-    known = patches(features, references, GRID)
+    known = patches(features, used, GRID)
+    apart = {kind: _apart(known, [_views(features, one, kind) for one in used]) for kind in ("safe", *TURNS)}
+    best = min(TURNS, key=apart.__getitem__)
+    return best if apart[best] < NEARER * apart["safe"] else "safe"
+
+
+def _views(features: EmbeddedFeatures, reference: Tensor, kind: Augment) -> Tensor:
+    """Patches (VIEWS, grid, grid, C) of augmentations of a reference."""
+    draws = [generator("suited", i) for i in range(VIEWS)]
+    return patches(features, augment_each(reference.expand(VIEWS, -1, -1, -1), kind, draws), GRID)
+
+
+def _apart(known: Tensor, views: list[Tensor]) -> float:
+    """How far a reference is, patch by patch in place, from the likest view of any other; mean over references."""
     found = []
-    for place in range(len(references)):
-        others = [i for i in range(len(references)) if i != place]
-        draws = [generator("suited", place, i) for i in range(VIEWS)]
-        views = augment_each(references[[others[i % len(others)] for i in range(VIEWS)]], kind, draws)
-        found.append(coverage(known[[place]], known[others], patches(features, views, GRID)).closed)
+    for place, one in enumerate(known):
+        others = torch.cat([each for i, each in enumerate(views) if i != place])
+        found.append(float((others - one).norm(dim=-1).mean((1, 2)).amin()))
     return sum(found) / len(found)
 
 
 def _path(references: References, size: int) -> Path:
     """In the user's cache: the same photos always say the same."""
-    key = json.dumps([references.images.hashes()[:LOOKED_AT], references.images.crop, size, GAIN, VIEWS])
+    key = json.dumps([references.images.hashes()[:LOOKED_AT], references.images.crop, size, NEARER, VIEWS])
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     return platformdirs.user_cache_path("normalgen") / "augment" / f"{name}.json"
