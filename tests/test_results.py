@@ -108,6 +108,18 @@ def test_arms_that_should_fail_have_their_own_tables() -> None:
     assert [head for _, head in named(tables, "main").heads][-2:] == ["none", "generated"]
     assert [head for _, head in named(tables, "failing").heads][-5:] == list(values)
     assert named(tables, "falsification").rows[0][4:7] == ("-20.0 [?]", "-10.0 [?]", "-20.0 [?]")
+    assert named(tables, "falsification").rows[0][-1] == "too few seeds"
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [({}, "yes"), ({"wrong": 0.7}, "NO: wrong - none"), ({"poisoned": 0.6}, "not shown"), ({"no-twins": 0.9}, "yes")],
+)
+def test_arms_that_should_fail_get_a_verdict(changed: dict[str, float], verdict: str) -> None:
+    values = {"none": 0.6, "generated": 0.7, "wrong": 0.5, "poisoned": 0.4, "unpoisoned": 0.6, "no-twins": 0.7}
+    arms = (values | changed).items()
+    cells = [cell(v + seed / 100, arm=arm, seed=seed) for arm, v in arms for seed in range(3)]
+    assert named(every_table(cells), "falsification").rows[0][-1] == verdict
 
 
 def test_branches_sizes_settings_and_costs_have_tables_where_there_are_cells() -> None:

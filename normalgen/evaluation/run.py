@@ -129,6 +129,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     fitted = time.monotonic()
     prediction, branches = _predict(detector, category.queries.take(places), torch.tensor([t.label for t in tests]))
     seconds = {"fit": fitted - begun, "predict": time.monotonic() - fitted}
+    asked = {"n": plan.n, "tests": plan.tests, "device": plan.device}
     anomalous = sum(test.label for test in tests)
     return {
         "cell": cell.key(),
@@ -141,7 +142,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
             "normal": len(tests) - anomalous,
             "anomalous": anomalous,
         },
-        "settings": _settings(detector) | {"n": plan.n, "device": plan.device} | ({"preset": used} if used else {}),
+        "settings": _settings(detector) | asked | ({"preset": used} if used else {}),
         "digests": _digests(given.references, pool, model),
         "versions": _versions(),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},

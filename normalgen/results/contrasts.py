@@ -1,6 +1,6 @@
 """Paired differences between arms as tables: what the pool gains, and whether what must fail does fail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from normalgen.results.cells import Cell, arm_size, plain, select
@@ -32,8 +32,11 @@ HEADLINE = (
 MUST_FAIL = (
     "wrong: the pool of another category must not help. poisoned: anomalous images in the bank must be worse than as "
     "many normal ones (unpoisoned), on the test images that poison no bank. no-twins: the same pool, without the "
-    "comparison with the query's normal twin."
+    "comparison with the query's normal twin; where twins are worth nothing it loses nothing. as it should: yes, if "
+    "the intervals of wrong - generated and of poisoned - unpoisoned lie below 0; NO, if one of wrong or poisoned lies "
+    "above."
 )
+VERDICT = "as it should"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,9 @@ class Contrast:
         return set_name(self.dataset, self.role) if self.dataset else ALL
 
 
+Row = dict[tuple[str, str], Contrast]
+
+
 def gains(cells: list[Cell]) -> list[Table]:
     """What the pool gains over plain augmentation, and over nothing; of arms that name a size, in a second table."""
     found = contrasts(plain(cells), GAINS)
@@ -77,7 +83,8 @@ def gains(cells: list[Cell]) -> list[Table]:
 
 def falsification(cells: list[Cell]) -> list[Table]:
     """Arms that must not help: if they do, a gain is not what it seems; none or one table."""
-    return _tables("falsification", "What arms that should fail gain", contrasts(plain(cells), FALSE), FALSE, MUST_FAIL)
+    title, found = "What arms that should fail gain", contrasts(plain(cells), FALSE)
+    return _tables("falsification", title, found, FALSE, MUST_FAIL, verdict=_fails)
 
 
 def contrasts(cells: list[Cell], pairs: Sequence[tuple[str, str]]) -> list[Contrast]:
@@ -119,21 +126,32 @@ def _extra(cells: list[Cell]) -> tuple[int, int]:
     return min(counts), max(counts)
 
 
-def _tables(name: str, title: str, found: list[Contrast], pairs: Sequence[tuple[str, str]], note: str) -> list[Table]:
+def _tables(
+    name: str,
+    title: str,
+    found: list[Contrast],
+    pairs: Sequence[tuple[str, str]],
+    note: str,
+    verdict: Callable[[Row], str] | None = None,
+) -> list[Table]:
     if not found:
         return []
     used = [pair for pair in pairs if any(each.pair == pair for each in found)]
-    rows: dict[tuple[object, ...], dict[tuple[str, str], Contrast]] = {}
+    rows: dict[tuple[object, ...], Row] = {}
     for each in found:
         rows.setdefault((each.detector, each.size, each.place, each.k), {})[each.pair] = each
     heads = ["detector", "data set", "k", "images", *(f"{arm} - {base}" for arm, base in used), "pairs", "seeds"]
+    texts = [_row(row, used) for row in rows.values()]
+    if verdict:
+        heads.append(VERDICT)
+        texts = [(*text, verdict(row)) for text, row in zip(texts, rows.values(), strict=True)]
     roles = {each.role for each in found}
     return [
         Table(
             name,
             title,
             tuple(("", head) for head in heads),
-            tuple(_row(row, used) for row in rows.values()),
+            tuple(texts),
             4,
             (note, POINTS, *_star_notes(found), *tuning_note(roles)),
             tuple(_number(name, each) for each in found),
@@ -151,7 +169,21 @@ def _remark(found: Gain) -> str:
     return "; ".join([*([] if found.complete else ["incomplete"]), *uneven])
 
 
-def _row(row: dict[tuple[str, str], Contrast], used: list[tuple[str, str]]) -> tuple[str, ...]:
+def _fails(row: Row) -> str:
+    """Whether arms that should fail do."""
+    shown = {pair: each.gain for pair, each in row.items() if pair[0] != "no-twins"}
+    if not shown:
+        return "-"
+    if any(found.low is None for found in shown.values()):
+        return "too few seeds"
+    helping = [f"{arm} - {base}" for (arm, base), found in shown.items() if (found.low or 0) > 0]
+    if helping:
+        return f"NO: {', '.join(helping)}"
+    worse = [(found.high or 0) < 0 for (_, base), found in shown.items() if base != "none"]
+    return "yes" if worse and all(worse) else "not shown"
+
+
+def _row(row: Row, used: list[tuple[str, str]]) -> tuple[str, ...]:
     first = next(iter(row.values()))
     values = [row[pair].gain if pair in row else None for pair in used]
     known = [value for value in values if value]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import normalgen
+from normalgen.presets import PRESETS
 from normalgen.results.cells import Cell, arm_rank
 from normalgen.results.figures import COLOURS, Drawing
 from normalgen.results.layout import Table, span
@@ -85,9 +86,21 @@ def command(cells: list[Cell]) -> str:
     }
     words = [word for name, values in by_comma.items() for word in (name, ",".join(values))]
     words += ["--seeds", str(max(cell.seed for cell in cells) + 1)]
-    counts = {cell.settings.get("n") for cell in cells}
-    count = counts.pop() if len(counts) == 1 else None
-    return shlex.join(["normalgen", "evaluate", *words, *(["-n", str(count)] if isinstance(count, int) else [])])
+    for option, name in (("-n", "n"), ("--tests", "tests")):
+        values = {cell.settings.get(name) for cell in cells}
+        value = values.pop() if len(values) == 1 else None
+        words += [option, str(value)] if value else []
+    return shlex.join(["normalgen", "evaluate", *words, *_preset_words(cells)])
+
+
+def _preset_words(cells: list[Cell]) -> list[str]:
+    """The preset's name and training steps, where the cells agree on one and it is not what `evaluate` takes anyway."""
+    used = [cell.settings["preset"] for cell in cells if "preset" in cell.settings]
+    found = {(preset.get("name"), preset.get("training_steps")) for preset in used}
+    name, steps = found.pop() if len(found) == 1 else ("tiny", None)
+    words = [] if name == "tiny" else ["--preset", str(name)]
+    usual = PRESETS[name].training_steps if name in PRESETS else steps
+    return words if steps in (None, usual) else [*words, "--training-steps", str(steps)]
 
 
 def settings(cells: list[Cell]) -> dict[str, list[str]]:
@@ -113,7 +126,7 @@ def _run(cells: list[Cell]) -> str:
     )
     return (
         f"<p><code>{escape(command(cells))}</code></p>\n"
-        '<p class="note">Made from the cells; the folder of the data, restrictions to categories or test images, and '
+        '<p class="note">Made from the cells; the folder of the data, restrictions to categories, and '
         "settings that are not the preset's own are to be added.</p>\n"
         f'<details><summary>settings and versions</summary><div class="wide"><table>{rows}</table></div></details>\n'
     )
