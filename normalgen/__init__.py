@@ -20,12 +20,13 @@ Rooms, each importing only those above it:
     features/      what networks see: patches, images, statistics
     text           WinCLIP's sentences, and linear maps from patches to them
     memory         distances to the nearest normal patch
+    quality/       measures, and the gate: which candidates stay, and why the others went
+    suited         which augmentation suits the references
     diffusion/     schedule, codec, spectrum, words, denoiser, losses, lora, parts, model, training, the bundled prior
     batches        what customization learns from: augmented references, class images
     customize      references -> NormalModel
     trial          does a preset work on this machine
     defects        drawn ones, to check with
-    quality/       measures, and the gate: which candidates stay, and why the others went
     card, pool     the data set on disk
     metrics        AUROC, average precision
     personalize    each query's normal twin

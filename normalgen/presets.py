@@ -57,6 +57,7 @@ _SD15 = replace(
     size=512,
     sampling_steps=50,
     guidance=7.5,
+    augment="safe",
     precision="auto",
     method="lora",
     rank=16,
@@ -92,7 +93,6 @@ PRESETS: dict[str, Preset] = {
         learning_rate=5e-6,
         checkpointing=True,
         class_images=200,
-        augment="safe",
         strength=0.3,
     ),
 }

@@ -9,14 +9,17 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import torch
 from torch import Tensor
 
-from normalgen.augment import augment_each
+import normalgen
+from normalgen.augment import DEGREES, LIGHT, SCALE, augment_each
 from normalgen.features import EmbeddedFeatures
 from normalgen.files import write_json
+from normalgen.images import Images
 from normalgen.presets import Augment, Preset, change
 from normalgen.quality.measures import GRID, patches
 from normalgen.references import References
@@ -28,17 +31,19 @@ LOOKED_AT, VIEWS = 4, 12
 NEARER = 0.95
 """Turned views must come nearer than this times the distance of tilted ones."""
 TURNS: tuple[Augment, ...] = ("rotations", "turned")
+CHOICES = ("safe", *TURNS)
 
 
 def settled(preset: Preset, references: References) -> Preset:
     """The preset, with the augmentation that suits the references in the place of "auto"."""
     if preset.augment != "auto":
         return preset
-    path = _path(references, preset.size)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["augment"]
-    except (OSError, ValueError, KeyError):
-        found = suited(references.images.pixels(preset.size))
+    count = len(references.images)
+    few = references.images.take(sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)}))
+    path = _path(few, preset.size)
+    found = _read(path)
+    if found not in CHOICES:
+        found = suited(few.pixels(preset.size))
         with suppress(OSError):
             write_json(path, {"augment": found})
     return change(preset, augment=found)
@@ -47,14 +52,14 @@ def settled(preset: Preset, references: References) -> Preset:
 def suited(references: Tensor) -> Augment:
     """ "rotations" or "turned" where references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
 
-    Of the first four each is held against views of the others. One reference shows nothing of that.
+    Of at most four each is held against views of the others. One reference shows nothing of that.
     """
     used = references[:LOOKED_AT].float() / 255
     if len(used) < 2:
         return "safe"
     features = EmbeddedFeatures()
     known = patches(features, used, GRID)
-    apart = {kind: _apart(known, [_views(features, one, kind) for one in used]) for kind in ("safe", *TURNS)}
+    apart = {kind: _apart(known, [_views(features, one, kind) for one in used]) for kind in CHOICES}
     best = min(TURNS, key=apart.__getitem__)
     return best if apart[best] < NEARER * apart["safe"] else "safe"
 
@@ -74,8 +79,16 @@ def _apart(known: Tensor, views: list[Tensor]) -> float:
     return sum(found) / len(found)
 
 
-def _path(references: References, size: int) -> Path:
-    """In the user's cache: the same photos always say the same."""
-    key = json.dumps([references.images.hashes()[:LOOKED_AT], references.images.crop, size, NEARER, VIEWS])
+def _path(images: Images, size: int) -> Path:
+    """In the user's cache: the same photos always say the same to the same version."""
+    deciding = [normalgen.__version__, "embedded", GRID, NEARER, VIEWS, DEGREES, SCALE, LIGHT]
+    key = json.dumps([images.hashes(), images.crop, size, deciding])
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     return platformdirs.user_cache_path("normalgen") / "augment" / f"{name}.json"
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["augment"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

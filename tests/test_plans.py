@@ -14,7 +14,7 @@ from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.estimate import estimate
 from normalgen.evaluation.setups import shots
 from normalgen.pool import Pool, Shard, write_pool
-from normalgen.presets import Preset
+from normalgen.presets import Preset, preset
 
 
 def test_shards_share_the_setups_among_them(toy: Preset) -> None:
@@ -100,7 +100,12 @@ def test_an_estimate_counts_cells_and_what_is_done(toy: Preset, tmp_path: Path) 
     after = estimate(asked, tmp_path)
     assert (before.setups, before.cells, before.done, before.calibrated) == (2, 4, 0, False)
     assert (after.done, after.calibrated) == (2, True)
-    assert 0 < after.hours < before.hours
+    assert min(before.hours, after.hours) > 0
+
+
+def test_a_model_of_the_tiny_preset_is_estimated_at_minutes(tmp_path: Path) -> None:
+    found = estimate(plan(preset("tiny"), "generated"), tmp_path)
+    assert 2 < 60 * found.hours < 10
 
 
 def test_cells_of_odd_names_have_files_of_their_own(toy: Preset, tmp_path: Path) -> None:

@@ -113,12 +113,18 @@ def test_arms_that_should_fail_have_their_own_tables() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "verdict"),
-    [({}, "yes"), ({"wrong": 0.7}, "NO: wrong - none"), ({"poisoned": 0.6}, "not shown"), ({"no-twins": 0.9}, "yes")],
+    [
+        ({}, "yes"),
+        ({"wrong": 0.7}, "NO: wrong - none"),
+        ({"poisoned": 0.6}, "not shown"),
+        ({"no-twins": 0.9}, "yes"),
+        ({"poisoned": 0.0}, "not all measured"),
+    ],
 )
 def test_arms_that_should_fail_get_a_verdict(changed: dict[str, float], verdict: str) -> None:
     values = {"none": 0.6, "generated": 0.7, "wrong": 0.5, "poisoned": 0.4, "unpoisoned": 0.6, "no-twins": 0.7}
     arms = (values | changed).items()
-    cells = [cell(v + seed / 100, arm=arm, seed=seed) for arm, v in arms for seed in range(3)]
+    cells = [cell(v + seed / 100, arm=arm, seed=seed) for arm, v in arms if v for seed in range(3)]
     assert named(every_table(cells), "falsification").rows[0][-1] == verdict
 
 

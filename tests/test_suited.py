@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 from conftest import drawn
@@ -11,7 +12,7 @@ from torch import Tensor
 from normalgen import suited as module
 from normalgen.customize import customize
 from normalgen.images import Images
-from normalgen.pool import RUN, generate_pool
+from normalgen.pool import RUN, Shard, draw_shard, generate_pool
 from normalgen.presets import Preset, change
 from normalgen.record import read_record
 from normalgen.references import References
@@ -56,10 +57,44 @@ def test_auto_is_settled_once_for_the_same_photos(
     assert asked == [2, 1]
 
 
-def test_model_and_pool_say_what_auto_became(small: Preset, references: References, tmp_path: Path) -> None:
-    model = customize(references, change(small, augment="auto"), tmp_path / "model")
-    assert model.preset.augment in ("safe", "rotations", "turned")
+@pytest.fixture
+def turned(small: Preset, monkeypatch: pytest.MonkeyPatch) -> Preset:
+    """Auto, on references that call for turns."""
+    monkeypatch.setattr(module, "suited", lambda images: "turned")
+    return change(small, augment="auto")
+
+
+def test_model_and_pool_say_what_auto_became(turned: Preset, references: References, tmp_path: Path) -> None:
+    model = customize(references, turned, tmp_path / "model")
+    assert model.preset.augment == "turned"
     generate_pool(model.using(change(model.preset, augment="auto")), references, 2, tmp_path / "pool")
     record = read_record(tmp_path / "pool" / RUN)
     assert record is not None
-    assert record["settings"]["augment"] == model.preset.augment == record["preset"]["augment"]
+    assert record["settings"]["augment"] == record["preset"]["augment"] == "turned"
+
+
+def test_a_pool_without_diffusion_is_settled_too(turned: Preset, references: References, tmp_path: Path) -> None:
+    for kind, name in (("auto", "a"), ("turned", "b"), ("safe", "c")):
+        generate_pool(change(turned, plain=1.0, augment=kind), references, 2, tmp_path / name)
+    first = [(tmp_path / name / "images" / "00000.png").read_bytes() for name in "abc"]
+    assert first[0] == first[1] != first[2]
+
+
+def test_workers_of_one_pool_settle_auto_alike(turned: Preset, references: References, tmp_path: Path) -> None:
+    model = customize(references, turned, tmp_path / "model")
+    auto = model.using(change(model.preset, augment="auto", mix=1.0))
+    generate_pool(auto, references, 8, tmp_path / "alone")
+    for number in (1, 2):
+        draw_shard(auto, references, 8, tmp_path / "shared", Shard(number, 2))
+    rows = [(tmp_path / name / "metadata.jsonl").read_bytes() for name in ("alone", "shared")]
+    assert rows[0] == rows[1]
+    assert (tmp_path / "alone/images/00007.png").read_bytes() == (tmp_path / "shared/images/00007.png").read_bytes()
+
+
+def test_a_spoilt_file_in_the_cache_is_made_anew(small: Preset, references: References) -> None:
+    auto = change(small, augment="auto")
+    found = settled(auto, references).augment
+    (path,) = (platformdirs.user_cache_path("normalgen") / "augment").glob("*.json")
+    for text in ("[]", '{"augment": "auto"}', "{"):
+        path.write_text(text)
+        assert settled(auto, references).augment == found

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
+from normalgen.cli.job import settle
 from normalgen.cli.show import going_on, progress, say
 from normalgen.presets import preset as make_preset
 
@@ -46,6 +47,7 @@ def customize(
     )
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
     inputs.check_photos(references, settings.size)
+    settings = settle(settings, references)
     target = out or Path("models") / references.category
     chosen = inputs.pick_device(device)
     from normalgen.customize import customize as fine_tune

@@ -50,11 +50,8 @@ class Job:
     def __init__(self, references: "References", settings: "Preset", out: Path, seed: int, overwrite: bool) -> None:
         from normalgen.pool import RUN, check_pool
         from normalgen.report import PoolSheet
-        from normalgen.suited import settled
 
-        if settings.augment == "auto":
-            settings = settled(settings, references)
-            _tell_of(settings.augment)
+        settings = settle(settings, references)
         self.references, self.settings, self.seed, self.out, self.overwrite = references, settings, seed, out, overwrite
         if not overwrite or not (out / RUN).is_file():
             check_pool(out, references, settings, seed)
@@ -110,8 +107,12 @@ class Job:
                 self.sheet.write(model)
 
 
-def _tell_of(augment: str) -> None:
-    """Which turns the references called for; nothing where they called for none."""
-    angles = {"rotations": "quarter turns", "turned": "any angle"}.get(augment)
-    if angles:
-        note(f"the photos show parts that lie at {angles}, so they are turned so (--augment safe would only tilt them)")
+def settle(settings: "Preset", references: "References") -> "Preset":
+    """The settings with their augmentation settled; and a note where the references called for turns."""
+    from normalgen.suited import settled
+
+    found = settled(settings, references)
+    angles = {"rotations": "on any side", "turned": "at any angle"}.get(found.augment)
+    if angles and found is not settings:
+        note(f"the photos show parts that lie {angles}, so they are turned so (--augment safe would only tilt them)")
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.cli import inputs
-from normalgen.cli.job import Job
+from normalgen.cli.job import Job, settle
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
 from normalgen.presets import Preset
@@ -39,7 +39,8 @@ class Making:
                     "name another folder with --model"
                 )
             return found
-        return customize(self.references, self.settings, self.folder, seed=self.seed, device=self.device, watch=watch)
+        settings = settle(self.settings, self.references)
+        return customize(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
 
     def twins(self, model: "NormalModel") -> Preset:
         """The model's preset with the twins' settings of this run."""
@@ -70,8 +71,9 @@ class Making:
             return found
         if not n:
             return None
-        job = Job(self.references, self.settings, folder, self.seed, overwrite=False)
-        return job.run(n, self.model(watch), None, watch)
+        model = self.model(watch)
+        job = Job(self.references, model.preset, folder, self.seed, overwrite=False)
+        return job.run(n, model, None, watch)
 
 
 def open_detector(

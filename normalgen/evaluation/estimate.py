@@ -10,8 +10,8 @@ from normalgen.pool import Shard
 
 __all__ = ["Estimate", "estimate"]
 
-# Seconds on one of two CPU cores, preset `tiny`: a training step, a pool image, a query by detector and arm.
-STEP, IMAGE, QUERY = 0.9, 3.0, {"one-to-normal": 0.5, "memory": 0.1}
+# Seconds on one of two CPU cores, preset `tiny`: an image of a training step, of a pool, a query by detector and arm.
+SEEN, IMAGE, QUERY = 0.06, 0.8, {"one-to-normal": 0.6, "memory": 0.05}
 MODEL_MB, IMAGE_MB = 26.0, 0.15
 
 
@@ -51,7 +51,7 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
     if plan.customizes:
         steps = [row["seconds"]["customize"] for row in finished if "customize" in row["seconds"]]
         total += (
-            len(unmade) * (mean(steps) if steps else plan.preset.training_steps * STEP)
+            len(unmade) * (mean(steps) if steps else plan.preset.training_steps * plan.preset.batch * SEEN)
             + len(unmade) * plan.drawn * IMAGE
         )
     disk = len(setups) * (MODEL_MB * plan.customizes + IMAGE_MB * (plan.drawn + plan.n * len(plan.arms)))

@@ -129,7 +129,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     fitted = time.monotonic()
     prediction, branches = _predict(detector, category.queries.take(places), torch.tensor([t.label for t in tests]))
     seconds = {"fit": fitted - begun, "predict": time.monotonic() - fitted}
-    asked = {"n": plan.n, "tests": plan.tests, "device": plan.device}
+    asked = {"n": plan.n, "tests": plan.tests, "device": plan.device, "augment": given.banks.preset.augment}
     anomalous = sum(test.label for test in tests)
     return {
         "cell": cell.key(),

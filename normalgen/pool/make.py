@@ -186,7 +186,8 @@ def _begun(
     """The books of `folder`, opened or begun, and the folder locked."""
     _check(model, references, n)
     preset = settled(preset_of(model), references)
-    model = preset if isinstance(model, Preset) else model.using(preset)
+    if preset != preset_of(model):
+        model = preset if isinstance(model, Preset) else model.using(preset)
     digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
     settings = _settings(references, preset, seed) | {"model": digest}
     with locked(folder, wait=wait):

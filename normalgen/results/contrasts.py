@@ -172,15 +172,16 @@ def _remark(found: Gain) -> str:
 def _fails(row: Row) -> str:
     """Whether arms that should fail do."""
     shown = {pair: each.gain for pair, each in row.items() if pair[0] != "no-twins"}
-    if not shown:
-        return "-"
-    if any(found.low is None for found in shown.values()):
-        return "too few seeds"
     helping = [f"{arm} - {base}" for (arm, base), found in shown.items() if (found.low or 0) > 0]
     if helping:
         return f"NO: {', '.join(helping)}"
-    worse = [(found.high or 0) < 0 for (_, base), found in shown.items() if base != "none"]
-    return "yes" if worse and all(worse) else "not shown"
+    must = [shown.get(pair) for pair in FALSE if pair[1] in ("generated", "unpoisoned") and pair[0] != "no-twins"]
+    if any(found is None for found in must):
+        return "not all measured"
+    highs = [found.high for found in must if found]
+    if None in highs:
+        return "too few seeds"
+    return "yes" if all((high or 0) < 0 for high in highs) else "not shown"
 
 
 def _row(row: Row, used: list[tuple[str, str]]) -> tuple[str, ...]:

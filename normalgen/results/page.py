@@ -124,9 +124,10 @@ def _run(cells: list[Cell]) -> str:
         f'<tr><th scope="row" class="name">{escape(name)}</th><td class="text">{escape(_values(values))}</td></tr>'
         for name, values in settings(cells).items()
     )
+    fewer = "" if all("tests" in cell.settings for cell in cells) else " or test images"
     return (
         f"<p><code>{escape(command(cells))}</code></p>\n"
-        '<p class="note">Made from the cells; the folder of the data, restrictions to categories, and '
+        f'<p class="note">Made from the cells; the folder of the data, restrictions to categories{fewer}, and '
         "settings that are not the preset's own are to be added.</p>\n"
         f'<details><summary>settings and versions</summary><div class="wide"><table>{rows}</table></div></details>\n'
     )

@@ -6,12 +6,12 @@ from normalgen.data import Category
 from normalgen.data.sets import find_dataset
 from normalgen.images import Images
 
-TUNING, REPORTING = ("screw", "hazelnut"), ("elpv-mono", "elpv-poly", "brain-mri")
+TUNING = ("screw", "hazelnut")
 _INSIDE = {"screw": ("mvtec", "mvtec", "screw"), "hazelnut": ("folder", "hazelnut_photos", "hazelnut")}
 
 
 def find(name: str, root: Path) -> Category:
-    """A category; `screw` and `hazelnut` are for choosing settings, the others choose nothing."""
+    """A category; those of `TUNING` are for choosing settings, the others choose nothing."""
     dataset, folder, category = _INSIDE.get(name, (name, ".", name))
     return find_dataset(dataset).read(root / folder, category)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cases import besides, find
+from cases import TUNING, besides, find
 
-from normalgen.customize import customize
+from normalgen.customize import customize, is_customized
 from normalgen.data import Category
 from normalgen.diffusion.model import NormalModel
 from normalgen.files import write_json
@@ -69,6 +69,8 @@ def cell(name: str, variant: str, seed: int, asked: argparse.Namespace) -> dict[
     references = choose(category.normals, asked.k, **named, seed=seed)
     begun = time.process_time()
     made = asked.made / category.dataset / f"{category.name}-{asked.k}-{seed}" / "model" if asked.made else folder
+    if asked.made and not is_customized(made):
+        raise SystemExit(f"{made} holds no model; --made is the folder `made` of an evaluation")
     model = customize(references, preset("tiny", **settings(variant)), made, seed=seed)
     row: dict[str, Any] = {"category": name, "k": asked.k, "seed": seed, "variant": variant, "n": asked.n}
     row["cpu_seconds"] = round(time.process_time() - begun, 1)
@@ -92,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with mvtec/, hazelnut_photos/ and BrainMRI/")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--categories", nargs="+", default=["screw", "hazelnut"])
+    parser.add_argument("--categories", nargs="+", default=[*TUNING])
     parser.add_argument("--variants", nargs="+", default=[""], metavar="NAME=VALUE,...")
     parser.add_argument("-k", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from cases import besides, by_label, find
+from cases import TUNING, besides, by_label, find
 from torch import Tensor
 
 from normalgen.augment import augment_each
@@ -27,6 +27,7 @@ from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.quality import Gate, Verdict
 from normalgen.references import choose
 from normalgen.seeds import generator
+from normalgen.suited import settled
 
 COUNT, SIZE = 24, 256
 
@@ -59,7 +60,7 @@ def caught(verdicts: list[Verdict], limit: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--categories", nargs="+", default=["screw", "hazelnut"])
+    parser.add_argument("--categories", nargs="+", default=[*TUNING])
     parser.add_argument("-k", type=int, default=4)
     asked = parser.parse_args()
     settings = preset("tiny")
@@ -67,13 +68,13 @@ def main() -> None:
     for name in asked.categories:
         category = find(name, asked.data)
         references = choose(category.normals, asked.k, dataset="gate", category=name, noun=name, seed=0)
-        pixels = floats(references.images)
-        gate = Gate((pixels * 255).round().to(torch.uint8), settings.augment, seed=0)
-        fresh = augmented(pixels, 77, settings.augment)
+        pixels, augment = floats(references.images), settled(settings, references).augment
+        gate = Gate((pixels * 255).round().to(torch.uint8), augment, seed=0)
+        fresh = augmented(pixels, 77, augment)
         restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.strength, seed=0)
         others = besides(category, references.images)
         unseen = floats(others.take(range(min(COUNT, len(others)))))
-        sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, 78, settings.augment)}
+        sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, 78, augment)}
         for label, images in sets.items():
             clean = judged(gate, images)
             limit = float(torch.tensor([verdict.numbers["defect"] for verdict in clean]).quantile(0.95))

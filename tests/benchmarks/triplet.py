@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from cases import besides, by_label, find
+from cases import TUNING, besides, by_label, find
 from skimage.filters import gaussian
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with mvtec/, hazelnut_photos/ and BrainMRI/")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--made", type=Path, help="folder of an evaluation's models and pools, which are taken up")
-    parser.add_argument("--categories", nargs="+", default=["screw", "hazelnut"])
+    parser.add_argument("--categories", nargs="+", default=[*TUNING])
     parser.add_argument("--shots", type=int, nargs="+", default=[2])
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()
