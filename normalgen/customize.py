@@ -4,7 +4,8 @@ Instance images are augmented references under "a photo of normal [object]"; cla
 un-customized model under "a photo of [object]", preserve what it knew (One-to-Normal, Li et al. 2024, Eq. 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from normalgen.watch import Watch, silent
 __all__ = ["customize", "is_customized"]
 
 RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
+SMALL = 2**15
+"""Pixels of a training step up to which one CPU thread is best; measured on two cores."""
 _DECIDING = [
     "weights",
     "size",
@@ -146,7 +149,21 @@ def _train(
         begin(step)
         preview(model)
 
-    train(model, batch_at, plan, checkpoint=checkpoint, begin=begin, after_step=after_step)
+    with _threads(preset, model.device):
+        train(model, batch_at, plan, checkpoint=checkpoint, begin=begin, after_step=after_step)
+
+
+@contextmanager
+def _threads(preset: Preset, device: str) -> Iterator[None]:
+    """One CPU thread for steps of few pixels: more would wait longer than work, above all on a busy machine."""
+    before = torch.get_num_threads()
+    pixels = (preset.batch + preset.class_batch * bool(preset.prior_weight)) * (preset.piece or preset.size) ** 2
+    if device == "cpu" and pixels <= SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:

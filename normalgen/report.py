@@ -68,7 +68,7 @@ class PoolSheet:
         self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
 
     def write(self, model: NormalModel | None = None) -> None:
-        """Draw the sheet anew: with the images in the pool, or, given the model in training, with a preview of them."""
+        """Draw the sheet anew: with the images in the pool, or, given the model in training, with a preview."""
         rows: list[Row] = [
             ("references", [to_pil(image.float() / 255) for image in self.pixels]),
             augmented_row(self.pixels, self.preset.augment, self.seed),
@@ -89,17 +89,19 @@ class PoolSheet:
         return [*rows, *_rejected_rows(pool.rejected())]
 
     def _previewed(self, model: NormalModel) -> list[Row]:
-        half = COLUMNS // 2
+        half, share = COLUMNS // 2, self.preset.mix
         prompts = [INSTANCE_PROMPT] * half
         chosen = self.pixels[[i % len(self.pixels) for i in range(half)]].float() / 255
         draws = [generator("preview", self.seed, i) for i in range(half)]
         starts = augment_each(chosen, self.preset.augment, draws)
-        restored = model.restore(starts, prompts=prompts, strength=self.preset.strength, seed=self.seed)
-        drawn = model.sample(range(half), prompts=prompts, seed=self.seed)
-        pairs = zip(MODES, (restored, drawn), strict=True)
+        rows: dict[str, Tensor] = {}
+        if share > 0:
+            rows["img2img"] = model.restore(starts, prompts=prompts, strength=self.preset.strength, seed=self.seed)
+        if share < 1:
+            rows["txt2img"] = model.sample(range(half), prompts=prompts, seed=self.seed)
         return [
             (f"preview while customizing, {_explained(mode, self.preset)}", [to_pil(image) for image in images])
-            for mode, images in pairs
+            for mode, images in rows.items()
         ]
 
 

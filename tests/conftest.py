@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch reads it; see normalgen/cli/app.py
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch reads it; see normalgen/cli/app.py
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -68,6 +68,19 @@ def test_a_killed_customization_goes_on_to_the_same_bytes(
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
 
 
+def test_small_steps_take_one_thread_and_give_the_others_back(
+    references: References, small: Preset, tmp_path: Path
+) -> None:
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        customize(references, small, tmp_path, preview=lambda model: seen.append(torch.get_num_threads()))
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_previews_do_not_change_the_model(references: References, small: Preset, tmp_path: Path) -> None:
     customize(references, small, tmp_path / "quiet")
     customize(
