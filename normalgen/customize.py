@@ -4,12 +4,13 @@ Instance images are augmented references under "a photo of normal [object]"; cla
 un-customized model under "a photo of [object]", preserve what it knew (One-to-Normal, Li et al. 2024, Eq. 1).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 import normalgen
 from normalgen.batches import batches, class_images
@@ -153,17 +154,11 @@ def _train(
         train(model, batch_at, plan, checkpoint=checkpoint, begin=begin, after_step=after_step)
 
 
-@contextmanager
-def _threads(preset: Preset, device: str) -> Iterator[None]:
+def _threads(preset: Preset, device: str) -> AbstractContextManager[object]:
     """One CPU thread for steps of few pixels: more would wait longer than work, above all on a busy machine."""
-    before = torch.get_num_threads()
-    pixels = (preset.batch + preset.class_batch * bool(preset.prior_weight)) * (preset.piece or preset.size) ** 2
-    if device == "cpu" and pixels <= SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    images = preset.batch + (preset.class_batch if preset.prior_weight else 0)
+    small = images * (preset.piece or preset.size) ** 2 <= SMALL
+    return threadpool_limits(1) if small and device == "cpu" else nullcontext()
 
 
 def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:

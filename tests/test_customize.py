@@ -71,10 +71,10 @@ def test_a_killed_customization_goes_on_to_the_same_bytes(
 def test_small_steps_take_one_thread_and_give_the_others_back(
     references: References, small: Preset, tmp_path: Path
 ) -> None:
-    before, seen = torch.get_num_threads(), []
+    before, seen = torch.get_num_threads(), list[int]()
     torch.set_num_threads(2)
     try:
-        customize(references, small, tmp_path, preview=lambda model: seen.append(torch.get_num_threads()))
+        customize(references, small, tmp_path / "m", preview=lambda model: seen.append(torch.get_num_threads()))
         assert set(seen) == {1}
         assert torch.get_num_threads() == 2
     finally:
