@@ -30,8 +30,7 @@ __all__ = ["settled", "suited"]
 LOOKED_AT, VIEWS = 4, 12
 NEARER = 0.95
 """Turned views must come nearer than this times the distance of tilted ones."""
-TURNS: tuple[Augment, ...] = ("rotations", "turned")
-CHOICES = ("safe", *TURNS)
+CHOICES: tuple[Augment, ...] = ("safe", "turned")
 
 
 def settled(preset: Preset, references: References) -> Preset:
@@ -50,7 +49,7 @@ def settled(preset: Preset, references: References) -> Preset:
 
 
 def suited(references: Tensor) -> Augment:
-    """ "rotations" or "turned" where references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
+    """ "turned" where references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
 
     Of at most four each is held against views of the others. One reference shows nothing of that.
     """
@@ -59,15 +58,14 @@ def suited(references: Tensor) -> Augment:
         return "safe"
     features = EmbeddedFeatures()
     known = patches(features, used, GRID)
-    apart = {kind: _apart(known, [_views(features, one, kind) for one in used]) for kind in CHOICES}
-    best = min(TURNS, key=apart.__getitem__)
-    return best if apart[best] < NEARER * apart["safe"] else "safe"
+    tilted, turned = (_apart(known, [_views(features, used, i, kind) for i in range(len(used))]) for kind in CHOICES)
+    return "turned" if turned < NEARER * tilted else "safe"
 
 
-def _views(features: EmbeddedFeatures, reference: Tensor, kind: Augment) -> Tensor:
-    """Patches (VIEWS, grid, grid, C) of augmentations of a reference."""
-    draws = [generator("suited", i) for i in range(VIEWS)]
-    return patches(features, augment_each(reference.expand(VIEWS, -1, -1, -1), kind, draws), GRID)
+def _views(features: EmbeddedFeatures, references: Tensor, place: int, kind: Augment) -> Tensor:
+    """Patches (VIEWS, grid, grid, C) of augmentations of one reference."""
+    draws = [generator("suited", place, i) for i in range(VIEWS)]
+    return patches(features, augment_each(references[place].expand(VIEWS, -1, -1, -1), kind, draws), GRID)
 
 
 def _apart(known: Tensor, views: list[Tensor]) -> float:

@@ -79,7 +79,7 @@ AugmentName = Annotated[
         "--augment",
         "augment",
         "What a reference may undergo: safe is +-5 degrees, size and light, no flips; rotations adds quarter turns, "
-        "turned any angle; auto chooses of these three by how up to four references lie (of one: safe).",
+        "turned any angle; auto chooses safe or turned by how up to four references lie (of one: safe).",
         MODEL,
     ),
 ]

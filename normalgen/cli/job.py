@@ -112,7 +112,6 @@ def settle(settings: "Preset", references: "References") -> "Preset":
     from normalgen.suited import settled
 
     found = settled(settings, references)
-    angles = {"rotations": "on any side", "turned": "at any angle"}.get(found.augment)
-    if angles and found is not settings:
-        note(f"the photos show parts that lie {angles}, so they are turned so (--augment safe would only tilt them)")
+    if found.augment == "turned" and found is not settings:
+        note("the photos show parts that lie at any angle, so they are turned (--augment safe would only tilt them)")
     return found
