@@ -49,11 +49,11 @@ def settled(preset: Preset, references: References) -> Preset:
 
 
 def suited(references: Tensor) -> Augment:
-    """ "turned" where references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
+    """ "turned" where a few references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
 
-    Of at most four each is held against views of the others. One reference shows nothing of that.
+    Each is held against views of the others. One reference shows nothing of that.
     """
-    used = references[:LOOKED_AT].float() / 255
+    used = references.float() / 255
     if len(used) < 2:
         return "safe"
     features = EmbeddedFeatures()
