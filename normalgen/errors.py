@@ -2,13 +2,22 @@
 
 NormalgenError
 ├── DataError (ValueError)              a folder, image, manifest or pool is not what it should be; names the file
+│   └── NothingKept                     the gate kept no image of a whole pool
 ├── PresetError (ValueError)            an unknown preset, or a setting out of range
 ├── MissingWeights (FileNotFoundError)  weights that are not there; says how to get them
 ├── MissingDependency (ImportError)     a package that is not installed; holds the pip line
 └── NotFittedError (RuntimeError)       a detector asked to predict before fit
 """
 
-__all__ = ["DataError", "MissingDependency", "MissingWeights", "NormalgenError", "NotFittedError", "PresetError"]
+__all__ = [
+    "DataError",
+    "MissingDependency",
+    "MissingWeights",
+    "NormalgenError",
+    "NotFittedError",
+    "NothingKept",
+    "PresetError",
+]
 
 
 class NormalgenError(Exception):
@@ -17,6 +26,10 @@ class NormalgenError(Exception):
 
 class DataError(NormalgenError, ValueError):
     """A folder, image, manifest or pool is not what it should be."""
+
+
+class NothingKept(DataError):
+    """The gate kept no image of a whole pool."""
 
 
 class PresetError(NormalgenError, ValueError):

@@ -61,9 +61,12 @@ def test_cells_are_measured_and_named_and_a_second_run_finds_them(
     root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [*usual(root, prior, tmp_path / "out"), "--categories", "disc", "--arms", "none,augmented"]
+    words += ["--augment", "flips"]
     assert run(*words, "--detectors", "memory") == 0
     said = capsys.readouterr().out
     assert "2 cells in 1 setups" in said
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "out" / "cells").rglob("*.json")]
+    assert {cell["settings"]["augment"] for cell in cells} == {"flips"}
     assert "disc 2 shots seed 0  memory augmented  AUROC" in said
     assert run(*words, "--detectors", "memory") == 0
     assert "2 done; about 0 minutes" in capsys.readouterr().out

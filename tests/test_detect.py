@@ -160,6 +160,8 @@ def test_unreadable_queries_are_named_and_the_rest_goes_on(
         (["--pool", "nowhere"], "nowhere holds no pool"),
         (["--calibrate", "nowhere"], "--calibrate: nowhere does not exist"),
         (["--preset", "sd15"], "models/good was made with preset tiny, now sd15"),
+        (["--training-steps", "3"], "models/good is finished, with training_steps 2; customize another"),
+        (["--augment", "flips"], "models/good is finished, with augment safe; customize another"),
         (["--features", "wrong"], "features"),
         (
             ["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"],

@@ -10,7 +10,7 @@ import pytest
 from evaluations import ARMS, category, plan, results, spoilt
 from normalgen.baselines.memory import PatchMemory
 
-from normalgen.errors import DataError
+from normalgen.errors import DataError, NothingKept
 from normalgen.evaluation import Arm, Setup, check, evaluate
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.measure import measure
@@ -152,12 +152,23 @@ def test_where_the_gate_keeps_nothing_the_other_arms_are_measured(
     toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_kept(*_: object, **__: object) -> Pool:
-        raise DataError("the gate kept none of 8 candidates")
+        raise NothingKept("the gate kept none of 8 candidates")
 
     monkeypatch.setattr("normalgen.evaluation.setups.generate_pool", none_kept)
     with pytest.raises(DataError, match=r"1 of 3 cells .* generated: .*there is none: the gate kept none of 8"):
         evaluate(plan(toy, "none", "augmented", "generated"), tmp_path)
     assert set(results(tmp_path)) == {("memory", "none"), ("memory", "augmented")}
+
+
+def test_a_pool_that_is_not_what_it_should_be_is_not_passed_over(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(*_: object, **__: object) -> Pool:
+        raise DataError("the pool is spoilt")
+
+    monkeypatch.setattr("normalgen.evaluation.setups.generate_pool", spoilt)
+    with pytest.raises(DataError, match=r"3 of 3 cells .* the pool is spoilt"):
+        evaluate(plan(toy, "none", "augmented", "generated"), tmp_path)
 
 
 def test_a_cell_says_what_was_used(measured: Path) -> None:

@@ -9,7 +9,7 @@ from conftest import SMALL
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny import new_tiny
-from normalgen.errors import DataError
+from normalgen.errors import NothingKept
 from normalgen.pool import REJECTED, Pool, generate_pool
 from normalgen.presets import Preset, change
 from normalgen.quality import REASONS
@@ -53,7 +53,7 @@ def test_a_pool_ends_when_enough_are_kept_or_the_budget_is_spent(
 
 
 def test_a_gate_that_keeps_none_says_what_to_do(gated: NormalModel, references: References, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="kept none of 4 candidates"):
+    with pytest.raises(NothingKept, match="kept none of 4 candidates"):
         make(gated.using(change(gated.preset, plain=0.0, budget=2.0)), references, tmp_path / "p")
 
 

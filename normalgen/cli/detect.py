@@ -91,6 +91,7 @@ def detect(
     weights: inputs.Weights = None,
     model: inputs.ModelFolder = None,
     training_steps: inputs.TrainingSteps = None,
+    augment: inputs.AugmentName = None,
     pool: PoolPath = None,
     n: Count = 24,
     features: FeaturesName = "",
@@ -119,7 +120,8 @@ def detect(
     normalgen detect ./mixed --references ./good --calibrate ./more_good --rate 0.02
     """
     twins = {"twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}
-    settings = make_preset(preset, weights=weights, training_steps=training_steps, **twins)
+    trained = {"weights": weights, "training_steps": training_steps, "augment": augment}
+    settings = make_preset(preset, **trained, **twins)
     need_queries(queries)
     need(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
     chosen = inputs.references_from(references, category, data, noun, k, manifest, crop, seed)
@@ -136,7 +138,7 @@ def detect(
     folder = out or Path("detections") / chosen.category
     title = f"{chosen.category}: {len(asked.images)} photos"
     with going_on(), progress() as watch:
-        maker = Making(chosen, settings, seed, where, model or Path("models") / chosen.category)
+        maker = Making(chosen, settings, trained, seed, where, model or Path("models") / chosen.category)
         maker.fit(detector, bank, n, watch, renamed=noun is not None)
         threshold = open_threshold(detector, unused, rate)
         run = run_detection(detector, asked, threshold, folder, title=title, save_maps=save_maps, watch=watch)

@@ -78,6 +78,7 @@ def evaluate(
     preset_name: inputs.PresetName = "tiny",
     training_steps: inputs.TrainingSteps = None,
     weights: inputs.Weights = None,
+    augment: inputs.AugmentName = None,
     strength: inputs.Strength = None,
     gate: inputs.GateSwitch = None,
     out: OutFolder = Path("evaluation"),
@@ -98,10 +99,11 @@ def evaluate(
     from normalgen.pool import Shard
     from normalgen.presets import preset
 
+    changes = {"training_steps": training_steps, "weights": weights, "augment": augment}
     plan = ask(
         dataset,
         data,
-        preset(preset_name, training_steps=training_steps, weights=weights, strength=strength, gate=gate),
+        preset(preset_name, **changes, strength=strength, gate=gate),
         categories=categories,
         detectors=detectors,
         arms=arms,

@@ -34,14 +34,24 @@ def given_model(
     if is_customized(folder):
         sampling = {name: value for name, value in changes.items() if name not in TRAINED}
         model = NormalModel.load(folder, device=device, changes=sampling)
-        for name in TRAINED:
-            if changes[name] not in (None, getattr(model.preset, name)):
-                raise PresetError(f"{folder} is finished, with {name} {getattr(model.preset, name)}; customize another")
+        see_trained(model, folder, {name: changes[name] for name in TRAINED})
         return model
     if is_foreign(folder):
         given = {"category": references.category, "noun": references.noun}
         return NormalModel.adopt(folder, settings, device=device, **given)
     return None
+
+
+def see_trained(model: "NormalModel", folder: Path, asked: dict[str, Any]) -> None:
+    """See that a finished model was trained as `asked`; None and "auto" ask for nothing.
+
+    Raises:
+        PresetError: it was not.
+    """
+    for name, value in asked.items():
+        found = getattr(model.preset, name)
+        if value not in (None, "auto", found):
+            raise PresetError(f"{folder} is finished, with {name} {found}; customize another")
 
 
 class Job:

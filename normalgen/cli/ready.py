@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.cli import inputs
-from normalgen.cli.job import Job, settle
+from normalgen.cli.job import Job, see_trained, settle
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
 from normalgen.presets import Preset
@@ -22,10 +22,21 @@ if TYPE_CHECKING:
 
 
 class Making:
-    """The model and the pool, made on the way where they are missing."""
+    """The model and the pool, made on the way where they are missing; `trained` are settings of customization that were
+    asked for by name, which a finished model must be of.
+    """
 
-    def __init__(self, references: "References", settings: Preset, seed: int, device: str, model: Path) -> None:
+    def __init__(
+        self,
+        references: "References",
+        settings: Preset,
+        trained: dict[str, Any],
+        seed: int,
+        device: str,
+        model: Path,
+    ) -> None:
         self.references, self.settings, self.seed, self.device, self.folder = references, settings, seed, device, model
+        self.trained = trained
 
     def model(self, watch: Any) -> "NormalModel":
         from normalgen.customize import customize, is_customized
@@ -38,6 +49,7 @@ class Making:
                     f"{self.folder} was made with preset {found.preset.name}, now {self.settings.name}; "
                     "name another folder with --model"
                 )
+            see_trained(found, self.folder, self.trained)
             return found
         settings = settle(self.settings, self.references)
         return customize(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)

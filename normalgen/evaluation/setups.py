@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from normalgen.customize import customize, is_customized
 from normalgen.diffusion.model import NormalModel
-from normalgen.errors import DataError
+from normalgen.errors import NothingKept
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.protocol import Plan, Setup
 from normalgen.files import write_json
@@ -99,7 +99,7 @@ def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[
         return model, None, "none was asked for"
     try:
         return model, seconds.of("pool", drawn, _is_drawn(plan, setup, out)), ""
-    except DataError as error:  # the gate kept none: the other arms can be measured
+    except NothingKept as error:  # the other arms can be measured
         return model, None, str(error)
 
 

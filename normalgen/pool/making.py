@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.errors import DataError
+from normalgen.errors import NothingKept
 from normalgen.files import write_json, write_whole
 from normalgen.images import to_pil, to_tensor
 from normalgen.pool.folder import Pool
@@ -51,7 +51,7 @@ class Making:
         """Judge candidates until `n` are kept, the budget is spent, or, without a model, none is left.
 
         Raises:
-            DataError: nothing was kept in the end.
+            NothingKept: the gate kept no image, in the end.
         """
         preset, ledger = self.preset, self.ledger
         limit = max(preset.group, math.ceil(n * preset.budget)) if preset.gate else n
@@ -125,7 +125,7 @@ class Making:
 
     def _refuse_empty(self) -> None:
         if self.ledger.judged and not self.ledger.kept:
-            raise DataError(
+            raise NothingKept(
                 f"the gate kept none of {self.ledger.judged} candidates (see {self.folder / image_name(0, False)}); "
                 "try, with --overwrite, a lower --strength, more reference photos, or --no-gate"
             )
