@@ -1,8 +1,10 @@
 """Draw photos of a part that does not exist, to try normalgen without any data of your own.
 
     python examples/draw_parts.py good --count 4
+    python examples/draw_parts.py mixed --count 6 --seed 1 --defective 2
 
-Each photo has its own light, grain, and small shifts and turns of the same bracket. The pictures are CC0.
+Each photo has its own light, grain, and small shifts and turns of the same bracket; a defective one lacks a hole. The
+pictures are CC0.
 """
 
 import argparse
@@ -16,8 +18,8 @@ SIZE, OVER = 320, 4
 METAL, TABLE, HOLE = (168, 172, 178), (88, 74, 62), (52, 46, 42)
 
 
-def bracket(draw: np.random.Generator) -> Image.Image:
-    """An L-shaped bracket with three holes, on a table, lit from one side."""
+def bracket(draw: np.random.Generator, missing: int | None = None) -> Image.Image:
+    """An L-shaped bracket with three holes, but the `missing` one, on a table, lit from one side."""
     canvas = Image.new("RGB", (SIZE * OVER, SIZE * OVER), TABLE)
     pen = ImageDraw.Draw(canvas)
     unit = SIZE * OVER / 100
@@ -33,7 +35,9 @@ def bracket(draw: np.random.Generator) -> Image.Image:
     corners = [(22, 18), (44, 18), (44, 58), (80, 58), (80, 80), (22, 80)]
     pen.polygon([place(x + 1.6, y + 2.2) for x, y in corners], fill=tuple(c // 2 for c in TABLE))
     pen.polygon([place(x, y) for x, y in corners], fill=METAL)
-    for x, y, radius in ((33, 28, 5.0), (33, 69, 5.0), (70, 69, 4.0)):
+    for hole, (x, y, radius) in enumerate(((33, 28, 5.0), (33, 69, 5.0), (70, 69, 4.0))):
+        if hole == missing:
+            continue
         cx, cy = place(x, y)
         for extra, colour in ((1.4, (206, 210, 214)), (0.0, HOLE)):
             reach = (radius + extra) * unit
@@ -55,12 +59,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=4)
+    parser.add_argument("--defective", type=int, default=0, help="how many of them, the last, lack a hole")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for i in range(arguments.count):
         draw = np.random.default_rng([arguments.seed, i])
-        lit(bracket(draw), draw).save(arguments.folder / f"bracket-{i:02d}.png")
+        bad = i >= arguments.count - arguments.defective
+        name = f"{'defective' if bad else 'bracket'}-{i:02d}.png"
+        lit(bracket(draw, i % 3 if bad else None), draw).save(arguments.folder / name)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 A query is called anomalous at rate r if p = (1 + number of calibration images that score as high) / (n + 1) <= r (Vovk
 et al. 2005; Laxhammar and Falkman 2010). If queries and calibration images come from the same source, no more than a
-share r of good parts is called anomalous, whatever the detector is.
+share r of good parts is called anomalous, whatever the detector is: on average over draws of both, so that one draw of
+few calibration images may give more.
 With n calibration images the least rate is 1 / (n + 1).
 """
 
@@ -70,5 +71,5 @@ class Threshold:
             )
         return (
             f"anomalous above {self.value():.3g}: of parts like the {count} calibration photos, at most a share "
-            f"{self.rate:.3g} is called so"
+            f"{self.rate:.3g} is called so on average"
         )

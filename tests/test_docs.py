@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -51,7 +50,6 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
             words[words.index("-n") + 1] = "2"
             run([*words[1:], *QUICK])
         elif words[:2] in (["normalgen", "detect"], ["normalgen", "personalize"]):
-            shutil.copytree("good", "mixed", dirs_exist_ok=True)
             run([*words[1:], "--device", "cpu"])
         elif words[:2] == ["normalgen", "evaluate"]:
             run([*words[1 : words.index("--jobs")], *words[words.index("--jobs") + 2 :], *FEW])

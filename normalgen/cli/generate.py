@@ -132,7 +132,7 @@ def tell_of_modes(pool: "Pool", settings: Preset) -> None:
     modes = Counter(row["mode"] for row in pool.rows)
     say(f"  made as        {', '.join(f'{count} {names[mode]}' for mode, count in modes.most_common())}")
     if settings.draws and set(modes) == {"augmented"} and any(each.reason for each in pool.rejected()):
-        note("diffusion made none of them: the gate rejected all; more --training-steps or a lower --strength may help")
+        note("diffusion made none of them: the gate rejected all; more --training-steps may help")
 
 
 def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
@@ -148,5 +148,5 @@ def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
     if len(pool) < n:
         note(
             f"{len(pool)} of {n} images were kept within the budget of {budget:g} candidates each; "
-            "try a larger --budget; or, with --overwrite, a lower --strength, more photos, or --no-gate"
+            "try a larger --budget; or, with --overwrite, more photos, more --training-steps, or --no-gate"
         )

@@ -127,7 +127,7 @@ class Making:
         if self.ledger.judged and not self.ledger.kept:
             raise NothingKept(
                 f"the gate kept none of {self.ledger.judged} candidates (see {self.folder / image_name(0, False)}); "
-                "try, with --overwrite, a lower --strength, more reference photos, or --no-gate"
+                "try, with --overwrite, more reference photos, more training steps, or --no-gate"
             )
 
 
