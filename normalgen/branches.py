@@ -36,10 +36,11 @@ class Branches:
     choice: Choice = "ssim"
 
     def tokens(self, images: Tensor) -> Levels:
-        """Unit patch vectors of images (N, 3, S, S), uint8 or in [0, 1], of each level."""
+        """Unit patch vectors of images (N, 3, S, S), uint8 or in [0, 1], of each level, on the images' device."""
         scale = 255 if images.dtype == torch.uint8 else 1
         parts = torch.split(images, self.batch)
-        return joined([unit(self.network.tokens(part.float() / scale)) for part in parts])
+        levels = joined([unit(self.network.tokens(part.float() / scale)) for part in parts])
+        return [level.to(images.device) for level in levels]
 
     def compare(
         self, images: Tensor, keys: Sequence[str], banks: Banks | None
@@ -56,7 +57,7 @@ class Branches:
         if self.text is not None:
             maps, vectors = self.text
             parts = [maps.scores(self.network.tokens(part), vectors) for part in torch.split(images, self.batch)]
-            found["text"] = joined(parts)
+            found["text"] = [level.to(images.device) for level in joined(parts)]
         return twins, found
 
     def _personalized(self, personalizer: Personalizer, images: Tensor, keys: Sequence[str]) -> Iterator[Twins]:

@@ -4,6 +4,8 @@ Instance images are augmented references under "a photo of normal [object]"; cla
 un-customized model under "a photo of [object]", preserve what it knew (One-to-Normal, Li et al. 2024, Eq. 1).
 """
 
+import json
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +18,7 @@ import normalgen
 from normalgen.batches import batches, class_images
 from normalgen.diffusion.model import MODEL_FILE, NormalModel
 from normalgen.diffusion.opening import open_parts
+from normalgen.diffusion.stable import INDEX
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
 from normalgen.images import is_grey
@@ -25,7 +28,7 @@ from normalgen.references import References, write_manifest
 from normalgen.suited import settled
 from normalgen.watch import Watch, silent
 
-__all__ = ["customize", "is_customized"]
+__all__ = ["MANIFEST", "customize", "is_customized"]
 
 RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
 SMALL = 2**15
@@ -166,6 +169,10 @@ def _settings(references: References, preset: Preset, seed: int, digest: str) ->
 
 
 def _clear(folder: Path) -> None:
-    for pattern in ("*.safetensors", "tiny.json", MODEL_FILE, CHECKPOINT, MANIFEST, RECORD):
+    if (folder / INDEX).is_file():
+        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        for name in (name for name, value in listed.items() if isinstance(value, list)):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in ("*.safetensors", "tiny.json", INDEX, MODEL_FILE, CHECKPOINT, MANIFEST, RECORD):
         for path in folder.glob(pattern):
             path.unlink()

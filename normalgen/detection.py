@@ -100,7 +100,7 @@ def detect(
     value = {"threshold_value": threshold.value() if threshold.supported else None}
     measured = {"auroc": run.auroc, "average_precision": run.average_precision}
     write_json(folder / "run.json", {"settings": settings, "sentence": threshold.sentence()} | value | measured)
-    shown = _draw(readable, results, maps, scale, folder, watch)
+    shown = _draw(readable, results, maps, scale, folder, watch, twins="p" in settings["branches"])
     unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
     write_page(
         folder / "report.html",
@@ -180,7 +180,14 @@ def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
 
 
 def _draw(
-    queries: Queries, results: list[Result], maps: Tensor, scale: tuple[float, float], folder: Path, watch: Watch
+    queries: Queries,
+    results: list[Result],
+    maps: Tensor,
+    scale: tuple[float, float],
+    folder: Path,
+    watch: Watch,
+    *,
+    twins: bool,
 ) -> Iterator[Shown]:
     """What the page shows; each map over its photo is written meanwhile."""
     for place, (result, query) in enumerate(zip(results, queries.images, strict=True)):
@@ -190,7 +197,7 @@ def _draw(
         yield Shown(
             name=result.file,
             query=query,
-            twin=Image.open(path).convert("RGB") if path.is_file() else None,
+            twin=Image.open(path).convert("RGB") if twins else None,
             anomaly_map=maps[place].float(),
             score=result.score,
             scores=result.scores or {},

@@ -22,7 +22,7 @@ from normalgen.record import read_record
 from normalgen.references import References
 from normalgen.text import TextMaps, text_vectors
 from normalgen.triplet import WEIGHTS, Banks, Choice, Fusion, Levels, Moments, Reduce, fuse, image_scores
-from normalgen.usual import Known, learn_usual
+from normalgen.usual import Known, bank_without, learn_usual
 
 __all__ = ["Explanation", "OneToNormal"]
 
@@ -52,7 +52,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What `fit` learns; `known` is not saved, and None in a loaded detector."""
+    """What `fit` learns; `sources` as in `Known`."""
 
     branches: Branches
     banks: Banks
@@ -62,7 +62,7 @@ class _Fitted:
     size: int
     category: str
     noun: str
-    known: Known | None = None
+    sources: tuple[int, ...]
 
 
 @dataclass(kw_only=True)
@@ -120,7 +120,7 @@ class OneToNormal:
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights()
         left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
         named = (references.category, references.noun)
-        self.fitted_ = _Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known)
+        self.fitted_ = _Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known.sources)
         return self
 
     def check(self) -> None:
@@ -163,8 +163,8 @@ class OneToNormal:
         """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""
         fitted = self._ready()
         banks = fitted.banks
-        if without is not None and fitted.known is not None:
-            banks = fitted.known.bank_without(banks, without)
+        if without is not None:
+            banks = bank_without(banks, fitted.sources, without)
         twins, raw = fitted.branches.compare(images, keys, banks)
         maps = self._standardized(raw, fitted.moments)
         each = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}
@@ -213,7 +213,7 @@ class OneToNormal:
         write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
         if fitted.branches.personalizer is not None:
             fitted.branches.personalizer.model.save(folder / MODEL)
-        write_json(folder / SETTINGS, {"settings": self.settings()})
+        write_json(folder / SETTINGS, {"settings": self.settings(), "sources": fitted.sources})
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
@@ -234,7 +234,7 @@ class OneToNormal:
         names = [name for name in WEIGHTS if name in found.branches]
         usual = {n: Moments(_levels(f"mean.{n}", tensors), _levels(f"deviation.{n}", tensors)) for n in names}
         banks, left_out = Banks(_levels("bank", tensors)), tensors["left_out"]
-        named = (known["size"], known["category"], known["object"])
+        named = (known["size"], known["category"], known["object"], tuple(record["sources"]))
         found.fitted_ = _Fitted(branches, banks, usual, known["weights"], left_out, *named)
         return found
 

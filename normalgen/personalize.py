@@ -82,7 +82,7 @@ class Personalizer:
             "guidance",
             "precision",
         ]
-        made = [self.model.digest, self.prompts, self.seed, self.model.preset.only(names)]
+        made = [self.model.digest, self.model.noun, self.prompts, self.seed, self.model.preset.only(names)]
         return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:24]
 
     def batches(self, images: Images, batch: int = 8) -> Iterator[Twins]:

@@ -101,9 +101,10 @@ class TextMaps(nn.Module):
         """100 times the cosines to the sentences, (N, 2, rows, columns) a level.
 
         Args:
-            tokens: (N, rows, columns, C) a level.
-            vectors: of `text_vectors`, (2, D) for all images or (N, 2, D).
+            tokens: (N, rows, columns, C) a level, on any device.
+            vectors: of `text_vectors`, (2, D) for all images or (N, 2, D), on the maps' device.
         """
+        tokens = [each.to(vectors.device) for each in tokens]
         wide = vectors.expand(len(tokens[0]), *vectors.shape[-2:])
         mapped = [normalize(level(each), dim=-1) for level, each in zip(self.levels, tokens, strict=True)]
         return [SCALE * torch.einsum("nrcd,nkd->nkrc", each, wide) for each in mapped]

@@ -4,6 +4,7 @@ A generator draws every pixel anew, so even a good part is not its own twin; and
 have a floor, which is learnt here from normal images alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,11 +39,6 @@ class Known:
     drawn: Tensor
     sources: tuple[int, ...]
 
-    def bank_without(self, banks: Banks, reference: int) -> Banks:
-        """The bank without a reference and all that was made from it; the whole bank if that is all there is."""
-        places = [place for place, source in enumerate(self.sources) if source == reference]
-        return banks if len(places) == len(self.sources) else banks.without(places)
-
 
 @dataclass(frozen=True)
 class Usual:
@@ -76,6 +72,18 @@ class Usual:
         return image_auroc(labels, torch.cat(scores))
 
 
+def bank_without(banks: Banks, sources: Sequence[int], reference: int) -> Banks:
+    """The bank without a reference and all that was made from it; the whole bank if that is all there is.
+
+    Args:
+        banks: of references and pool.
+        sources: as in `Known`.
+        reference: its place.
+    """
+    places = [place for place, source in enumerate(sources) if source == reference]
+    return banks if len(places) == len(sources) else banks.without(places)
+
+
 def views(photo: Tensor, count: int, *keys: int | str) -> Tensor:
     """A photo, uint8 (3, S, S), and `count` - 1 safe augmentations of it, (count, 3, S, S) in [0, 1]."""
     image = photo.float() / 255
@@ -93,7 +101,7 @@ def learn_usual(branches: Branches, banks: Banks, known: Known, *, seed: int) ->
     """
     shown, spoilt = [], []
     for place, photo in enumerate(known.photos):
-        some, bank = views(photo, VIEWS, seed, place), known.bank_without(banks, place)
+        some, bank = views(photo, VIEWS, seed, place), bank_without(banks, known.sources, place)
         shown.append(branches.compare(some, [f"view-{place}-{i}" for i in range(len(some))], bank)[1])
         bad = _spoilt(some, seed, place)
         spoilt.append(branches.compare(bad, [f"spoilt-{place}-{i}" for i in range(len(bad))], bank)[1])

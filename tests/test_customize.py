@@ -123,6 +123,13 @@ def test_other_settings_are_refused_by_name_and_overwritten_on_request(
     assert NormalModel.load(tmp_path / "m").preset.training_steps == 2
 
 
+def test_a_pipeline_gives_way_whole(references: References, small: Preset, stable: Preset, tmp_path: Path) -> None:
+    customize(references, change(stable, method="full", training_steps=1), tmp_path / "m")
+    customize(references, small, tmp_path / "m", overwrite=True)
+    assert NormalModel.load(tmp_path / "m").preset.name == "tiny"
+    assert not [*tmp_path.glob("m/*.index.json"), *tmp_path.glob("m/unet"), *tmp_path.glob("m/model_index.json")]
+
+
 def test_class_images_are_made_once_for_a_noun(small: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
     model = NormalModel(open_parts(small.weights), change(small, class_images=6), category="a", noun="part")
     first = class_images(model, seed=0)

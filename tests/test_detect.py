@@ -59,6 +59,10 @@ def rows() -> list[dict[str, object]]:
     return [json.loads(line) for line in Path("out/results.jsonl").read_text().splitlines()]
 
 
+def bank_images() -> int:
+    return int(json.loads(Path("out/run.json").read_text())["settings"]["bank_images"])
+
+
 def test_two_folders_become_a_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert detect("-n", "0") == 0
     shown = capsys.readouterr().out
@@ -81,10 +85,42 @@ def test_two_folders_become_a_report(here: Path, capsys: pytest.CaptureFixture[s
 def test_a_missing_pool_is_made_on_the_way_and_taken_up_later(here: Path) -> None:
     words = ["-n", "2", "--branches", "n"]
     assert detect(*words) == 0
-    assert json.loads(Path("out/run.json").read_text())["settings"]["bank_images"] == 4
+    assert bank_images() == 4
     before = Path("pools/good/metadata.jsonl").stat().st_mtime_ns
     assert detect(*words) == 0
     assert Path("pools/good/metadata.jsonl").stat().st_mtime_ns == before
+    assert detect(*words, "-n", "0") == 0
+    assert bank_images() == 2
+
+
+def test_a_pool_that_was_left_unfinished_is_gone_on_with(here: Path) -> None:
+    assert detect("-n", "2", "--branches", "n") == 0
+    assert detect("-n", "3", "--branches", "n") == 0
+    assert bank_images() == 5
+
+
+def test_what_was_made_from_other_photos_is_told_of_and_calibrates_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect("-n", "0", "--branches", "p") == 0
+    assert "models/good was made from 6 photos, 4 of them not among these references" in capsys.readouterr().err
+    assert detect("-n", "0", "--calibrate", "good") == 1
+    assert "0 photos that are no references" in capsys.readouterr().err
+
+
+def test_a_pool_of_other_settings_than_asked_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["-n", "1", "--branches", "n"]
+    assert detect(*words) == 0
+    assert detect(*words, "--augment", "flips") == 1
+    assert "pools/good was made with augment safe, now flips" in capsys.readouterr().err
+
+
+def test_a_report_shows_no_twins_of_an_earlier_run(here: Path) -> None:
+    shown = []
+    for branches in ("p,n", "n"):
+        assert detect("-n", "0", "--branches", branches) == 0
+        shown.append(Path("out/report.html").read_text().count("data:image"))
+    assert shown[0] > shown[1]
 
 
 def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,8 +196,8 @@ def test_unreadable_queries_are_named_and_the_rest_goes_on(
         (["--pool", "nowhere"], "nowhere holds no pool"),
         (["--calibrate", "nowhere"], "--calibrate: nowhere does not exist"),
         (["--preset", "sd15"], "models/good was made with preset tiny, now sd15"),
-        (["--training-steps", "3"], "models/good is finished, with training_steps 2; customize another"),
-        (["--augment", "flips"], "models/good is finished, with augment safe; customize another"),
+        (["--training-steps", "3"], "models/good was made with training_steps 2, now 3; name another folder"),
+        (["--augment", "flips"], "models/good was made with augment safe, now flips; name another folder"),
         (["--features", "wrong"], "features"),
         (
             ["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"],
@@ -229,13 +265,13 @@ def test_queries_are_a_file_a_folder_or_labelled_folders(here: Path) -> None:
         find_queries(Path("empty"))
 
 
-def test_the_self_test_tells_drawn_defects_from_good_parts(references: References) -> None:
+def test_the_self_test_tells_drawn_defects_from_good_parts(references: References, tmp_path: Path) -> None:
     detector = OneToNormal(branches=("n",)).fit(references)
+    detector.save(tmp_path / "saved")
     found = self_test(detector, references)
     assert found.images == 12
     assert set(found.overall) == {"n", "fused"}
     assert found.overall["fused"] > 0.7
     assert set(found.by_kind) == {"scratch", "crack", "spot", "stain", "chip"}
-    again = self_test(detector, references)
-    assert again == found
+    assert self_test(detector, references) == self_test(OneToNormal.load(tmp_path / "saved"), references) == found
     assert torch.tensor([*found.by_kind.values()]).max() <= 1

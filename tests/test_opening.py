@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from tiny_stable import published, write_stable
 
+from normalgen.cli.ready import Making
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.stable import StableParts
 from normalgen.errors import MissingWeights, PresetError
 from normalgen.presets import Preset, change
 from normalgen.prompts import INSTANCE_PROMPT
+from normalgen.references import References
+from normalgen.watch import silent
 
 
 @pytest.fixture
@@ -113,13 +117,17 @@ def community_lora(stable: Preset, folder: Path) -> Path:
     return folder
 
 
-def test_a_lora_that_others_trained_is_taken_up_as_diffusers_does(stable: Preset, tmp_path: Path) -> None:
+def test_a_lora_that_others_trained_is_taken_up_as_diffusers_does(
+    references: References, stable: Preset, tmp_path: Path
+) -> None:
     folder = community_lora(stable, tmp_path / "lora")
     (file,) = folder.iterdir()
     base = NormalModel(open_parts(stable.weights), stable, category="good", noun="bolt")
     adopted = [NormalModel.adopt(path, stable, category="good", noun="bolt") for path in (folder, file)]
     assert torch.equal(draw(adopted[0]), draw(adopted[1]))
     assert not torch.allclose(draw(adopted[0]), draw(base), atol=1e-2)
+    making = Making(replace(references, noun="bolt"), stable, {}, 0, "cpu", file)
+    assert torch.equal(draw(making.model(silent)), draw(adopted[0]))
     parts = adopted[0].parts
     assert isinstance(parts, StableParts)
     peer = StableDiffusionPipeline.from_pretrained(

@@ -57,6 +57,22 @@ def test_arms_hold_no_more_than_the_gate_kept(toy: Preset, tmp_path: Path) -> No
     assert sizes == [3, 3, 3, 6]
 
 
+def test_an_arm_of_a_size_of_its_own_holds_that_many_of_a_wrong_pool(toy: Preset, tmp_path: Path) -> None:
+    some, references = category(), shots(Setup(category(), 2, 0))
+    own, other = (
+        write_pool(tmp_path / name, [drawn(1)] * 6, [""] * 6, category=name, mode="img2img") for name in ("disc", "b")
+    )
+    banks = Banks(tmp_path / "arms", some, references, toy, own, other, 2, 0)
+    sizes = [len(banks.pool(Arm.parse(arm)) or ()) for arm in ("wrong", "wrong:5", "wrong:9")]
+    assert sizes == [2, 5, 6]
+
+
+def test_sets_that_settings_were_chosen_on_are_marked(toy: Preset) -> None:
+    hazelnuts = replace(category(), dataset="hazelnut_photos", name="hazelnut")
+    both = plan(toy, categories=(category(), hazelnuts))
+    assert [both.role(setup) for setup in both.setups()] == ["reporting", "tuning"]
+
+
 def test_a_written_pool_is_one_that_detectors_take(tmp_path: Path) -> None:
     pool = write_pool(tmp_path, [drawn(1), drawn(2)], ["a.png", ""], category="disc", mode="real")
     assert [row["reference"] for row in Pool.load(tmp_path).rows] == ["a.png", ""]

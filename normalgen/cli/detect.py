@@ -7,7 +7,15 @@ import typer
 
 from normalgen.cli import found, inputs
 from normalgen.cli.checks import need, need_queries
-from normalgen.cli.ready import Making, open_detector, open_threshold, pool_folder, unused_photos
+from normalgen.cli.ready import (
+    Making,
+    open_detector,
+    open_threshold,
+    pool_folder,
+    shots_of_model,
+    shots_of_pool,
+    unused_photos,
+)
 from normalgen.cli.show import going_on, progress
 from normalgen.presets import preset as make_preset
 
@@ -31,7 +39,10 @@ PoolPath = Annotated[
     Path | None,
     typer.Option("--pool", help="The pool that joins the bank; default: pools/CATEGORY, made if need be."),
 ]
-Count = Annotated[int, typer.Option("-n", min=0, help="Images in a pool that is made on the way; 0: no pool.")]
+Count = Annotated[
+    int,
+    typer.Option("-n", min=0, help="Images in a pool made on the way; a larger one is taken whole. 0: no pool."),
+]
 FeaturesName = Annotated[
     str,
     typer.Option("--features", help="embedded, clip[:NAME[:WEIGHTS]] or timm:NAME[:FILE].", rich_help_panel=DETECTOR),
@@ -128,18 +139,22 @@ def detect(
     from normalgen.queries import find_queries
 
     asked = find_queries(queries, chosen.images.crop)
-    unused = None if calibrate is None else unused_photos(calibrate, chosen, rate)
+    customized, bank = model or Path("models") / chosen.category, pool_folder(pool, chosen.category)
+    seen = shots_of_model(customized) | shots_of_pool(bank)
+    unused = None if calibrate is None else unused_photos(calibrate, chosen, seen, rate)
     from normalgen.detection import detect as run_detection
     from normalgen.self_test import self_test as test_itself
 
-    bank = pool_folder(pool, chosen.category)
     where = inputs.pick_device(device)
     detector = open_detector(preset, features, branches, fusion, text, choice, seed, where)
     folder = out or Path("detections") / chosen.category
     title = f"{chosen.category}: {len(asked.images)} photos"
     with going_on(), progress() as watch:
-        maker = Making(chosen, settings, trained, seed, where, model or Path("models") / chosen.category)
-        maker.fit(detector, bank, n, watch, renamed=noun is not None)
+        maker = Making(chosen, settings, trained, seed, where, customized)
+        joining = None
+        if "n" in detector.branches:
+            joining = maker.given_pool(bank) if pool else maker.pool(bank, n, watch)
+        maker.fit(detector, joining, watch, renamed=noun is not None)
         threshold = open_threshold(detector, unused, rate)
         run = run_detection(detector, asked, threshold, folder, title=title, save_maps=save_maps, watch=watch)
         proxy = test_itself(detector, chosen, seed=seed, watch=watch) if self_test else None

@@ -34,7 +34,7 @@ def given_model(
     if is_customized(folder):
         sampling = {name: value for name, value in changes.items() if name not in TRAINED}
         model = NormalModel.load(folder, device=device, changes=sampling)
-        see_trained(model, folder, {name: changes[name] for name in TRAINED})
+        see_made(model.preset, folder, {name: value for name, value in changes.items() if name in TRAINED})
         return model
     if is_foreign(folder):
         given = {"category": references.category, "noun": references.noun}
@@ -42,16 +42,16 @@ def given_model(
     return None
 
 
-def see_trained(model: "NormalModel", folder: Path, asked: dict[str, Any]) -> None:
-    """See that a finished model was trained as `asked`; None and "auto" ask for nothing.
+def see_made(preset: Preset, folder: Path, asked: dict[str, Any]) -> None:
+    """See that what is in `folder`, made by `preset`, was made as `asked`; None and "auto" ask for nothing.
 
     Raises:
         PresetError: it was not.
     """
     for name, value in asked.items():
-        found = getattr(model.preset, name)
+        found = getattr(preset, name)
         if value not in (None, "auto", found):
-            raise PresetError(f"{folder} is finished, with {name} {found}; customize another")
+            raise PresetError(f"{folder} was made with {name} {found}, now {value}; name another folder for another")
 
 
 class Job:

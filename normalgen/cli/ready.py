@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.cli import inputs
-from normalgen.cli.job import Job, see_trained, settle
+from normalgen.cli.job import Job, given_model, see_made, settle
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
 from normalgen.presets import Preset
+from normalgen.record import read_record
+from normalgen.watch import Watch
 
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
@@ -22,37 +24,45 @@ if TYPE_CHECKING:
 
 
 class Making:
-    """The model and the pool, made on the way where they are missing; `trained` are settings of customization that were
-    asked for by name, which a finished model must be of.
+    """The model and the pool, made on the way where they are missing.
+
+    Args:
+        references: what they are made from.
+        settings: how.
+        asked: settings of customization that were named, which what is there must have been made with.
+        seed: decides every draw.
+        device: of the model.
+        folder: of the model.
     """
 
     def __init__(
-        self,
-        references: "References",
-        settings: Preset,
-        trained: dict[str, Any],
-        seed: int,
-        device: str,
-        model: Path,
+        self, references: "References", settings: Preset, asked: dict[str, Any], seed: int, device: str, folder: Path
     ) -> None:
-        self.references, self.settings, self.seed, self.device, self.folder = references, settings, seed, device, model
-        self.trained = trained
+        self.references, self.settings, self.asked = references, settings, asked
+        self.seed, self.device, self.folder = seed, device, folder
+        self.opened: NormalModel | None = None
 
-    def model(self, watch: Any) -> "NormalModel":
+    def model(self, watch: Watch) -> "NormalModel":
+        """The model, finished, others', or customized now."""
         from normalgen.customize import customize, is_customized
-        from normalgen.diffusion.model import NormalModel
 
-        if is_customized(self.folder):
-            found = NormalModel.load(self.folder, device=self.device)
+        if self.opened is not None:
+            return self.opened
+        finished = is_customized(self.folder)
+        found = given_model(self.folder, self.settings, self.references, self.device, {})
+        if found is not None and finished:
             if found.preset.name != self.settings.name:
                 raise PresetError(
                     f"{self.folder} was made with preset {found.preset.name}, now {self.settings.name}; "
                     "name another folder with --model"
                 )
-            see_trained(found, self.folder, self.trained)
-            return found
-        settings = settle(self.settings, self.references)
-        return customize(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
+            see_made(found.preset, self.folder, self.asked)
+            self._tell_of_others("the model", self.folder, shots_of_model(self.folder))
+        if found is None:
+            settings = settle(self.settings, self.references)
+            found = customize(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
+        self.opened = found
+        return found
 
     def twins(self, model: "NormalModel") -> Preset:
         """The model's preset with the twins' settings of this run."""
@@ -61,31 +71,75 @@ class Making:
         names = ("twin_prompts", "twin_strength", "twin_steps")
         return change(model.preset, **{name: getattr(self.settings, name) for name in names})
 
-    def fit(self, detector: "OneToNormal", pool: Path, n: int, watch: Any, *, renamed: bool) -> None:
-        """Fit `detector` on the references, and on what its branches need besides, made where it is missing.
+    def fit(self, detector: "OneToNormal", bank: "Pool | None", watch: Watch, *, renamed: bool) -> None:
+        """Fit `detector` on the references, and on what its branches need besides.
 
         The references take the noun of a finished model, unless they were `renamed`.
         """
         model = self.model(watch) if "p" in detector.branches else None
-        bank = self.pool(pool, n, watch) if "n" in detector.branches else None
         watch("learn normal", 0, 1)
         named = replace(self.references, noun=model.noun) if model and not renamed else self.references
         detector.fit(named, bank, model.using(self.twins(model)) if model else None)
         watch("learn normal", 1, 1)
 
-    def pool(self, folder: Path, n: int, watch: Any) -> "Pool | None":
-        """The pool in `folder`, made with `n` images if there is none; None for n 0."""
-        from normalgen.pool import METADATA, Pool
+    def given_pool(self, folder: Path) -> "Pool":
+        """The pool in `folder` as it is."""
+        from normalgen.pool import RUN, Pool
 
-        if (folder / METADATA).is_file():
-            found = Pool.load(folder)
-            note(f"{len(found)} images of the pool {folder} join the bank")
-            return found
+        found, run = Pool.load(folder), read_record(folder / RUN)
+        if run is not None:
+            see_made(Preset.from_settings(run["preset"]), folder, self.asked)
+        self._tell_of_others("the pool", folder, shots_of_pool(folder))
+        note(f"{len(found)} images of the pool {folder} join the bank")
+        return found
+
+    def pool(self, folder: Path, n: int, watch: Watch) -> "Pool | None":
+        """The pool in `folder`, made where it is missing, and gone on with where it was left; None for `n` 0."""
+        from normalgen.pool import METADATA
+
         if not n:
             return None
+        if (folder / METADATA).is_file() and not self._goes_on(folder, n, watch):
+            return self.given_pool(folder)
         model = self.model(watch)
-        job = Job(self.references, model.preset, folder, self.seed, overwrite=False)
-        return job.run(n, model, None, watch)
+        return Job(self.references, model.preset, folder, self.seed, overwrite=False).run(n, model, None, watch)
+
+    def _goes_on(self, folder: Path, n: int, watch: Watch) -> bool:
+        """Whether a pool has too few images, and this very run's settings: it was stopped, or is to grow."""
+        from normalgen.customize import is_customized
+        from normalgen.pool import Pool, check_pool
+
+        if len(Pool.load(folder)) >= n or not is_customized(self.folder):
+            return False
+        try:
+            check_pool(folder, self.references, self.model(watch).preset, self.seed)
+        except DataError:
+            return False
+        return True
+
+    def _tell_of_others(self, what: str, folder: Path, shots: set[str]) -> None:
+        others = shots - set(self.references.images.hashes())
+        if others:
+            note(
+                f"{what} {folder} was made from {len(shots)} photos, {len(others)} of them not among these references; "
+                "to keep to these, name other folders with --model and --pool"
+            )
+
+
+def shots_of_model(folder: Path) -> set[str]:
+    """Hashes of the photos that a model was customized on; none where it does not say."""
+    from normalgen.customize import MANIFEST
+    from normalgen.references import read_manifest
+
+    return {digest for _, digest in read_manifest(folder / MANIFEST).rows} if (folder / MANIFEST).is_file() else set()
+
+
+def shots_of_pool(folder: Path) -> set[str]:
+    """Hashes of the photos that a pool was made from; none where there is no pool."""
+    from normalgen.pool import RUN
+
+    run = read_record(folder / RUN)
+    return set(run["settings"]["references"]) if run else set()
 
 
 def open_detector(
@@ -142,8 +196,8 @@ def pool_folder(given: Path | None, category: str) -> Path:
     return folder
 
 
-def unused_photos(folder: Path, references: "References", rate: float) -> "Images":
-    """The photos in `folder` that are no references.
+def unused_photos(folder: Path, references: "References", known: set[str], rate: float) -> "Images":
+    """The photos in `folder` that are no references, and none of which hash is `known`: of model or pool.
 
     Raises:
         DataError: too few for the rate.
@@ -154,10 +208,10 @@ def unused_photos(folder: Path, references: "References", rate: float) -> "Image
         photos = Images.from_folder(folder).cropped(references.images.crop)
     except DataError as error:
         raise DataError(f"--calibrate: {error}") from error
-    known = set(references.images.hashes())
-    fresh = [place for place, digest in enumerate(photos.hashes()) if digest not in known]
+    seen = known | set(references.images.hashes())
+    fresh = [place for place, digest in enumerate(photos.hashes()) if digest not in seen]
     if len(fresh) < len(photos):
-        note(f"{len(photos) - len(fresh)} of {folder}'s photos are references; they do not count")
+        note(f"{len(photos) - len(fresh)} of {folder}'s photos are references, of model or pool; they do not count")
     least = math.ceil(1 / rate - 1e-9) - 1
     if len(fresh) < least:
         raise DataError(

@@ -121,7 +121,8 @@ class Banks:
             case "unpoisoned":
                 return self._real(len(self.spoilers(count)))
             case "wrong":
-                images = list(self._needed(self.other, arm.text).images)[: min(count, self.n)]
+                most = count if self.generated is None else min(count, len(self.generated))
+                images = list(self._needed(self.other, arm.text).images)[:most]
                 return self._kept(f"wrong-{len(images)}", images, [""] * len(images))
             case "poisoned":
                 images = list(self.category.queries.take(self.spoilers(count)))

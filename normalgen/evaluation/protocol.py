@@ -23,7 +23,7 @@ from normalgen.seeds import generator
 
 __all__ = ["TUNING", "Cell", "Plan", "Setup"]
 
-TUNING = (("mvtec", "screw"), ("folder", "hazelnut"))
+TUNING = (("mvtec", "screw"), ("hazelnut_photos", "hazelnut"))
 """(data set, category) that settings of the preset `tiny` were chosen on: MVTec-AD's screw, and photos of hazelnuts."""
 
 
