@@ -31,6 +31,7 @@ Rooms, each importing only those above it:
     metrics        AUROC, average precision
     personalize    each query's normal twin
     triplet        query against twin, bank and text; fusion
+    shared_banks   distances to parts of a bank, kept for other banks
     branches       the networks that look, and what each branch makes of it
     usual          what is usual: floors learnt from left-out references
     detector       what every detector is

@@ -20,6 +20,7 @@ from normalgen.personalize import Personalizer
 from normalgen.pool import Pool
 from normalgen.record import read_record
 from normalgen.references import References
+from normalgen.shared_banks import Kept, banks_of
 from normalgen.text import TextMaps, text_vectors
 from normalgen.triplet import WEIGHTS, Banks, Choice, Fusion, Levels, Moments, Reduce, fuse, image_scores
 from normalgen.usual import Known, bank_without, learn_usual
@@ -83,6 +84,7 @@ class OneToNormal:
         seed: draws twins and augmentations.
         device: of the features; the model has its own.
         cache: folder where twins and patch vectors are kept; None keeps none.
+        kept: S_N by query and part of the bank, shared by detectors whose banks have parts in common; None keeps none.
     """
 
     features: str = "embedded"
@@ -96,6 +98,7 @@ class OneToNormal:
     seed: int = 0
     device: str = "cpu"
     cache: Path | None = None
+    kept: Kept | None = field(default=None, repr=False)
     fitted_: _Fitted | None = field(default=None, init=False, repr=False)
 
     def fit(self, references: References, pool: Pool | None = None, model: NormalModel | None = None) -> Self:
@@ -115,7 +118,7 @@ class OneToNormal:
         branches = self._open(network, model, references.noun)
         size = model.preset.size if model else network.size
         known = self._known(references, pool, size)
-        banks = Banks(branches.tokens(torch.cat([known.photos, known.drawn])))
+        banks = banks_of(branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept)
         usual = learn_usual(branches, banks, known, seed=self.seed)
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights()
         left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
@@ -162,9 +165,7 @@ class OneToNormal:
     def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
         """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""
         fitted = self._ready()
-        banks = fitted.banks
-        if without is not None:
-            banks = bank_without(banks, fitted.sources, without)
+        banks = fitted.banks if without is None else bank_without(fitted.banks, fitted.sources, without)
         twins, raw = fitted.branches.compare(images, keys, banks)
         maps = self._standardized(raw, fitted.moments)
         each = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from normalgen.shared_banks import Kept, SharedBanks
 from normalgen.triplet import Banks, Levels, fuse, image_scores, moments, twin_maps, unit
 
 
@@ -42,6 +43,29 @@ def test_what_is_in_the_bank_has_distance_0_and_more_images_never_add_distance()
     few, many = Banks(bank).maps(queries), Banks(more).maps(queries)
     assert all((b <= a + 1e-6).all() for a, b in zip(few, many, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(Banks(more).without(range(4, 10)).maps(queries), few, strict=True))
+
+
+def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept, queries = Kept(), levels(3)
+    references, augmented, generated = levels(2, 1), levels(32, 2), levels(32, 3)
+    arms = [[references], [references, augmented], [references, generated], [references, augmented, generated]]
+    asked: list[int] = []
+    plain = Banks.maps
+
+    def counted(self: Banks, some: Levels) -> Levels:
+        asked.append(len(self.levels[0]) * len(some[0]))
+        return plain(self, some)
+
+    for parts in arms:
+        bank = [torch.cat(level) for level in zip(*parts, strict=True)]
+        expected = Banks(bank).maps(queries)
+        with monkeypatch.context() as patched:
+            patched.setattr(Banks, "maps", counted)
+            found = SharedBanks(bank, 2, kept).maps(queries)
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, expected, strict=True))
+    assert sum(asked) == 3 * (2 + 32 + 32)
 
 
 def test_standardized_maps_of_the_images_they_were_learnt_from_have_mean_0_and_deviation_1() -> None:

@@ -15,6 +15,7 @@ from normalgen.one_to_normal import OneToNormal
 from normalgen.pool import Pool
 from normalgen.presets import change
 from normalgen.references import References
+from normalgen.shared_banks import Kept
 
 __all__ = ["DETECTORS", "DetectorSpec", "fit", "split_list"]
 
@@ -85,14 +86,16 @@ class DetectorSpec:
         several = len(self.settings.get("branches", ("p", "n"))) > 1
         return _load(self.path) is OneToNormal and self.needs_model and several
 
-    def open(self, *, seed: int, device: str, cache: Path | None, twins: bool = True) -> Detector:
-        """The detector, unfitted; seed, device and cache go to those whose constructor takes them.
+    def open(
+        self, *, seed: int, device: str, cache: Path | None, kept: Kept | None = None, twins: bool = True
+    ) -> Detector:
+        """The detector, unfitted; seed, device, cache and kept go to those whose constructor takes them.
 
         Raises:
             PresetError: a value that it refuses.
         """
         kind = _load(self.path)
-        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache}
+        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache, "kept": kept}
         settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
         if not twins:
             settings["branches"] = [name for name in settings.get("branches", ("p", "n")) if name != "p"]

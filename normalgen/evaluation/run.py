@@ -121,7 +121,8 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     places = given.banks.tested(arm)
     tests = [category.tests[place] for place in places]
     twins = arm.kind != "no-twins"
-    detector = cell.detector.open(seed=cell.setup.seed, device=plan.device, cache=cache, twins=twins)
+    seed, kept = cell.setup.seed, given.kept
+    detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, twins=twins)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
     used = given.model.preset.settings() if given.model and (model or arm.generates) else None
     begun = time.monotonic()

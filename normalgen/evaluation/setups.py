@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from normalgen.files import write_json
 from normalgen.pool import METADATA, Pool, generate_pool
 from normalgen.record import locked_if_free
 from normalgen.references import References, choose
+from normalgen.shared_banks import Kept
 from normalgen.suited import settled
 from normalgen.watch import Watch
 
@@ -34,12 +35,14 @@ class Made:
         model: customized on them; None if nothing asks for one.
         banks: the arms.
         seconds: that customizing and drawing took, whenever that was.
+        kept: what its detectors compute for each other.
     """
 
     references: References
     model: NormalModel | None
     banks: Banks
     seconds: dict[str, float]
+    kept: Kept = field(default_factory=dict)
 
 
 def shots(setup: Setup) -> References:
