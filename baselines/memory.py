@@ -4,6 +4,7 @@ Every patch of references and pool is kept; a query's patch is as anomalous as i
 an image as its most anomalous patch. The simplest detector that a pool can help, and so the first to ask.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -47,8 +48,8 @@ class PatchMemory:
         """Remember every patch of the references and the pool."""
         network = open_features(self.features, device=self.device)
         self.network_ = network if self.cache is None else KeptFeatures(network, self.cache / "patches")
-        known = [self._patches(images) for images in (references.images, *([pool.images] if pool else []))]
-        self.bank_ = MemoryBank(torch.cat([part.flatten(0, 2) for part in known]))
+        known = [references.images, *([pool.images] if pool else [])]
+        self.bank_ = MemoryBank(torch.cat([part.flatten(0, 2) for images in known for part in self._patches(images)]))
         return self
 
     def predict(self, queries: Images) -> Prediction:
@@ -59,20 +60,20 @@ class PatchMemory:
         """
         if self.bank_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        maps = self.bank_.distances(self._patches(queries))
+        found = [self.bank_.distances(patches).cpu() for patches in self._patches(queries)]
+        maps = torch.cat(found) if found else torch.empty(0, self.grid, self.grid)
         return Prediction(maps.flatten(1).amax(1), maps)
 
     def settings(self) -> dict[str, Any]:
         """All that a result depends on, as plain data."""
         return {"features": self.features, "grid": self.grid}
 
-    def _patches(self, images: Images) -> Tensor:
-        """One vector a patch (N, grid, grid, C): each level on the grid, of length 1 / sqrt(levels), joined."""
+    def _patches(self, images: Images) -> Iterator[Tensor]:
+        """One vector a patch (N, grid, grid, C): each level on the grid, of length 1 / sqrt(levels), joined; a batch
+        at a time."""
         if self.network_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        found = []
         for images_ in images.batches(self.network_.size, self.batch):
             levels = [level.permute(0, 3, 1, 2) for level in self.network_.tokens(images_)]
             pooled = [normalize(adaptive_avg_pool2d(level, self.grid), dim=1) for level in levels]
-            found.append((torch.cat(pooled, 1) / len(pooled) ** 0.5).permute(0, 2, 3, 1))
-        return torch.cat(found) if found else torch.empty(0, self.grid, self.grid, 1)
+            yield (torch.cat(pooled, 1) / len(pooled) ** 0.5).permute(0, 2, 3, 1)

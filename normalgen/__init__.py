@@ -8,6 +8,7 @@ Rooms, each importing only those above it:
     errors         the errors a user can cause
     seeds          random numbers from keys alone
     files, watch   whole files; progress
+    kept_files     files that can be made again, up to a limit on disk
     prompts        templates and state words, as data
     studies        arms, questions and budgets of evaluations, as data
     settings       every setting of a run
@@ -19,6 +20,7 @@ Rooms, each importing only those above it:
     data/          one reader a published data set
     features/      what networks see: patches, images, statistics
     text           WinCLIP's sentences, and linear maps from patches to them
+    text_training  those maps, learnt from marked images
     memory         distances to the nearest normal patch
     quality/       measures, and the gate: which candidates stay, and why the others went
     suited         which augmentation suits the references
@@ -35,6 +37,7 @@ Rooms, each importing only those above it:
     branches       the networks that look, and what each branch makes of it
     usual          what is usual: floors learnt from left-out references
     detector       what every detector is
+    fitted         what the triplet detector learns, as a file
     one_to_normal  the triplet detector
     threshold      from scores to verdicts, by conformal prediction
     self_test      a proxy AUROC from drawn defects

@@ -65,7 +65,7 @@ def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:
     names = ("sampling_steps", "guidance", "sampler", "explicit_steps")
     model = model.using(change(model.preset, **{name: getattr(named, name) for name in names}))
     drawn = model.sample(indices, prompts=[CLASS_PROMPT] * len(indices), seed=seed)
-    return (drawn * 255).round().to(torch.uint8)
+    return (drawn * 255).round().to(torch.uint8).contiguous()
 
 
 def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> Callable[[int], Batch]:

@@ -21,6 +21,7 @@ from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.stable import INDEX
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
+from normalgen.files import PARTIAL
 from normalgen.images import is_grey
 from normalgen.presets import Preset
 from normalgen.record import agree, differing, locked
@@ -28,7 +29,7 @@ from normalgen.references import References, write_manifest
 from normalgen.suited import settled
 from normalgen.watch import Watch, silent
 
-__all__ = ["MANIFEST", "customize", "is_customized"]
+__all__ = ["MANIFEST", "customize", "is_begun", "is_customized"]
 
 RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
 SMALL = 2**15
@@ -60,6 +61,11 @@ _DECIDING = [
 def is_customized(folder: Path) -> bool:
     """Whether `folder` holds a finished model."""
     return (folder / MODEL_FILE).is_file()
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a model is being made in `folder`, or was until something stopped it, or is finished."""
+    return (folder / RECORD).is_file()
 
 
 def customize(
@@ -107,6 +113,8 @@ def customize(
         if overwrite and differing(folder / RECORD, settings):
             _clear(folder)
         agree(folder / RECORD, record)
+        for left in folder.rglob(f".*{PARTIAL}"):  # of killed writes
+            left.unlink(missing_ok=True)
         if is_customized(folder):
             (folder / CHECKPOINT).unlink(missing_ok=True)
             return NormalModel.load(folder, device=device, changes=preset.settings())

@@ -1,12 +1,14 @@
-"""Files that are whole or absent: written under a temporary name in the same folder, flushed, renamed."""
+"""Files that are whole or absent: written under a temporary name in the same folder, flushed, renamed; their names."""
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "write_json", "write_whole"]
+__all__ = ["PARTIAL", "slug", "write_json", "write_whole"]
 
 PARTIAL = ".partial"
 
@@ -32,3 +34,9 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
 def _dump(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def slug(text: str) -> str:
+    """A file name for any text: itself if plain, else its letters and a digest."""
+    plain = re.sub(r"[^\w.=+-]+", "_", text).strip("_")
+    return plain if plain == text else f"{plain[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from normalgen.errors import DataError
 
-__all__ = ["SUFFIXES", "Crop", "ImageItem", "Images", "is_grey", "parse_crop", "to_pil", "to_tensor"]
+__all__ = ["SUFFIXES", "Crop", "ImageItem", "Images", "is_grey", "parse_crop", "pixel_digest", "to_pil", "to_tensor"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
@@ -106,6 +106,15 @@ class Images(Sequence[Image.Image]):
         """Width in source pixels of the smallest defect that a resize to `size` leaves visible (two pixels wide)."""
         return max(math.ceil(2 * max(image.size) / size) for image in self)
 
+    def elongation(self) -> float:
+        """The longer side of an image as a multiple of the shorter, the greatest there is."""
+        return max(max(image.size) / min(image.size) for image in self)
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """SHA-256 of the pixels: that of all copies of a picture, whatever their files' names and formats."""
+    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+
 
 def decode(item: ImageItem) -> Image.Image:
     """The image upright and RGB, whatever it was stored as; transparent pixels become white, 16 bits become 8.
@@ -157,6 +166,11 @@ def _rgb(image: Image.Image, source: str) -> Image.Image:
         values = np.asarray(image).astype(np.float64)
         if image.mode == "F" or values.min() < 0 or values.max() > 65535:
             raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it as 8 or 16 bits")
+        if 0 < values.max() < 4096:
+            raise DataError(
+                f"{source} holds 16-bit pixels of which none is above {values.max():.0f}, as cameras of 10 or 12 bits "
+                "write; export it as 8 bits, or scaled to 16"
+            )
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         layered = image.convert("RGBA")
@@ -203,9 +217,13 @@ def to_tensor(image: Image.Image, size: int) -> Tensor:
 
 
 def is_grey(images: Tensor) -> bool:
-    """Whether images (N, 3, H, W), uint8, show no colour: channels apart by less than two levels on the mean."""
+    """Whether images (N, 3, H, W), uint8, show no colour.
+
+    Channels are apart by less than two levels on the mean, and by more than 16 in less than a thousandth of the pixels:
+    a small red mark on a grey part is colour.
+    """
     spread = images.amax(1).float() - images.amin(1).float()
-    return bool(spread.mean() < 2)
+    return bool(spread.mean() < 2 and (spread > 16).float().mean() < 1e-3)
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -15,6 +15,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features import Features, KeptFeatures, open_features
 from normalgen.files import write_json, write_whole
+from normalgen.fitted import Fitted, levels_in, moments_in
 from normalgen.images import Images, to_tensor
 from normalgen.personalize import Personalizer
 from normalgen.pool import Pool
@@ -27,7 +28,7 @@ from normalgen.usual import Known, bank_without, learn_usual
 
 __all__ = ["Explanation", "OneToNormal"]
 
-SETTINGS, TENSORS, MODEL = "detector.json", "detector.safetensors", "model"
+SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
 STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed")
 MODEL_SETTINGS = ["twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance"]
 
@@ -49,21 +50,6 @@ class Explanation:
     scores: dict[str, Tensor]
     maps: Tensor
     branch_maps: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """What `fit` learns; `sources` as in `Known`."""
-
-    branches: Branches
-    banks: Banks
-    moments: dict[str, Moments]
-    weights: dict[str, float]
-    left_out: Tensor
-    size: int
-    category: str
-    noun: str
-    sources: tuple[int, ...]
 
 
 @dataclass(kw_only=True)
@@ -99,7 +85,7 @@ class OneToNormal:
     device: str = "cpu"
     cache: Path | None = None
     kept: Kept | None = field(default=None, repr=False)
-    fitted_: _Fitted | None = field(default=None, init=False, repr=False)
+    fitted_: Fitted | None = field(default=None, init=False, repr=False)
 
     def fit(self, references: References, pool: Pool | None = None, model: NormalModel | None = None) -> Self:
         """Learn the bank, and what is usual.
@@ -118,12 +104,14 @@ class OneToNormal:
         branches = self._open(network, model, references.noun)
         size = model.preset.size if model else network.size
         known = self._known(references, pool, size)
-        banks = banks_of(branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept)
+        banks = banks_of(
+            branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept, self.device
+        )
         usual = learn_usual(branches, banks, known, seed=self.seed)
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights()
         left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
         named = (references.category, references.noun)
-        self.fitted_ = _Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known.sources)
+        self.fitted_ = Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known.sources)
         return self
 
     def check(self) -> None:
@@ -184,6 +172,15 @@ class OneToNormal:
         scores, maps = zip(*found, strict=True)
         return Prediction(torch.cat(scores), torch.cat(maps))
 
+    def trained_on(self, queries: Images) -> list[str]:
+        """Names of the queries whose masks the text maps were trained on; none without the branch text.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        text = self._ready().branches.text
+        return [] if text is None else text[0].seen(queries)
+
     def settings(self) -> dict[str, Any]:
         """All that a result depends on, as plain data.
 
@@ -207,43 +204,46 @@ class OneToNormal:
             NotFittedError: before `fit`.
         """
         fitted = self._ready()
-        tensors = _named("bank", fitted.banks.levels) | {"left_out": fitted.left_out}
-        for name, usual in fitted.moments.items():
-            tensors |= _named(f"mean.{name}", usual.means) | _named(f"deviation.{name}", usual.deviations)
-        data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
+        data = save(fitted.tensors())
         write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
+        if fitted.branches.text is not None:
+            fitted.branches.text[0].save(folder / TEXT)
         if fitted.branches.personalizer is not None:
             fitted.branches.personalizer.model.save(folder / MODEL)
-        write_json(folder / SETTINGS, {"settings": self.settings(), "sources": fitted.sources})
+        made = {"sources": fitted.sources, "network": fitted.branches.network.name}
+        write_json(folder / SETTINGS, {"settings": self.settings(), **made})
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
         """The detector that `save` wrote, with the same scores.
 
         Raises:
-            DataError: there is none.
+            DataError: there is none, or the features of that name are others now.
         """
         record = read_record(folder / SETTINGS)
         if record is None:
             raise DataError(f"{folder} holds no detector ({SETTINGS})")
         known = record["settings"]
-        stored = {name: known[name] for name in STORED}
+        stored = {name: known[name] for name in STORED} | {"text": str(folder / TEXT) if known["text"] else ""}
         found = cls(**stored, branches=known["branches"], device=device, batch=batch, cache=cache)
         tensors = load_file(folder / TENSORS)
         model = NormalModel.load(folder / MODEL, device=device) if "p" in found.branches else None
-        branches = found._open(found._features(), model, known["object"])
+        network = found._features()
+        if network.name != record["network"]:
+            raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
+        branches = found._open(network, model, known["object"])
         names = [name for name in WEIGHTS if name in found.branches]
-        usual = {n: Moments(_levels(f"mean.{n}", tensors), _levels(f"deviation.{n}", tensors)) for n in names}
-        banks, left_out = Banks(_levels("bank", tensors)), tensors["left_out"]
+        usual = {name: moments_in(tensors, name) for name in names}
+        banks, left_out = Banks(levels_in(tensors, "bank"), device), tensors["left_out"]
         named = (known["size"], known["category"], known["object"], tuple(record["sources"]))
-        found.fitted_ = _Fitted(branches, banks, usual, known["weights"], left_out, *named)
+        found.fitted_ = Fitted(branches, banks, usual, known["weights"], left_out, *named)
         return found
 
     def _features(self) -> Features:
         network = open_features(self.features, device=self.device)
         return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
-    def _ready(self) -> _Fitted:
+    def _ready(self) -> Fitted:
         if self.fitted_ is None:
             raise NotFittedError("fit the detector first: OneToNormal().fit(references, pool, model)")
         return self.fitted_
@@ -290,11 +290,3 @@ class OneToNormal:
         self, raw: dict[str, Levels], usual: dict[str, Moments], weights: dict[str, float]
     ) -> dict[str, Tensor]:
         return image_scores(self._standardized(raw, usual), self.fusion, self.reduce, weights)
-
-
-def _named(name: str, levels: Levels) -> dict[str, Tensor]:
-    return {f"{name}.{i}": level for i, level in enumerate(levels)}
-
-
-def _levels(name: str, tensors: dict[str, Tensor]) -> Levels:
-    return [tensors[f"{name}.{i}"] for i in range(sum(key.rpartition(".")[0] == name for key in tensors))]

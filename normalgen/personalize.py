@@ -7,26 +7,28 @@ most like its query is the twin; a detector may look at all of them.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+import normalgen
 from normalgen.diffusion.model import NormalModel
-from normalgen.files import write_whole
-from normalgen.images import Images, to_pil, to_tensor
+from normalgen.errors import DataError
+from normalgen.images import ImageItem, Images, to_pil, to_tensor
+from normalgen.kept_files import KeptFiles
 from normalgen.presets import change
 from normalgen.prompts import prompt_set
 
 __all__ = ["Personalizer", "Twins", "similarity"]
 
-COMPARED = 240
+COMPARED, KEY = 240, 24
+_DECIDING = ["size", "sampling_steps", "twin_steps", "twin_strength", "sampler", "guidance"]
 
 
 @dataclass(frozen=True)
@@ -56,34 +58,32 @@ class Twins:
 class Personalizer:
     """Makes twins with one model, and keeps them.
 
-    A twin depends on model, image, prompts, strength, steps and seed alone, not on what else is in its batch.
+    A twin depends on model, image, prompts, strength, steps and seed alone, not on what else is in its batch. Those of
+    another kind of device, precision or version are kept apart.
 
     Args:
         model: customized on the queries' category; its preset's twin_prompts, twin_strength and twin_steps say how.
         seed: with an image's hash decides its noise.
         cache: a folder where candidates are kept; None keeps none.
+        limit: bytes that all candidates in `cache` may take; beyond it those not used for longest go.
     """
 
-    def __init__(self, model: NormalModel, *, seed: int = 0, cache: Path | None = None) -> None:
+    def __init__(
+        self, model: NormalModel, *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
+    ) -> None:
         preset = model.preset
         self.model = model.using(change(preset, explicit_steps=preset.twin_steps))
         self.prompts = prompt_set(preset.twin_prompts)
         self.seed = seed
         self.folder = None if cache is None else cache / self._key()
+        self.files = None if cache is None else KeptFiles(cache, f"{'?' * KEY}/*", limit)
 
     def _key(self) -> str:
-        names = [
-            "size",
-            "sampling_steps",
-            "twin_steps",
-            "twin_strength",
-            "sampler",
-            "distilled",
-            "guidance",
-            "precision",
-        ]
-        made = [self.model.digest, self.model.noun, self.prompts, self.seed, self.model.preset.only(names)]
-        return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:24]
+        model = self.model
+        asked = [self.prompts, self.seed, model.preset.only(_DECIDING)]
+        machine = [model.device.partition(":")[0], model.half, normalgen.__version__, torch.__version__]
+        made = [model.digest, model.noun, model.grey, *asked, *machine]
+        return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:KEY]
 
     def batches(self, images: Images, batch: int = 8) -> Iterator[Twins]:
         """The twins of all images, in order, `batch` at a time."""
@@ -129,16 +129,24 @@ class Personalizer:
         return [self.folder / f"{name}-{i}.png" for i in range(len(self.prompts))]
 
     def _kept(self, paths: list[Path]) -> Tensor | None:
-        try:
-            found = [to_tensor(Image.open(path), self.model.preset.size) for path in paths]
-        except OSError:
+        if self.files is None:
             return None
-        return torch.stack(found) if found else None
+        kept = Images([ImageItem(path.name, str(path), path.read_bytes) for path in paths])
+        try:
+            found = [to_tensor(image, self.model.preset.size) for image in kept]
+        except DataError:  # not there, or damaged
+            return None
+        for path in paths:
+            self.files.used(path)
+        return torch.stack(found)
 
     def _keep(self, paths: list[Path], candidates: Tensor) -> None:
-        with suppress(OSError):
-            for path, image in zip(paths, candidates, strict=False):
-                write_whole(path, lambda partial, image=image: to_pil(image).save(partial, format="png"))  # type: ignore[misc]
+        if self.files is None:
+            return
+        for path, image in zip(paths, candidates, strict=True):
+            data = BytesIO()
+            to_pil(image).save(data, format="png")
+            self.files.keep(path, data.getvalue())
 
 
 def similarity(one: Tensor, other: Tensor) -> float:

@@ -86,10 +86,14 @@ def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
     files = sorted(
         file
         for file in (*path.glob("*"), *path.glob("*/*"))
-        if file.is_file() and file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        if file.is_file() and file.suffix.lower() in SUFFIXES and not _hidden(file.relative_to(path))
     )
     if not files:
         raise DataError(f"no images in {path} nor in its sub-folders ({', '.join(sorted(SUFFIXES))})")
     items = [ImageItem(file.relative_to(path).as_posix(), str(file), file.read_bytes) for file in files]
     labels = tuple(None if file.parent == path else file.parent.name for file in files)
     return Queries(Images(items, crop), labels)
+
+
+def _hidden(place: Path) -> bool:
+    return any(part.startswith(".") for part in place.parts)

@@ -23,13 +23,14 @@ class SharedBanks(Banks):
         levels: patch vectors (M, h, w, C) of each level.
         first: how many of the images are references.
         kept: what is known; grows.
+        device: where the nearest are looked for.
     """
 
-    def __init__(self, levels: Levels, first: int, kept: Kept) -> None:
-        super().__init__(levels)
+    def __init__(self, levels: Levels, first: int, kept: Kept, device: str = "cpu") -> None:
+        super().__init__(levels, device)
         self.kept = kept
         bounds = [0, *range(first, len(levels[0]), BLOCK), len(levels[0])]
-        self.blocks = [Banks([level[a:b] for level in levels]) for a, b in pairwise(bounds)]
+        self.blocks = [Banks([level[a:b] for level in levels], device) for a, b in pairwise(bounds)]
         self.names = [_digest(block.levels) for block in self.blocks]
 
     def maps(self, queries: Levels) -> Levels:
@@ -47,9 +48,9 @@ class SharedBanks(Banks):
         ]
 
 
-def banks_of(levels: Levels, first: int, kept: Kept | None) -> Banks:
+def banks_of(levels: Levels, first: int, kept: Kept | None, device: str) -> Banks:
     """A bank of `levels`, shared where there is something to share it by."""
-    return Banks(levels) if kept is None else SharedBanks(levels, first, kept)
+    return Banks(levels, device) if kept is None else SharedBanks(levels, first, kept, device)
 
 
 def _digest(levels: Levels) -> str:

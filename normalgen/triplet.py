@@ -5,6 +5,7 @@ Patch vectors of level l are (N, h_l, w_l, C_l), of unit length, so distances ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -51,21 +52,28 @@ class Banks:
 
     Args:
         levels: patch vectors (M, h, w, C) of each level.
+        device: where the nearest are looked for.
     """
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, levels: Levels, device: str = "cpu") -> None:
         self.levels = levels
-        self.memories = [MemoryBank(level) for level in levels]
+        self.device = device
+
+    @cached_property
+    def memories(self) -> list[MemoryBank]:
+        """One a level; made when they are first asked."""
+        return [MemoryBank(level.to(self.device)) for level in self.levels]
 
     def maps(self, queries: Levels) -> Levels:
         """S_N: distance of each patch to the nearest patch of the bank, wherever it is (Eq. 5)."""
-        return [memory.distances(query).square() / 2 for memory, query in zip(self.memories, queries, strict=True)]
+        pairs = zip(self.memories, queries, strict=True)
+        return [(memory.distances(query).square() / 2).to(query.device) for memory, query in pairs]
 
     def without(self, places: Sequence[int]) -> "Banks":
         """The bank without the images at `places`."""
         left_out = set(places)
         kept = [i for i in range(len(self.levels[0])) if i not in left_out]
-        return Banks([level[kept] for level in self.levels])
+        return Banks([level[kept] for level in self.levels], self.device)
 
 
 @dataclass(frozen=True)

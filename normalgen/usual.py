@@ -133,6 +133,10 @@ def is_aligned(branches: Branches, photos: Tensor) -> bool:
         return True
     tokens = branches.tokens(photos)
     first, others = [level[:1] for level in tokens], [level[1:] for level in tokens]
-    place = [(1 - (one * other).sum(-1)).mean() for one, other in zip(first, others, strict=True)]
-    near = [maps.mean() for maps in Banks(others).maps(first)]
+    pairs = list(zip(first, others, strict=True))
+    place = [(1 - (one * other).sum(-1)).mean() for one, other in pairs]
+    # One other photo at a time: of many the nearest patch is nearer, which says nothing of alignment.
+    near = [
+        torch.stack([Banks([one]).maps([query])[0] for one in torch.split(other, 1)]).mean() for query, other in pairs
+    ]
     return float(torch.stack(place).mean()) <= ALIGNED * float(torch.stack(near).mean())

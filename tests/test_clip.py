@@ -19,7 +19,8 @@ from normalgen.features import open_features
 from normalgen.features.clip import MEAN, STD, ClipFeatures, ClipText
 from normalgen.features.opening import quarters
 from normalgen.images import ImageItem, Images, to_pil
-from normalgen.text import text_vectors, train_text
+from normalgen.text import text_vectors
+from normalgen.text_training import train_text
 
 VISION = {"image_size": 84, "layers": 4, "width": 32, "head_width": 16, "patch_size": 14}
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}

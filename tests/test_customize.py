@@ -7,6 +7,7 @@ import torch
 from PIL import ImageOps
 
 from normalgen.batches import class_images
+from normalgen.cli.job import given_model
 from normalgen.customize import customize, is_customized
 from normalgen.diffusion import training
 from normalgen.diffusion.model import NormalModel
@@ -188,3 +189,25 @@ def test_grey_photos_make_a_grey_model(references: References, small: Preset, tm
     references.images[0].convert(mode).save(folder / "0.png")
     photos = replace(references, images=Images.from_folder(folder))
     assert customize(photos, small, tmp_path / "m").grey == (mode == "L")
+
+
+def test_a_model_killed_while_it_is_saved_goes_on(references: References, small: Preset, tmp_path: Path) -> None:
+    digest = customize(references, small, tmp_path / "m").digest
+    (tmp_path / "m" / "preset.json").unlink()
+    assert given_model(tmp_path / "m", small, references, "cpu", {}) is None
+    assert customize(references, small, tmp_path / "m").digest == digest
+
+
+def test_a_lora_that_is_being_made_is_not_taken_for_one_of_others(
+    references: References, stable: Preset, tmp_path: Path
+) -> None:
+    for name in ("customize.json", "pytorch_lora_weights.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    assert given_model(tmp_path, stable, references, "cpu", {}) is None
+
+
+def test_what_killed_writes_left_is_removed(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, small, tmp_path / "m")
+    (tmp_path / "m" / ".checkpoint.pt.123.partial").write_bytes(b"half")
+    customize(references, small, tmp_path / "m")
+    assert not [*tmp_path.rglob("*.partial")]

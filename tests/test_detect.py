@@ -275,3 +275,10 @@ def test_the_self_test_tells_drawn_defects_from_good_parts(references: Reference
     assert set(found.by_kind) == {"scratch", "crack", "spot", "stain", "chip"}
     assert self_test(detector, references) == self_test(OneToNormal.load(tmp_path / "saved"), references) == found
     assert torch.tensor([*found.by_kind.values()]).max() <= 1
+
+
+def test_photos_in_hidden_folders_are_no_queries(tmp_path: Path) -> None:
+    for folder in ("good", ".ipynb_checkpoints"):
+        (tmp_path / folder).mkdir()
+        crossed(3).save(tmp_path / folder / "a.png")
+    assert find_queries(tmp_path).images.names == ["good/a.png"]

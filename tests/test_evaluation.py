@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluations import ARMS, category, plan, results, spoilt
+from conftest import drawn
+from evaluations import ARMS, category, item, plan, results, spoilt
 from normalgen.baselines.memory import PatchMemory
 
 from normalgen.errors import DataError, NothingKept
@@ -15,6 +16,8 @@ from normalgen.evaluation import Arm, Setup, check, evaluate
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.measure import measure
 from normalgen.evaluation.setups import ready_other, shots
+from normalgen.images import Images
+from normalgen.one_to_normal import OneToNormal
 from normalgen.pool import Pool, write_pool
 from normalgen.presets import Preset
 from normalgen.record import locked
@@ -209,3 +212,37 @@ class Brightest:
         maps = torch.stack([to_tensor(query, 32).amin(0) for query in queries]) ** self.power
         return Prediction(maps.flatten(1).amax(1), maps)
 """
+
+
+def test_what_a_detector_says_of_itself_need_not_be_plain(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = "    def settings(self):\n        from pathlib import Path\n        return {'where': Path('here')}\n"
+    (tmp_path / "own_path.py").write_text(OWN + says)
+    (tmp_path / "own_dict.py").write_text(OWN.replace("self.power = power", "self.power, self.settings = power, {}"))
+    monkeypatch.syspath_prepend(tmp_path)
+    evaluate(plan(toy, "none", detectors=("own_path:Brightest", "own_dict:Brightest")), tmp_path / "out")
+    found = results(tmp_path / "out")
+    assert found["own_path:Brightest", "none"]["settings"]["where"] == "here"
+    assert found["own_dict:Brightest", "none"]["metrics"]["image_auroc"] > 0.9
+
+
+def test_other_images_under_the_same_names_are_refused(toy: Preset, tmp_path: Path) -> None:
+    asked = plan(toy, "none")
+    evaluate(asked, tmp_path)
+    some = category()
+    fewer = replace(some, tests=some.tests[1:])
+    others = replace(
+        some, normals=Images([item(each.name, drawn(50 + i)) for i, each in enumerate(some.normals.items)])
+    )
+    for changed, what in ((fewer, "tests differ"), (others, "shots differ")):
+        with pytest.raises(DataError, match=what):
+            evaluate(replace(asked, categories=(changed,)), tmp_path)
+
+
+def test_text_maps_are_not_measured_on_what_they_were_trained_on(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OneToNormal, "trained_on", lambda self, queries: queries.names[:3])
+    with pytest.raises(DataError, match="trained on 3 of the 12 test images, such as good-0"):
+        evaluate(plan(toy, "none", detectors=("one-to-normal[branches=n+]",)), tmp_path)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from normalgen.errors import DataError
-from normalgen.images import Crop, ImageItem, Images, parse_crop, to_pil, to_tensor
+from normalgen.images import Crop, ImageItem, Images, is_grey, parse_crop, to_pil, to_tensor
 
 
 def png(image: Image.Image) -> bytes:
@@ -139,6 +139,10 @@ def test_the_smallest_detail_is_two_pixels_of_the_most_shrunken_image() -> None:
     assert images.take([2]).smallest_detail(32) == 1
 
 
+def test_elongation_is_that_of_the_longest_image() -> None:
+    assert in_memory(Image.new("RGB", (40, 40)), Image.new("RGB", (30, 45))).elongation() == 1.5
+
+
 def test_hashes_are_of_the_bytes_as_stored(photos: Path) -> None:
     expected = [hashlib.sha256((photos / f"{i}.png").read_bytes()).hexdigest() for i in range(6)]
     assert Images.from_folder(photos).cropped("center").hashes() == expected
@@ -168,3 +172,20 @@ def test_what_is_no_folder_of_images_is_named(photos: Path, tmp_path: Path) -> N
         with pytest.raises(DataError, match=reason) as caught:
             Images.from_folder(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
+
+
+def test_a_small_coloured_mark_makes_no_grey_photo() -> None:
+    grey = torch.full((2, 3, 64, 64), 120, dtype=torch.uint8)
+    assert is_grey(grey)
+    grey[1, 0, 10:16, 10:16] = 255
+    assert not is_grey(grey)
+
+
+def test_ten_and_twelve_bits_in_sixteen_are_refused(tmp_path: Path) -> None:
+    for highest, name in ((4095, "dark.png"), (65535, "full.png")):
+        values = np.linspace(0, highest, 64 * 64).astype(np.uint16).reshape(64, 64)
+        Image.fromarray(values).save(tmp_path / name)
+    dark, full = Images.from_folder(tmp_path).take([0]), Images.from_folder(tmp_path).take([1])
+    with pytest.raises(DataError, match="none is above 4095"):
+        dark[0]
+    assert np.asarray(full[0]).max() == 255

@@ -9,6 +9,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
+from normalgen.diffusion.parts import Parts
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.presets import Preset
 from normalgen.prompts import INSTANCE_PROMPT
@@ -174,3 +175,21 @@ def test_a_grey_model_draws_no_colour_and_stays_grey_when_saved(model: NormalMod
     grey = draw(NormalModel.load(tmp_path), 0)
     assert torch.equal(grey[:, 0], grey[:, 2])
     assert not torch.equal(colour[:, 0], colour[:, 2])
+
+
+def test_the_same_adapters_on_another_base_are_another_model(small: Preset, tmp_path: Path) -> None:
+    def saved(parts: Parts, name: str) -> NormalModel:
+        settings = replace(small, method="lora", rank=2, weights=str(tmp_path / f"base-{name}"))
+        parts.save(tmp_path / f"base-{name}")
+        adapted = open_parts(settings.weights).prepare_training(settings)
+        return NormalModel(adapted, settings, category="good", noun="part").save(tmp_path / name)
+
+    one, other = open_parts(small.weights), open_parts(small.weights)
+    with torch.no_grad():
+        other.denoiser.get_parameter("fine.leave.weight").add_(1)
+    first, second = saved(one, "a"), saved(other, "b")
+    adapters = [(tmp_path / name / "lora.safetensors").read_bytes() for name in "ab"]
+    assert adapters[0] == adapters[1]
+    assert first.digest != second.digest
+    loaded = NormalModel.load(tmp_path / "a")
+    assert loaded.digest == first.digest == loaded.save(tmp_path / "c").digest

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from tiny_stable import published, write_stable
 
+from normalgen.cli import main
 from normalgen.cli.ready import Making
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.stable import StableParts
-from normalgen.errors import MissingWeights, PresetError
-from normalgen.presets import Preset, change
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.presets import Preset, change, preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.references import References
 from normalgen.watch import silent
@@ -172,3 +173,72 @@ def test_bfloat16_is_close_and_half_the_size(stable: Preset, tmp_path: Path) -> 
     assert rough.dtype == torch.float32
     assert not torch.equal(rough, exact)
     assert torch.allclose(rough, exact, atol=0.05)
+
+
+def test_a_lora_on_another_base_is_another_model(copy: Path, stable: Preset, tmp_path: Path) -> None:
+    path = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["conv_in.bias"] += 1
+    save_file(weights, path, metadata={"format": "pt"})
+    lora = community_lora(stable, tmp_path / "lora")
+    bases = (stable, stable, change(stable, weights=str(copy)))
+    first, again, other = (NormalModel.adopt(lora, base, category="good", noun="bolt").digest for base in bases)
+    assert first == again != other
+
+
+def test_a_model_saved_with_distilled_weights_holds_them_once(stable: Preset, tmp_path: Path) -> None:
+    lora = str(community_lora(stable, tmp_path / "lora"))
+    model = NormalModel(open_parts(stable.weights).prepare_training(stable), stable, category="good", noun="bolt")
+    plain = model.save(tmp_path / "m").digest
+    fast = NormalModel.load(tmp_path / "m", changes={"distilled": lora})
+    assert fast.digest != plain
+    before = draw(fast)
+    fast.save(tmp_path / "fast")
+    assert torch.allclose(draw(fast), before, atol=1e-2)
+    again = NormalModel.load(tmp_path / "fast", changes={"distilled": lora})
+    assert torch.equal(draw(again), draw(fast))
+    assert again.digest == fast.digest
+    with pytest.raises(PresetError, match="merged into this model when it was saved"):
+        NormalModel.load(tmp_path / "fast", changes={"distilled": ""})
+
+
+@pytest.mark.parametrize("lora", [True, False])
+def test_models_of_others_ask_for_a_preset_of_their_kind(stable: Preset, tmp_path: Path, lora: bool) -> None:
+    path = community_lora(stable, tmp_path / "lora") if lora else Path(stable.weights)
+    with pytest.raises(PresetError, match="add --preset sd15"):
+        NormalModel.adopt(path, preset("tiny"), category="good", noun="bolt")
+
+
+def test_personalize_takes_models_of_others(
+    stable: Preset, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lora, out = community_lora(stable, tmp_path / "lora"), tmp_path / "twins"
+    words = ["personalize", str(photos / "0.png"), "--model", str(lora), "--out", str(out), "--device", "cpu"]
+    with pytest.raises(SystemExit, match="1"):
+        main(words)
+    assert "add --preset sd15" in capsys.readouterr().err
+    quick = ["--preset", "sd15", "--weights", stable.weights, "--prompts", "1", "--steps", "1", "--object", "bolt"]
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, *quick])
+    assert [path.name for path in (out / "twin").iterdir()] == ["0.png.png"]
+
+
+def scheduled(folder: Path, **settings: str) -> Path:
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return folder
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace"])
+def test_steps_are_spaced_as_the_published_scheduler_says(copy: Path, spacing: str) -> None:
+    scheduled(copy, timestep_spacing=spacing)
+    schedule, peer = open_parts(str(copy)).schedule, DDIMScheduler.from_pretrained(copy, subfolder="scheduler")
+    for steps in (1, 3, 10, 30, 50):
+        peer.set_timesteps(steps)
+        assert schedule.timesteps(steps, 1.0) == peer.timesteps.tolist()
+
+
+@pytest.mark.parametrize("name", ["prediction_type", "timestep_spacing"])
+def test_a_scheduler_of_an_unknown_kind_is_refused(copy: Path, name: str) -> None:
+    with pytest.raises(DataError, match=rf"scheduler: {name} must be one of .*, got 'flow'"):
+        open_parts(str(scheduled(copy, **{name: "flow"})))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import drawn
 
+import normalgen
 from normalgen.diffusion.model import NormalModel
 from normalgen.images import Images
 from normalgen.personalize import Personalizer, similarity
@@ -82,3 +83,38 @@ def test_similarity_is_1_for_the_same_and_falls_with_change() -> None:
     assert similarity(image, image) == pytest.approx(1)
     noisy = (image + 0.2 * torch.rand(image.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     assert similarity(image, noisy) < similarity(image, (image * 0.95)) < 1
+
+
+def test_twins_of_another_machine_precision_or_version_are_kept_apart(
+    three: NormalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(precision: str = "float32", device: str = "cpu") -> Path | None:
+        model = three.using(replace(three.preset, precision=precision))  # type: ignore[arg-type]
+        monkeypatch.setattr(model, "using", lambda preset: model)
+        model.device = device
+        return Personalizer(model, cache=tmp_path).folder
+
+    here = folder()
+    assert folder("auto") == here
+    assert folder("bfloat16") != here
+    assert folder(device="cuda") == folder(device="cuda:1") != here
+    assert folder("auto", "cuda") == folder("bfloat16", "cuda") != folder(device="cuda")
+    monkeypatch.setattr(normalgen, "__version__", "another")
+    assert folder() != here
+
+
+def test_kept_twins_stay_within_their_limit(three: NormalModel, queries: Images, tmp_path: Path) -> None:
+    whole = Personalizer(three, cache=tmp_path / "whole").personalize(queries)
+    size = sum(path.stat().st_size for path in (tmp_path / "whole").rglob("*.png"))
+    for seed in range(4):
+        kept = Personalizer(three, seed=seed, cache=tmp_path / "c", limit=size)
+        assert len(kept.personalize(queries).twins) == len(whole.twins)
+    found = [path.stat().st_size for path in (tmp_path / "c").rglob("*.png")]
+    assert size / 2 < sum(found) <= 1.1 * size
+
+
+def test_a_damaged_twin_is_made_anew(three: NormalModel, queries: Images, tmp_path: Path) -> None:
+    made = Personalizer(three, cache=tmp_path / "c").personalize(queries)
+    for path in (tmp_path / "c").rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:60] + b"x" * 40)
+    assert torch.equal(Personalizer(three, cache=tmp_path / "c").personalize(queries).candidates, made.candidates)

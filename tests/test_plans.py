@@ -11,8 +11,10 @@ from evaluations import category, plan
 from normalgen.errors import DataError
 from normalgen.evaluation import Arm, Cell, DetectorSpec, Setup, evaluate
 from normalgen.evaluation.arms import Banks
+from normalgen.evaluation.detectors import split_list
 from normalgen.evaluation.estimate import estimate
 from normalgen.evaluation.setups import shots
+from normalgen.images import decode, pixel_digest
 from normalgen.pool import Pool, Shard, write_pool
 from normalgen.presets import Preset, preset
 
@@ -116,11 +118,13 @@ def test_an_estimate_counts_cells_and_what_is_done(toy: Preset, tmp_path: Path) 
     after = estimate(asked, tmp_path)
     assert (before.setups, before.cells, before.done, before.calibrated) == (2, 4, 0, False)
     assert (after.done, after.calibrated) == (2, True)
-    assert min(before.hours, after.hours) > 0
+    assert before.hours
+    assert after.hours
 
 
 def test_a_model_of_the_tiny_preset_is_estimated_at_minutes(tmp_path: Path) -> None:
     found = estimate(plan(preset("tiny"), "generated"), tmp_path)
+    assert found.hours
     assert 2 < 60 * found.hours < 10
 
 
@@ -129,3 +133,32 @@ def test_cells_of_odd_names_have_files_of_their_own(toy: Preset, tmp_path: Path)
     specs = [DetectorSpec.parse(text) for text in ("memory", "memory[grid=8]", "memory[grid=16]")]
     paths = {Cell(setup, spec, Arm.parse(arm)).path(tmp_path) for spec in specs for arm in ("real:2", "real")}
     assert len(paths) == 6
+
+
+def test_without_a_finished_cell_nothing_is_known_of_the_hours_of_stable_diffusion(tmp_path: Path) -> None:
+    small, large = (estimate(plan(preset(name), "generated"), tmp_path) for name in ("sd15", "paper"))
+    assert small.hours is None
+    assert large.megabytes - small.megabytes > 1000
+
+
+def test_more_real_photos_than_there_are_is_told_before_any_work(toy: Preset) -> None:
+    with pytest.raises(DataError, match="real:8 wants 8"):
+        plan(toy, "real", n=8)
+
+
+def test_lists_are_cut_at_commas_outside_all_brackets() -> None:
+    text = 'one-to-normal[bank=30,branches=["p","n"]],memory'
+    assert split_list(text) == ['one-to-normal[bank=30,branches=["p","n"]]', "memory"]
+    assert DetectorSpec.parse(split_list(text)[0]).settings == {"bank": 30, "branches": ["p", "n"]}
+
+
+def test_copies_of_what_poisons_a_bank_are_not_measured(toy: Preset, tmp_path: Path) -> None:
+    some = category()
+    bad = next(test for test in some.tests if test.label)
+    copies = [replace(bad, image=replace(bad.image, name=f"copy-{i}.png")) for i in range(8)]
+    some = replace(some, tests=(*some.tests, *copies))
+    banks = Banks(tmp_path, some, shots(Setup(some, 2, 0)), toy, None, None, 4, 0)
+    arm = Arm.parse("poisoned:3")
+    shown = {pixel_digest(some.queries[place]) for place in banks.spoilers(3)}
+    assert pixel_digest(decode(bad.image)) in shown
+    assert shown.isdisjoint(pixel_digest(some.queries[place]) for place in banks.tested(arm))

@@ -126,8 +126,8 @@ HALVES = [
     ("oct2017", "train/NORMAL", "must hold images, found no such folder"),
     ("oct2017 of BMAD", "test/good", "must hold the folder good, found Ungood"),
     ("resc of BMAD", "test/Ungood/label/1.png", "1.png has no mask in"),
-    ("resc", "valid/label_images/P0001_MacularCube.img/2.bmp", "2.bmp has no mask in"),
-    ("resc", "valid", "must hold the folder valid, found train"),
+    ("resc", "Edema_validationset/label_images/P0001_MacularCube_labelMark/2.bmp", "2.bmp has no mask in"),
+    ("resc", "Edema_validationset", "must hold the folder valid or Edema_validationset, found Edema_trainingset"),
     ("mnist", "t10k-labels-idx1-ubyte.gz", "holds t10k-images-idx3-ubyte.gz without its labels"),
     ("mnist as images", "test/4", "test/4 must hold images, found no such folder"),
     ("cifar10", "data_batch_3", "data_batch_3 is missing"),
@@ -258,3 +258,9 @@ def test_the_real_images_are_read(name: str, folder: str, category: str, counts:
 def test_all_real_sets_are_found_under_one_root() -> None:
     found = {(dataset.name, folder.name) for dataset, folder in found_datasets(real(""))}
     assert {("mvtec", "mvtec"), ("brain-mri", "BrainMRI"), ("folder", "hazelnut_photos")} <= found
+
+
+def test_hidden_folders_are_no_defects(tmp_path: Path) -> None:
+    root = tiny_sets.mvtec(tmp_path, "screw")
+    (root / "screw/test/.ipynb_checkpoints").mkdir()
+    assert {test.kind for test in find_dataset("mvtec").read(root, "screw").tests} == {"good", "scratch"}

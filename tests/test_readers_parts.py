@@ -232,3 +232,12 @@ def test_a_batch_that_is_cut_off_is_named(keep: int, tmp_path: Path) -> None:
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mnist, class 9: .* found 0 training, 0 good and 5 other test images"):
         mnist(tiny_sets.mnist(tmp_path, train=9, test=5), "9")
+
+
+def test_raw_resc_is_read_under_short_names_too(tmp_path: Path) -> None:
+    root = tiny_sets.resc(tmp_path)
+    for name, short in (("Edema_trainingset", "train"), ("Edema_validationset", "valid")):
+        for labels in (root / name / "label_images").iterdir():
+            labels.rename(labels.with_name(labels.name.replace("_labelMark", ".img")))
+        (root / name).rename(root / short)
+    assert Counts.of(resc(root)) == (4, 4, 2)

@@ -189,3 +189,21 @@ def test_a_compiled_model_draws_the_same(stable: Preset) -> None:
     plain, compiled = (opened(change(stable, compile=each, sampling_steps=4)) for each in (False, True))
     images = [model.sample([0], prompts=PROMPTS[:1], seed=0) for model in (plain, compiled)]
     assert torch.allclose(images[0], images[1], atol=1e-4)
+
+
+def test_a_preview_does_not_leave_its_compiled_network_behind(
+    stable: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[torch.nn.Module] = []
+
+    def compile_(network: torch.nn.Module) -> torch.nn.Module:
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    model = opened(change(stable, compile=True, sampling_steps=2))
+    model.parts = model.parts.prepare_training(stable)
+    model.sample([0], prompts=PROMPTS[:1], seed=0)
+    saved = model.save(tmp_path / "m")
+    saved.sample([0], prompts=PROMPTS[:1], seed=0)
+    assert compiled[-1] is saved.parts.denoiser

@@ -15,9 +15,12 @@ from normalgen.data.mvtec import marked_categories
 from normalgen.defects import paste
 from normalgen.errors import DataError, MissingWeights, NormalgenError, PresetError
 from normalgen.features import EmbeddedFeatures, Features, TextSide
-from normalgen.images import to_pil
+from normalgen.images import Images, to_pil
+from normalgen.one_to_normal import OneToNormal
+from normalgen.references import References
 from normalgen.seeds import generator
-from normalgen.text import ANOMALOUS, NORMAL, TEMPLATES, TextMaps, sentences, text_loss, text_vectors, train_text
+from normalgen.text import ANOMALOUS, NORMAL, TEMPLATES, TextMaps, sentences, text_vectors
+from normalgen.text_training import text_loss, train_text
 
 
 class Words:
@@ -253,8 +256,8 @@ def test_files_that_hold_no_maps_are_refused(tmp_path: Path) -> None:
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """The command with pixels as its features "clip"; its output, or its error."""
 
-    def opened(name: str, *, device: str, size: int | None) -> Features:
-        return Pixels(size or 64) if name == "clip" else EmbeddedFeatures(device)
+    def opened(name: str, *, device: str) -> Features:
+        return Pixels() if name == "clip" else EmbeddedFeatures(device)
 
     monkeypatch.setattr("normalgen.features.open_features", opened)
     app = typer.Typer()
@@ -284,3 +287,47 @@ def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp
     assert "embedded' have no text side" in run("--data", root, "--out", out, "--features", "embedded")
     out.touch()
     assert "is there already" in run("--data", root, "--out", out)
+
+
+def test_maps_know_what_they_were_trained_on(trained: TextMaps, categories: list[Category], tmp_path: Path) -> None:
+    trained.save(tmp_path / "maps.safetensors")
+    loaded = TextMaps.load(tmp_path / "maps.safetensors", Pixels())
+    tests = Images([test.image for test in categories[0].tests])
+    assert loaded.seen(tests) == tests.names
+    (tmp_path / "others").mkdir()
+    to_pil(part(999)).save(tmp_path / "others" / "new.png")
+    assert loaded.seen(Images.from_folder(tmp_path / "others")) == []
+
+
+def test_a_checkpoint_of_more_epochs_is_told_of(categories: list[Category], tmp_path: Path) -> None:
+    checkpoint = tmp_path / "maps.checkpoint"
+    train_text(Pixels(), categories, epochs=2, checkpoint=checkpoint)
+    with pytest.raises(PresetError, match="2 epochs already"):
+        train_text(Pixels(), categories, epochs=1, checkpoint=checkpoint)
+
+
+def test_a_saved_detector_brings_its_text_maps_along(
+    trained: TextMaps, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normalgen.one_to_normal.open_features", lambda name, device: Pixels())
+    file = tmp_path / "maps.safetensors"
+    trained.save(file)
+    detector = OneToNormal(features="clip", branches=("n", "text"), text=str(file))
+    expected = detector.fit(references).predict(references.images).image_scores
+    detector.save(tmp_path / "detector")
+    file.unlink()
+    loaded = OneToNormal.load(tmp_path / "detector")
+    assert torch.equal(loaded.predict(references.images).image_scores, expected)
+    assert loaded.trained_on(references.images) == []
+
+
+def test_a_saved_detector_refuses_features_of_other_weights(
+    references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normalgen.one_to_normal.open_features", lambda name, device: Pixels())
+    OneToNormal(features="clip", branches=("n",)).fit(references).save(tmp_path)
+    other = Pixels()
+    other.name = "pixels@2"
+    monkeypatch.setattr("normalgen.one_to_normal.open_features", lambda name, device: other)
+    with pytest.raises(DataError, match="features pixels, these are pixels@2"):
+        OneToNormal.load(tmp_path)

@@ -115,12 +115,12 @@ def bmad(root: Path, *, masks: str = "") -> Path:
 
 def resc(root: Path) -> Path:
     """Raw: volumes of slices, two of each volume's three without marks."""
-    for part in ("train", "valid"):
+    for part in ("Edema_trainingset", "Edema_validationset"):
         for volume in ("P0001_MacularCube", "P0002_MacularCube"):
             for number in range(1, 4):
                 picture(root / part / f"original_images/{volume}.img/{number}.bmp")
                 box = (1, 1, 3, 3) if number == 2 else None
-                mask(root / part / f"label_images/{volume}.img/{number}.bmp", box=box)
+                mask(root / part / f"label_images/{volume}_labelMark/{number}.bmp", box=box)
     return root
 
 

@@ -133,10 +133,13 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
 
     seen = estimate(plan, out, shard)
     basis = "as finished cells took" if seen.calibrated else "one process on a two-core machine"
-    left = f"{seen.hours:.1f} hours" if seen.hours >= 1 else f"{60 * seen.hours:.0f} minutes"
+    left = f"hours unknown until a cell of preset {plan.preset.name} is finished"
+    if seen.hours is not None:
+        time = f"{seen.hours:.1f} hours" if seen.hours >= 1 else f"{60 * seen.hours:.0f} minutes"
+        left = f"about {time} left ({basis})"
     say(
-        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; about {left} left "
-        f"({basis}), at most {seen.megabytes / 1000:.1f} GB of disk"
+        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; {left}, about "
+        f"{seen.megabytes / 1000:.1f} GB of disk"
     )
 
 

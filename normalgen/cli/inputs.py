@@ -262,17 +262,19 @@ def references_from(
 
 
 def check_photos(references: "References", size: int) -> None:
-    """Decode each photo once, so that a bad file is told of now; one line where the resize hides detail.
+    """Decode each photo once, so that a bad file is told of now; one line where the resize hides or skews.
 
     Raises:
         DataError: a photo cannot be read, or the crop leaves it.
     """
     smallest = references.images.smallest_detail(size)
     if smallest > 3:
-        note(
-            f"photos are scaled down to {size} px: a defect narrower than about {smallest} of their pixels will not "
-            f"show; use --crop, or a larger --size"
-        )
+        hidden = f"a defect narrower than about {smallest} of their pixels will not show"
+        note(f"photos are scaled down to {size} px: {hidden}; use --crop, or a larger --size")
+    longest = references.images.elongation()
+    if longest > 1.1:
+        skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
+        note(f"{skewed}, which skews shapes; --crop center, or x,y,width,height of a square, avoids that")
 
 
 def pick_device(name: str) -> str:

@@ -23,23 +23,41 @@ def given_model(
     """The finished model that `--model` names, sampling as asked; None if there is none yet.
 
     Raises:
-        PresetError: asked to be trained otherwise than it was.
+        PresetError: asked to be trained otherwise than it was, or others' without a preset for it.
     """
-    from normalgen.customize import is_customized
+    if folder is None:
+        return None
+    return open_model(folder, settings, device, changes, category=references.category, noun=references.noun)
+
+
+def open_model(
+    folder: Path, settings: Preset, device: str, changes: dict[str, Any], *, category: str, noun: str
+) -> "NormalModel | None":
+    """The finished model in `folder`, or others', which is of `category` and `noun` then; None if there is neither.
+
+    Args:
+        folder: or file.
+        settings: of others' models.
+        device: of the model.
+        changes: settings in which a finished one shall sample otherwise, and those it must have been trained with.
+        category: what others' model draws.
+        noun: what prompts call it.
+
+    Raises:
+        PresetError: asked to be trained otherwise than it was, or others' without a preset for it.
+    """
+    from normalgen.customize import is_begun, is_customized
     from normalgen.diffusion.model import NormalModel
     from normalgen.diffusion.opening import is_foreign
 
-    if folder is None:
-        return None
     if is_customized(folder):
         sampling = {name: value for name, value in changes.items() if name not in TRAINED}
         model = NormalModel.load(folder, device=device, changes=sampling)
         see_made(model.preset, folder, {name: value for name, value in changes.items() if name in TRAINED})
         return model
-    if is_foreign(folder):
-        given = {"category": references.category, "noun": references.noun}
-        return NormalModel.adopt(folder, settings, device=device, **given)
-    return None
+    if is_begun(folder) or not is_foreign(folder):
+        return None
+    return NormalModel.adopt(folder, settings, device=device, category=category, noun=noun)
 
 
 def see_made(preset: Preset, folder: Path, asked: dict[str, Any]) -> None:

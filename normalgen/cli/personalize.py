@@ -7,22 +7,44 @@ import typer
 
 from normalgen.cli import inputs
 from normalgen.cli.checks import need, need_queries
+from normalgen.cli.job import open_model
 from normalgen.cli.show import going_on, note, progress, say
+from normalgen.errors import DataError
+from normalgen.presets import preset as make_preset
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 BATCH = 8
+OTHERS = "Models of others"
+
+ModelFolder = Annotated[
+    Path,
+    typer.Option(
+        help="A customized model's folder. Also others' Stable Diffusion: a DreamBooth folder of diffusers, or a LoRA "
+        "(with --preset sd15)."
+    ),
+]
+PresetName = Annotated[str, typer.Option(help="All settings by name.", rich_help_panel=OTHERS)]
+Weights = Annotated[
+    str | None, typer.Option(help="What a LoRA builds on, if not the preset's.", rich_help_panel=OTHERS)
+]
+Noun = Annotated[
+    str, typer.Option("--object", help='The noun in prompts, such as "solar cell".', rich_help_panel=OTHERS)
+]
 
 
 def personalize(
     queries: inputs.QueriesPath,
-    model: Annotated[Path, typer.Option(help="A customized model's folder.")],
+    model: ModelFolder,
     out: Annotated[Path, typer.Option(help="Folder for the twins and the pictures.")] = Path("twins"),
     crop: inputs.CropText = None,
     prompts: inputs.TwinPrompts = None,
     strength: inputs.TwinStrength = None,
     steps: inputs.TwinSteps = None,
+    preset: PresetName = "tiny",
+    weights: Weights = None,
+    noun: Noun = "object",
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
@@ -31,15 +53,18 @@ def personalize(
     normalgen personalize ./mixed --model models/good --out twins
     """
     need_queries(queries)
-    need(model, f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}")
-    from normalgen.diffusion.model import NormalModel
+    nothing = f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}"
+    need(model, nothing)
     from normalgen.images import parse_crop, to_pil
     from normalgen.pages import triptych
     from normalgen.personalize import Personalizer
     from normalgen.queries import find_queries
 
-    changes = {"twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}
-    loaded = NormalModel.load(model, device=inputs.pick_device(device), changes=changes)
+    changes = {"weights": weights, "twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}
+    settings, where = make_preset(preset, **changes), inputs.pick_device(device)
+    loaded = open_model(model, settings, where, changes, category="", noun=noun)
+    if loaded is None:
+        raise DataError(nothing)
     found = find_queries(queries, None if crop is None else parse_crop(crop))
     personalizer = Personalizer(loaded, seed=seed)
     total, done, errors = len(found.images), 0, dict[str, str]()

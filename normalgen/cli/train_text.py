@@ -21,9 +21,6 @@ def train_text(
         str,
         typer.Option("--features", help="Features with a text side: clip, clip:NAME or clip:NAME:WEIGHTS."),
     ] = "clip",
-    size: Annotated[
-        int | None, typer.Option("--size", help="Width and height that images are squashed to; default: 240.")
-    ] = None,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times each image is seen; VisA wants 15.")] = 3,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images a step.")] = 8,
     seed: inputs.Seed = 0,
@@ -40,9 +37,9 @@ def train_text(
     categories = marked_categories(data)
     chosen = inputs.pick_device(device)
     from normalgen.features import open_features
-    from normalgen.text import train_text as learn
+    from normalgen.text_training import train_text as learn
 
-    opened = open_features(features, device=chosen, size=size)
+    opened = open_features(features, device=chosen)
     if opened.text is None:
         raise PresetError(f"the features {features!r} have no text side; use --features clip")
     checkpoint = out.with_name(f".{out.name}.checkpoint")

@@ -1,12 +1,11 @@
 """Is a downloaded data set what it should be: unreadable files, and copies of the same picture."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from normalgen.data.category import Category, TestImage
 from normalgen.errors import DataError
-from normalgen.images import ImageItem, decode
+from normalgen.images import ImageItem, decode, pixel_digest
 from normalgen.watch import Watch, silent
 
 __all__ = ["Checked", "check_category"]
@@ -60,7 +59,7 @@ class _Look:
         for item, test in pairs:
             try:
                 image = decode(item)
-                found.append((item.name, hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()))
+                found.append((item.name, pixel_digest(image)))
                 if test is not None and test.mask is not None:
                     test.marked(image)
             except DataError as error:

@@ -6,7 +6,7 @@ CATEGORY/train/good/x.png, CATEGORY/test/{good,DEFECT}/x.png, CATEGORY/ground_tr
 from pathlib import Path
 
 from normalgen.data.category import GOOD, Category, TestImage, category_noun
-from normalgen.data.places import child, found_in, items, same_stem
+from normalgen.data.places import child, folders, found_in, items, same_stem
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
 from normalgen.images import ImageItem, Images
@@ -51,7 +51,7 @@ def mvtec_tests(category: Path) -> tuple[TestImage, ...]:
     """
     truth = category / "ground_truth"
     tests: list[TestImage] = []
-    for kind in sorted(path for path in child(category, "test").iterdir() if path.is_dir()):
+    for kind in folders(child(category, "test")):
         masked = kind.name != GOOD and truth.is_dir()
         for item in items(kind, f"test/{kind.name}/"):
             tests.append(TestImage(item, kind.name, _mask(truth / kind.name, item) if masked else None))

@@ -17,6 +17,7 @@ __all__ = ["fits_oct2017", "fits_resc", "oct2017", "resc"]
 NOUN = "retinal OCT"
 DISEASES = ("CNV", "DME", "DRUSEN")
 MASKS = ("label", "anomaly_mask")
+TRAIN, VALID = ("train", "Edema_trainingset"), ("valid", "Edema_validationset")
 
 
 def fits_oct2017(root: Path) -> bool:
@@ -42,8 +43,8 @@ def oct2017(root: Path) -> Category:
 
 def fits_resc(root: Path) -> bool:
     """Whether `root` holds RESC, raw or in BMAD's layout."""
-    raw = any(subfolder(root / part, "original_images") for part in ("train", "valid"))
-    return raw or (_is_bmad(root) and _masked(root))
+    parts = [part for names in (TRAIN, VALID) if (part := subfolder(root, *names))]
+    return any(subfolder(part, "original_images") for part in parts) or (_is_bmad(root) and _masked(root))
 
 
 def resc(root: Path) -> Category:
@@ -56,10 +57,11 @@ def resc(root: Path) -> Category:
     """
     if _is_bmad(root):
         return Category("resc", "resc", NOUN, _bmad_normals(root), _bmad_tests(root, masked=True))
-    normals = [test.image for test in _slices(child(root, "train"), "") if not test.label]
+    train = child(root, *TRAIN)
+    normals = [test.image for test in _slices(train, "") if not test.label]
     if not normals:
-        raise DataError(f"{root / 'train'} holds no slice without marks")
-    return Category("resc", "resc", NOUN, Images(normals), tuple(_slices(child(root, "valid"), "valid/")))
+        raise DataError(f"{train} holds no slice without marks")
+    return Category("resc", "resc", NOUN, Images(normals), tuple(_slices(child(root, *VALID), "valid/")))
 
 
 def _is_bmad(root: Path) -> bool:
@@ -96,14 +98,18 @@ def _mask(folder: Path, image: ImageItem) -> ImageItem:
 
 
 def _slices(part: Path, prefix: str) -> list[TestImage]:
-    """All slices in `part/original_images`, by their masks at the same place in `part/label_images`."""
+    """All slices in `part/original_images`, by their masks in `part/label_images`.
+
+    There a volume `X.img` is called `X_labelMark`, or the same.
+    """
     images, labels = child(part, "original_images"), child(part, "label_images")
     slices = []
     for file in image_files(images, deep=True):
         place = file.relative_to(images)
-        mask = same_stem(labels / place.parent, file.stem)
+        marked = labels / f"{place.parent}".replace(".img", "_labelMark")
+        mask = same_stem(marked, file.stem) or same_stem(labels / place.parent, file.stem)
         if mask is None:
-            raise DataError(f"{file} has no mask in {labels / place.parent}")
+            raise DataError(f"{file} has no mask in {marked}")
         item = file_item(file, f"{prefix}{place.as_posix()}")
         slices.append(TestImage(item, "edema", file_item(mask)) if marks(mask).any() else TestImage(item, GOOD))
     if not slices:

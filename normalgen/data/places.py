@@ -7,7 +7,7 @@ from normalgen.data.split import file_item
 from normalgen.errors import DataError
 from normalgen.images import SUFFIXES, ImageItem
 
-__all__ = ["USUAL", "child", "found_in", "image_files", "items", "locate", "plain", "same_stem", "subfolder"]
+__all__ = ["USUAL", "child", "folders", "found_in", "image_files", "items", "locate", "plain", "same_stem", "subfolder"]
 
 DEPTH = 3
 USUAL = {
@@ -36,17 +36,17 @@ def locate(root: Path, names: Iterable[str], fits: Callable[[Path], bool]) -> Pa
         for folder in level:
             if fits(folder):
                 return folder
-        level = [inner for folder in level for inner in _folders(folder) if plain(inner.name) in wanted]
+        level = [inner for folder in level for inner in folders(folder) if plain(inner.name) in wanted]
     return None
 
 
 def subfolder(folder: Path, *names: str) -> Path | None:
     """The folder in `folder` with one of these names in any case; the inner one where it is doubled, `x/x`."""
     wanted = {name.lower() for name in names}
-    found = next((inner for inner in _folders(folder) if inner.name.lower().strip() in wanted), None)
+    found = next((inner for inner in folders(folder) if inner.name.lower().strip() in wanted), None)
     if found is None:
         return None
-    return next((inner for inner in _folders(found) if inner.name.lower() in wanted), found)
+    return next((inner for inner in folders(found) if inner.name.lower() in wanted), found)
 
 
 def child(folder: Path, *names: str) -> Path:
@@ -93,5 +93,7 @@ def same_stem(folder: Path, stem: str) -> Path | None:
     return next((file for suffix in sorted(SUFFIXES) if (file := folder / f"{stem}{suffix}").is_file()), None)
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+def folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, hidden ones left alone; none where there is no such folder."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))

@@ -1,6 +1,7 @@
 """NormalModel: a codec, a denoiser, a prompt encoder and a noise schedule that draw and restore images together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,22 @@ class NormalModel:
     ) -> None:
         if preset.size % parts.codec.multiple:
             raise PresetError(f"size must be a multiple of {parts.codec.multiple}, got {preset.size}")
-        self.parts = parts.to(device)
+        self._parts = parts.to(device)
         self.preset = preset
         self.category = category
         self.noun = noun
         self.device = device
         self.grey = grey
         self._compiled: Any = None
+
+    @property
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return self._parts
+
+    @parts.setter
+    def parts(self, parts: Parts) -> None:
+        self._parts, self._compiled = parts, None
 
     @property
     def half(self) -> bool:
@@ -89,6 +99,7 @@ class NormalModel:
             "grey": self.grey,
             "digest": parts.digest,
             "preset": self.preset.settings(),
+            "merged": parts.distilled,
             "settings": made_with or {},
         }
         write_json(folder / MODEL_FILE, record)
@@ -97,8 +108,14 @@ class NormalModel:
 
     def _finished(self) -> "NormalModel":
         """Ready to sample: distilled weights merged in, the networks in their precision, on their device."""
-        if self.preset.distilled:
-            self.parts.merge(Path(self.preset.distilled))
+        wanted, merged = self.preset.distilled, self.parts.distilled
+        if merged not in ("", wanted):
+            raise PresetError(
+                f"the distilled weights {merged!r} were merged into this model when it was saved; sample with those, "
+                "or load the model that it was saved from"
+            )
+        if wanted != merged:
+            self.parts = replace(self.parts.merge(Path(wanted)), distilled=wanted)
         if self.half:
             self.parts.denoiser.requires_grad_(False)
             self.parts.lighten()
@@ -117,7 +134,7 @@ class NormalModel:
         Raises:
             DataError: no model there.
             MissingWeights: its weights, or those it builds on, are not there.
-            PresetError: written by another version.
+            PresetError: written by another version, or saved with other distilled weights in it.
         """
         record = read_record(folder / MODEL_FILE)
         if record is None:
@@ -129,7 +146,8 @@ class NormalModel:
         except KeyError as error:
             raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model anew") from error
         saved = Preset.from_settings(settings)
-        parts, preset = open_saved(folder, saved), change(saved, **(changes or {}))
+        parts = replace(open_saved(folder, saved), distilled=record.get("merged", ""))
+        preset = change(saved, **(changes or {}))
         return cls(parts, preset, category=category, noun=noun, device=device, grey=grey)._finished()
 
     @classmethod
@@ -138,6 +156,7 @@ class NormalModel:
 
         Raises:
             MissingWeights: neither is at `path`, or what it builds on is missing.
+            PresetError: the preset is not one for Stable Diffusion.
         """
         return cls(open_foreign(path, preset), preset, category=category, noun=noun, device=device)._finished()
 

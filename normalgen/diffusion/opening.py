@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from normalgen.diffusion.parts import Parts
-from normalgen.diffusion.stable import INDEX, is_hub_name, load_lora, open_stable
+from normalgen.diffusion.stable import INDEX, is_hub_name, open_stable
 from normalgen.diffusion.tiny import BUNDLED, CONFIG, TinyParts, load_adapters, open_tiny
-from normalgen.errors import MissingWeights
+from normalgen.errors import MissingWeights, PresetError
 from normalgen.presets import Preset
 
 __all__ = ["is_foreign", "open_foreign", "open_parts", "open_saved"]
@@ -43,7 +43,7 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
     if preset.method != "lora":
         return open_tiny(folder)
     base = open_parts(preset.weights)
-    return load_adapters(base, folder, preset) if isinstance(base, TinyParts) else load_lora(base, folder)
+    return load_adapters(base, folder, preset) if isinstance(base, TinyParts) else base.merge(folder)
 
 
 def is_foreign(path: Path) -> bool:
@@ -56,7 +56,13 @@ def open_foreign(path: Path, preset: Preset) -> Parts:
 
     Raises:
         MissingWeights: neither is there, or a part is missing.
+        PresetError: the preset is not one for Stable Diffusion.
     """
+    if preset.weights == "bundled":
+        raise PresetError(
+            f"{path} was not made by normalgen with preset {preset.name}; if it is others' Stable Diffusion (a "
+            "DreamBooth folder of diffusers, or a LoRA), add --preset sd15"
+        )
     if (path / INDEX).is_file():
         return open_stable(str(path))
-    return load_lora(open_parts(preset.weights), path)
+    return open_parts(preset.weights).merge(path)

@@ -32,6 +32,7 @@ class Parts(ABC):
         schedule: noise levels, and what the denoiser predicts.
         digest: SHA-256 of the weights.
         adapted: only low-rank adapters are trained and saved, on top of the preset's weights.
+        distilled: the `Preset.distilled` that is merged into the weights.
     """
 
     codec: Codec
@@ -40,6 +41,7 @@ class Parts(ABC):
     schedule: NoiseSchedule
     digest: str
     adapted: bool = False
+    distilled: str = ""
 
     def modules(self) -> dict[str, nn.Module]:
         """The parts that have weights and may be trained."""
@@ -84,8 +86,8 @@ class Parts(ABC):
         """Write the trained weights in half precision; returns parts with the rounded weights and their digest."""
 
     @abstractmethod
-    def merge(self, lora: Path) -> None:
-        """Merge a LoRA, file or folder, into the weights, in place.
+    def merge(self, lora: Path) -> Self:
+        """Merge a LoRA, file or folder, into the weights, in place; returns parts whose digest covers it.
 
         Raises:
             PresetError: these parts take none.
@@ -112,9 +114,9 @@ def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
         raise MissingWeights(f"{path} is missing or damaged ({error}); {remedy}") from error
 
 
-def digest(paths: Iterable[Path]) -> str:
-    """SHA-256 of the files' contents, one after the other."""
-    found = hashlib.sha256()
+def digest(paths: Iterable[Path], base: str = "") -> str:
+    """SHA-256 of the files' contents, one after the other; behind the digest of the weights that they build on."""
+    found = hashlib.sha256(base.encode())
     for path in paths:
         with path.open("rb") as file:
             while piece := file.read(1 << 24):

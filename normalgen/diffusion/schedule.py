@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from normalgen.presets import steps_made
 __all__ = ["NoiseSchedule", "Prediction", "Spacing", "cosine_schedule"]
 
 Prediction = Literal["x0", "epsilon", "v"]
-Spacing = Literal["trailing", "leading"]
+Spacing = Literal["trailing", "leading", "linspace"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class NoiseSchedule:
     Attributes:
         alphas_cumprod: (T,) float64 falling from about 1 to about 0.
         prediction: what the denoiser's output is.
-        spacing: n of T steps end at T - 1 ("trailing") or begin at 0 ("leading", Stable Diffusion's way); Lin et al.
-            2024, Table 2.
+        spacing: n of T steps end at T - 1 ("trailing"), begin at 0 ("leading", Stable Diffusion's way), or both
+            ("linspace"); Lin et al. 2024, Table 2.
         offset: added to each leading step.
         end: abar after the last step; 1 is the clean latent, Stable Diffusion stops at that of step 0.
     """
@@ -111,6 +112,8 @@ class NoiseSchedule:
         made, length = steps_made(steps, strength), len(self)
         if self.spacing == "trailing":
             spaced = [round(length * (steps - i) / steps) - 1 for i in range(steps)]
+        elif self.spacing == "linspace":
+            spaced = [int(t) for t in np.linspace(0, length - 1, steps).round()[::-1]]
         else:
             spaced = [length // steps * (steps - 1 - i) + self.offset for i in range(steps)]
         kept = spaced[steps - made :]

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import convert_state_dict_to_diffusers
 from huggingface_hub import snapshot_download
 from peft import get_peft_model_state_dict
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
@@ -24,12 +25,12 @@ from transformers.utils import logging
 from normalgen.diffusion.codec import LatentCodec
 from normalgen.diffusion.lora import add_lora
 from normalgen.diffusion.parts import Parts, digest, write_halves
-from normalgen.diffusion.schedule import NoiseSchedule, Prediction
-from normalgen.errors import MissingWeights, PresetError
+from normalgen.diffusion.schedule import NoiseSchedule, Prediction, Spacing
+from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.presets import Preset
 from normalgen.prompts import fill
 
-__all__ = ["INDEX", "ClipPrompts", "StableParts", "is_hub_name", "load_lora", "open_stable"]
+__all__ = ["INDEX", "ClipPrompts", "StableParts", "is_hub_name", "open_stable"]
 
 INDEX, LORA = "model_index.json", "pytorch_lora_weights.safetensors"
 FOLDERS = ("unet", "vae", "text_encoder")
@@ -72,13 +73,17 @@ class ClipPrompts(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class StableParts(Parts):
-    """Stable Diffusion's autoencoder, UNet and text encoder; `pipeline` and `folder` are diffusers' view of them."""
+    """Stable Diffusion's autoencoder, UNet and text encoder; `pipeline` and `folder` are diffusers' view of them.
+
+    `taught` says that the text encoder is no longer the one in `folder`.
+    """
 
     codec: LatentCodec
     denoiser: UNet2DConditionModel
     prompt_encoder: ClipPrompts
     pipeline: StableDiffusionPipeline
     folder: Path
+    taught: bool = False
 
     def to(self, device: str) -> "StableParts":
         """The same parts, moved to `device`."""
@@ -111,17 +116,22 @@ class StableParts(Parts):
         if self.adapted:
             adapters = convert_state_dict_to_diffusers(get_peft_model_state_dict(self.denoiser))
             write_halves(folder / LORA, {f"unet.{name}": value for name, value in adapters.items()})
-            return load_lora(open_stable(str(self.folder)), folder)
+            return open_stable(str(self.folder)).merge(folder)
         for name in ("vae", "text_encoder", "tokenizer", "scheduler"):
             _share(self.folder / name, folder / name)
-        write_halves(folder / "unet" / "diffusion_pytorch_model.safetensors", self.denoiser.state_dict())
+        if self.taught:
+            write_halves(_weight_file(folder, "text_encoder", None), self.pipeline.text_encoder.state_dict())
+        write_halves(_weight_file(folder, "unet", None), self.denoiser.state_dict())
         self.denoiser.save_config(folder / "unet")
         self.pipeline.save_config(folder)
-        return open_stable(str(folder))
+        return replace(open_stable(str(folder)), distilled=self.distilled)
 
-    def merge(self, lora: Path) -> None:
+    def merge(self, lora: Path) -> "StableParts":
         """Merge a LoRA, file or folder, in diffusers', peft's or kohya's naming, into UNet and text encoder."""
-        _merge(self.pipeline, lora)
+        file = _lora_file(lora)
+        _merge(self.pipeline, file)
+        taught = self.taught or _teaches_text(file)
+        return replace(self, digest=digest([file], self.digest), taught=taught)
 
 
 def is_hub_name(weights: str) -> bool:
@@ -134,6 +144,7 @@ def open_stable(weights: str) -> StableParts:
 
     Raises:
         MissingWeights: it is not there, lacks a part, or has pickled weights alone.
+        DataError: its scheduler is of a kind that is not known here.
     """
     folder = Path(weights) if Path(weights).is_dir() else _download(weights)
     variants = {name: _variant(folder, name) for name in FOLDERS}
@@ -158,24 +169,11 @@ def open_stable(weights: str) -> StableParts:
         codec=LatentCodec(vae),
         denoiser=unet,
         prompt_encoder=ClipPrompts(tokenizer, encoder),
-        schedule=_schedule(scheduler),
+        schedule=_schedule(scheduler, folder),
         digest=digest(_weight_file(folder, name, variants[name]) for name in FOLDERS),
         pipeline=pipeline,
         folder=folder,
     )
-
-
-def load_lora(parts: Parts, path: Path) -> StableParts:
-    """`parts` with a LoRA, file or folder, merged in.
-
-    Raises:
-        MissingWeights: not there, or not one of this model.
-    """
-    file = _lora_file(path)
-    parts.merge(file)
-    if not isinstance(parts, StableParts):
-        raise TypeError(f"a LoRA merges into Stable Diffusion alone, got {type(parts).__name__}")
-    return replace(parts, digest=digest([file]))
 
 
 def _lora_file(path: Path) -> Path:
@@ -188,8 +186,7 @@ def _lora_file(path: Path) -> Path:
     return found[0]
 
 
-def _merge(pipeline: StableDiffusionPipeline, lora: Path) -> None:
-    file = _lora_file(lora)
+def _merge(pipeline: StableDiffusionPipeline, file: Path) -> None:
     try:
         with torch.random.fork_rng(devices=[]):
             pipeline.load_lora_weights(file.parent, weight_name=file.name, use_safetensors=True)
@@ -197,6 +194,12 @@ def _merge(pipeline: StableDiffusionPipeline, lora: Path) -> None:
         pipeline.unload_lora_weights()
     except (OSError, ValueError, RuntimeError, LookupError) as error:
         raise MissingWeights(f"{file} is not a LoRA of this model ({_first_line(error)})") from error
+
+
+def _teaches_text(lora: Path) -> bool:
+    """Whether a LoRA has weights for the text encoder, in diffusers' or kohya's naming."""
+    with safe_open(lora, "pt") as held:
+        return any(name.startswith(("text_encoder", "lora_te")) for name in held.keys())  # noqa: SIM118
 
 
 def _download(name: str) -> Path:
@@ -228,9 +231,12 @@ def _weight_file(folder: Path, name: str, variant: str | None) -> Path:
     return folder / name / f"{stem}{f'.{variant}' if variant else ''}.safetensors"
 
 
-def _schedule(scheduler: DDIMScheduler) -> NoiseSchedule:
+def _schedule(scheduler: DDIMScheduler, folder: Path) -> NoiseSchedule:
     """The published scheduler's noise levels and steps, as DDIM takes them."""
     config = scheduler.config
+    for name, known in (("prediction_type", tuple(PREDICTIONS)), ("timestep_spacing", get_args(Spacing))):
+        if config[name] not in known:
+            raise DataError(f"{folder / 'scheduler'}: {name} must be one of {', '.join(known)}, got {config[name]!r}")
     return NoiseSchedule(
         scheduler.alphas_cumprod.double(),
         PREDICTIONS[config.prediction_type],

@@ -28,10 +28,14 @@ _REMEDY = "reinstall normalgen if it is the bundled prior, else customize again"
 
 @dataclass(frozen=True, kw_only=True)
 class TinyParts(Parts):
-    """Exact patches of pixels, a small denoiser, known words and one learned token."""
+    """Exact patches of pixels, a small denoiser, known words and one learned token.
+
+    `base` is the digest of what adapters build on.
+    """
 
     denoiser: TinyDenoiser
     prompt_encoder: WordEncoder
+    base: str = ""
 
     def prepare_training(self, preset: Preset) -> "TinyParts":
         """The denoiser or adapters, and the object's token, ask for gradients; or the denoiser's fine stage alone.
@@ -46,7 +50,7 @@ class TinyParts(Parts):
         if preset.method != "lora":
             return self
         add_lora(self.denoiser, preset.rank)
-        return replace(self, adapted=True)
+        return replace(self, adapted=True, base=self.digest)
 
     def begin_from(self, references: Tensor) -> None:
         """Let the object's token begin as one like `references`, uint8 (k, 3, S, S)."""
@@ -62,11 +66,11 @@ class TinyParts(Parts):
             name, weights = WEIGHTS, self._state()
             write_json(folder / CONFIG, self.denoiser.settings())
         self._fill(write_halves(folder / name, weights))
-        return replace(self, digest=digest([folder / name]))
+        return replace(self, digest=digest([folder / name], self.base))
 
-    def merge(self, lora: Path) -> None:
+    def merge(self, lora: Path) -> "TinyParts":
         """Not to be had."""
-        raise PresetError(f"distilled weights ({lora}) are for Stable Diffusion; the tiny preset has none")
+        raise PresetError(f"{lora}: LoRAs are for Stable Diffusion (--preset sd15), and the tiny preset has none")
 
     def _state(self) -> dict[str, Tensor]:
         states = {part: module.state_dict() for part, module in self.modules().items()}
@@ -127,4 +131,4 @@ def load_adapters(parts: TinyParts, folder: Path, preset: Preset) -> TinyParts:
     """
     adapted = parts.prepare_training(preset)
     adapted._fill(read_weights(folder / ADAPTERS, _REMEDY))
-    return replace(adapted, digest=digest([folder / ADAPTERS]))
+    return replace(adapted, digest=digest([folder / ADAPTERS], adapted.base))

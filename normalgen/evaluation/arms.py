@@ -14,11 +14,11 @@
 `:m` after an arm puts m in the place of n: "real:8", "generated:64".
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from normalgen.augment import augment_each
 from normalgen.data import Category
 from normalgen.errors import DataError
-from normalgen.images import Images, to_pil
+from normalgen.images import Images, pixel_digest, to_pil
 from normalgen.pool import Pool, write_pool
 from normalgen.presets import Preset
 from normalgen.references import References
@@ -146,9 +146,12 @@ class Banks:
         return chosen
 
     def tested(self, arm: Arm) -> list[int]:
-        """Places of the test images that are measured in `arm`."""
-        out = set(self.spoilers(arm.size or self.n)) if arm.kind in ("poisoned", "unpoisoned") else set()
-        return [place for place in range(len(self.category.tests)) if place not in out]
+        """Places of the test images that are measured in `arm`: all but what poisons it, and copies of that."""
+        places = range(len(self.category.tests))
+        if arm.kind not in ("poisoned", "unpoisoned"):
+            return [*places]
+        spoilers = {pixel_digest(image) for image in self.category.queries.take(self.spoilers(arm.size or self.n))}
+        return [place for place in places if pixel_digest(self.category.queries[place]) not in spoilers]
 
     def _generated(self, count: int) -> Pool:
         pool = self._needed(self.generated, "generated")
@@ -168,8 +171,8 @@ class Banks:
         )
 
     def _real(self, count: int) -> Pool:
-        known = set(self.references.images.names)
-        others = [place for place in self._unseen() if self.category.normals.names[place] not in known]
+        known, names = set(self.references.images.names), self.category.normals.names
+        others = [place for place in self._unseen if names[place] not in known]
         if count > len(others):
             raise DataError(
                 f"{self.category.name} has {len(others)} normal images besides its references, the arm real wants "
@@ -185,20 +188,17 @@ class Banks:
             raise DataError(f"the arm {arm} needs a pool, and there is none{': ' * bool(self.lacking)}{self.lacking}")
         return pool
 
+    @cached_property
     def _unseen(self) -> list[int]:
         """Places of the normals that show what no good test image shows: some data sets hold an image twice."""
-        tested = {_digest(Images([test.image])[0]) for test in self.category.tests if not test.label}
-        return [place for place, image in enumerate(self.category.normals) if _digest(image) not in tested]
+        tested = {pixel_digest(Images([test.image])[0]) for test in self.category.tests if not test.label}
+        return [place for place, image in enumerate(self.category.normals) if pixel_digest(image) not in tested]
 
     def _pixels(self) -> Tensor:
         return self.references.images.pixels(self.preset.size).float() / 255
 
     def _kept(self, name: str, images: Sequence[Image.Image], sources: Sequence[str], label: int = 0) -> Pool:
         return write_pool(self.folder / name, images, sources, category=self.category.name, mode=name, label=label)
-
-
-def _digest(image: Image.Image) -> str:
-    return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def rotations(references: Tensor, n: int) -> Tensor:

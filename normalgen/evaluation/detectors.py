@@ -29,7 +29,14 @@ SAMPLING = ("twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sa
 
 def split_list(text: str) -> list[str]:
     """The parts of a list, at commas outside brackets."""
-    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
 
 
 @dataclass(frozen=True)
@@ -89,13 +96,14 @@ class DetectorSpec:
     def open(
         self, *, seed: int, device: str, cache: Path | None, kept: Kept | None = None, twins: bool = True
     ) -> Detector:
-        """The detector, unfitted; seed, device, cache and kept go to those whose constructor takes them.
+        """The detector, unfitted; seed, device and cache go to those whose constructor takes them, kept to ours.
 
         Raises:
             PresetError: a value that it refuses.
         """
         kind = _load(self.path)
-        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache, "kept": kept}
+        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache}
+        given |= {"kept": kept} if kind is OneToNormal else {}
         settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
         if not twins:
             settings["branches"] = [name for name in settings.get("branches", ("p", "n")) if name != "p"]

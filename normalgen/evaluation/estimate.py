@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from normalgen.evaluation.protocol import Plan
+from normalgen.evaluation.protocol import Plan, Setup
 from normalgen.pool import Shard
 
 __all__ = ["Estimate", "estimate"]
 
 # Seconds on one of two CPU cores, preset `tiny`: an image of a training step, of a pool, a query by detector and arm.
-SEEN, IMAGE, QUERY = 0.06, 0.8, {"one-to-normal": 0.6, "memory": 0.05}
-MODEL_MB, IMAGE_MB = 26.0, 0.15
+SEEN, IMAGE, QUERY = 0.06, 0.8, {"one-to-normal": 0.3, "memory": 0.05}
+TINY_MB, LORA_MB, FULL_MB, PATCHES_MB = 26.0, 20.0, 1760.0, 4000.0
+PIXEL_MB = 1.5e-6
+"""Of a PNG."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,14 @@ class Estimate:
     """Of a plan: how many setups and cells, how many of them are done, hours left, megabytes in the end.
 
     Attributes:
+        hours: None where nothing is known of the preset's weights on this machine before a cell is finished.
         calibrated: whether the hours come from finished cells rather than from a two-core machine's.
     """
 
     setups: int
     cells: int
     done: int
-    hours: float
+    hours: float | None
     megabytes: float
     calibrated: bool
 
@@ -54,5 +57,16 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
             len(unmade) * (mean(steps) if steps else plan.preset.training_steps * plan.preset.batch * SEEN)
             + len(unmade) * plan.drawn * IMAGE
         )
-    disk = len(setups) * (MODEL_MB * plan.customizes + IMAGE_MB * (plan.drawn + plan.n * len(plan.arms)))
-    return Estimate(len(setups), len(cells), len(cells) - len(lacking), total / 3600, disk + 4000, bool(known))
+    disk = sum(_megabytes(plan, setup) for setup in setups) + PATCHES_MB
+    hours = total / 3600 if known or plan.preset.name == "tiny" or not plan.customizes else None
+    return Estimate(len(setups), len(cells), len(cells) - len(lacking), hours, disk, bool(known))
+
+
+def _megabytes(plan: Plan, setup: Setup) -> float:
+    """What a setup keeps: its model, the pool, the arms' images and the twins."""
+    preset = plan.preset
+    image = PIXEL_MB * preset.size**2
+    model = TINY_MB if preset.name == "tiny" else FULL_MB if preset.method == "full" else LORA_MB
+    several = sum(detector.needs_model for detector in plan.detectors)
+    twins = image * preset.twin_prompts * len(setup.category.tests) * several
+    return model * plan.customizes + image * (plan.drawn + plan.n * len(plan.arms)) + twins

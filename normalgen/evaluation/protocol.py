@@ -4,8 +4,6 @@ A *setup* is (category, k, seed): its shots, and the model and pool that are mad
 with one arm in a setup. All cells of a setup share shots, seed and test images, so their differences are paired.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from normalgen.data import Category
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
 from normalgen.evaluation.detectors import DetectorSpec
+from normalgen.files import slug
 from normalgen.pool import Shard
 from normalgen.presets import Preset, change
 from normalgen.seeds import generator
@@ -57,7 +56,7 @@ class Cell:
 
     def path(self, out: Path) -> Path:
         """Where its result lies."""
-        return out / "cells" / self.setup.name / f"{_slug(self.detector.text)}--{_slug(self.arm.text)}.json"
+        return out / "cells" / self.setup.name / f"{slug(self.detector.text)}--{slug(self.arm.text)}.json"
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Plan:
                     f"{category.name} has {len(category.normals)} normal images to choose from, --shots asks for "
                     f"{max(self.shots)}"
                 )
-            most = max([arm.size or 0 for arm in self.arms if arm.kind == "real"], default=0)
+            most = max([arm.size or self.n for arm in self.arms if arm.kind == "real"], default=0)
             if len(category.normals) - max(self.shots) < most:
                 raise DataError(
                     f"{category.name} has {len(category.normals) - max(self.shots)} normal images besides its "
@@ -168,9 +167,3 @@ def _fewer(category: Category, count: int) -> Category:
         order = torch.randperm(len(places), generator=generator("tests", category.dataset, category.name, label))
         kept += [places[i] for i in order[:wanted].tolist()]
     return replace(category, tests=tuple(category.tests[place] for place in sorted(kept)))
-
-
-def _slug(text: str) -> str:
-    """A file name for any text: itself if plain, else its letters and a digest."""
-    plain = re.sub(r"[^\w.=+-]+", "_", text).strip("_")
-    return plain if plain == text else f"{plain[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -1,5 +1,6 @@
 """Working through a plan: one file a cell; what is there is not made again."""
 
+import json
 import resource
 import sys
 import time
@@ -20,7 +21,7 @@ from normalgen.errors import DataError, NormalgenError
 from normalgen.evaluation.detectors import fit, sampling
 from normalgen.evaluation.measure import by_branch, measure
 from normalgen.evaluation.protocol import Cell, Plan, Setup
-from normalgen.evaluation.setups import Made, made, ready_other
+from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
 from normalgen.files import write_json
 from normalgen.images import Images
 from normalgen.one_to_normal import OneToNormal
@@ -71,13 +72,15 @@ def evaluate(
 
 
 def check(plan: Plan, out: Path, *, look: bool = True) -> None:
-    """See that `out` is free or of the same settings; unless `look`, write them down.
+    """See that `out` is free or of the same settings and images; unless `look`, write the settings down.
 
     Raises:
-        DataError: it is of other settings.
+        DataError: it is of others.
     """
     record = {"settings": plan.deciding(), "normalgen": normalgen.__version__, "torch": torch.__version__}
     agree(out / RUN, record, look=look, remedy="Use those, or another folder")
+    for setup in plan.setups():
+        agree_on_data(setup, out, look=True)
 
 
 def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed: list[str]) -> bool:
@@ -91,6 +94,7 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
         with locked_if_free(out / "made" / setup.name) as free:
             if not free:
                 return False
+            agree_on_data(setup, out, look=False)
             given = made(plan, setup, out, watch)
             for cell in [each for each in lacking if not each.path(out).is_file()]:
                 _write(plan, cell, given, out, tell, failed)
@@ -102,6 +106,7 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
 def _write(plan: Plan, cell: Cell, given: Made, out: Path, tell: Tell, failed: list[str]) -> None:
     try:
         row = _measure(plan, cell, given, out / "cache")
+        write_json(cell.path(out), row)
     except NormalgenError as error:
         failed.append(f"{cell.setup.name} {cell.detector.text} {cell.arm.text}: {error}")
         return
@@ -111,7 +116,6 @@ def _write(plan: Plan, cell: Cell, given: Made, out: Path, tell: Tell, failed: l
         name = f"{cell.setup.name} {cell.detector.text} {cell.arm.text}"
         failed.append(f"{name}: {type(error).__name__}: {error} ({where})")
         return
-    write_json(cell.path(out), row)
     tell(row)
 
 
@@ -127,6 +131,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     used = given.model.preset.settings() if given.model and (model or arm.generates) else None
     begun = time.monotonic()
     fit(detector, given.references, pool, model)
+    _refuse_trained_on(detector, category.queries)
     fitted = time.monotonic()
     prediction, branches = _predict(detector, category.queries.take(places), torch.tensor([t.label for t in tests]))
     seconds = {"fit": fitted - begun, "predict": time.monotonic() - fitted}
@@ -151,6 +156,15 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     }
 
 
+def _refuse_trained_on(detector: Detector, queries: Images) -> None:
+    seen = detector.trained_on(queries) if isinstance(detector, OneToNormal) else []
+    if seen:
+        raise DataError(
+            f"the text maps were trained on {len(seen)} of the {len(queries)} test images, such as {seen[0]}; "
+            "train them on another data set: normalgen train-text"
+        )
+
+
 def _predict(detector: Detector, queries: Images, labels: Tensor) -> tuple[Prediction, dict[str, float]]:
     """A prediction, and for One-to-Normal the AUROC of each branch; batches are let go of as they come."""
     if not isinstance(detector, OneToNormal):
@@ -162,8 +176,9 @@ def _predict(detector: Detector, queries: Images, labels: Tensor) -> tuple[Predi
 
 def _settings(detector: Detector) -> dict[str, Any]:
     """What the detector says of itself; of one that says nothing, its plain attributes."""
-    if hasattr(detector, "settings"):
-        found: dict[str, Any] = detector.settings()
+    said = getattr(detector, "settings", None)
+    if callable(said):
+        found: dict[str, Any] = json.loads(json.dumps(said(), default=str))
         return found
     plain = (str, int, float, bool)
     return {name: value for name, value in vars(detector).items() if isinstance(value, plain) and name[-1] != "_"}

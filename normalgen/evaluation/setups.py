@@ -4,12 +4,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 from normalgen.customize import customize, is_customized
 from normalgen.diffusion.model import NormalModel
-from normalgen.errors import NothingKept
+from normalgen.errors import DataError, NothingKept
 from normalgen.evaluation.arms import Banks
 from normalgen.evaluation.protocol import Plan, Setup
 from normalgen.files import write_json
@@ -20,10 +21,10 @@ from normalgen.shared_banks import Kept
 from normalgen.suited import settled
 from normalgen.watch import Watch
 
-__all__ = ["Made", "made", "ready_other", "shots"]
+__all__ = ["Made", "agree_on_data", "made", "ready_other", "shots"]
 
 T = TypeVar("T")
-SECONDS = "seconds.json"
+SECONDS, DATA = "seconds.json", "data.json"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,28 @@ def shots(setup: Setup) -> References:
     category = setup.category
     named = {"dataset": category.dataset, "category": category.name, "noun": category.noun}
     return choose(category.normals, setup.k, **named, seed=setup.seed)
+
+
+def agree_on_data(setup: Setup, out: Path, *, look: bool) -> None:
+    """See that what was made for a setup was made of the same images; unless `look`, write down which they are.
+
+    Shots by their bytes; the others by their names, and labels.
+
+    Raises:
+        DataError: other images.
+    """
+    path, category = out / "made" / setup.name / DATA, setup.category
+    if look and not path.is_file():
+        return
+    tests = [f"{test.image.name} {test.label}" for test in category.tests]
+    lists = {"normals": category.normals.names, "tests": tests, "shots": shots(setup).images.hashes()}
+    found = {name: sha256("\n".join(each).encode()).hexdigest() for name, each in lists.items()}
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else found
+    if known != found:
+        odd = " and ".join(name for name in found if known.get(name) != found[name])
+        raise DataError(f"{path.parent} was made of other images ({odd} differ); name another folder with --out")
+    if not path.is_file():
+        write_json(path, found)
 
 
 def ready_other(plan: Plan, setup: Setup, out: Path, watch: Watch) -> bool:

@@ -3,7 +3,6 @@
 The colours are those of the page's light theme, so that a page can put its own in their place.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from normalgen.files import slug
 from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, arm_size, plain, select, sized
 from normalgen.results.contrasts import GAINS, Contrast, contrasts
 from normalgen.results.layout import set_name
@@ -213,7 +213,7 @@ def _drawing(kind: str, title: str, figure: Figure, axes: list[Axes]) -> Drawing
         handles, labels = axis.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=min(len(entries), 6))
-    name = f"{kind}-{re.sub(r'[^A-Za-z0-9]+', '-', title.split(':')[0]).strip('-')}"
+    name = f"{kind}-{slug(title.rpartition(': ')[0])}"
     file = StringIO()
     nothing: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", metadata=nothing)
