@@ -97,12 +97,17 @@ def agree(
     folder = path.parent.parent if path.parent.name.startswith("__") else path.parent
     _refuse_file(folder)
     odd = differing(path, record["settings"])
+    if odd is None and (foreign := _foreign(folder)):
+        odd = differing(path, record["settings"])  # another process may have begun it since
+        if odd is None:
+            raise DataError(
+                f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder"
+            )
     if odd is None:
-        _refuse_foreign(folder)
         if not look:
             write_json(path, record)
     elif odd:
-        there, wanted = (read_record(path) or {})["settings"], record["settings"]
+        there, wanted = (read_record(path) or {}).get("settings", {}), record["settings"]
         raise DataError(
             f"{folder} was made with other settings: "
             + "; ".join(f"{name} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
@@ -121,11 +126,10 @@ def _refuse_file(folder: Path) -> None:
         raise DataError(f"{folder} cannot be a folder, {there} is a file; choose another")
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _foreign(folder: Path) -> str:
+    """A file in `folder` that may not be ours; "" if there is none."""
     inside = folder.iterdir() if folder.exists() else ()
-    foreign = sorted(path.name for path in inside if not path.name.startswith((".", "__")))
-    if foreign:
-        raise DataError(f"{folder} is not empty ({foreign[0]}) and was not made by this command; choose another folder")
+    return min((path.name for path in inside if not path.name.startswith((".", "__"))), default="")
 
 
 def _short(value: Any) -> str:

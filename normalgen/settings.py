@@ -159,7 +159,7 @@ def steps_made(steps: int, strength: float) -> int:
     if made < 1:
         raise PresetError(
             f"strength {strength:g} of {steps} sampling steps makes no step; "
-            f"use a strength of at least {1 / steps:g} or more steps"
+            f"use a strength of at least {math.ceil(1000 / steps) / 1000:g} or more steps"
         )
     return made
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -10,8 +11,13 @@ from PIL import Image
 
 from normalgen.cli import main
 from normalgen.cli.app import app
+from normalgen.cli.ready import Making
 from normalgen.cli.show import Clock
-from normalgen.presets import preset
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import PresetError
+from normalgen.presets import change, preset
+from normalgen.references import References
+from normalgen.watch import silent
 
 
 @pytest.fixture
@@ -60,6 +66,69 @@ def test_customize_and_generate_with_its_model(photos: Path, quick: list[str]) -
     )
     with Image.open("p/images/00000.png") as image:
         assert image.size == (32, 32)
+
+
+def test_prompts_have_the_noun_that_the_model_draws(
+    photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("customize", "good", "--object", "bracket", "--out", "m", *quick[:8]) == 0
+    made = ["generate", "good", "--model", "m", "-n", "1", *quick]
+    assert run(*made) == 0
+    assert run(*made, "--object", "bracket") == 0
+    capsys.readouterr()
+    assert run(*made, "--object", "nut", "--out", "other") == 1
+    assert "the model was customized with --object 'bracket', now 'nut'; leave --object out" in capsys.readouterr().err
+    assert not Path("other").exists()
+    assert '"prompt": "a photo of normal bracket ' in Path("pools/good/metadata.jsonl").read_text()
+    assert json.loads(Path("pools/good/__normalgen__/run.json").read_text())["settings"]["object"] == "bracket"
+
+
+def making(model: NormalModel, references: References, **twins: float) -> Making:
+    """What detect works with where `model` is in the folder m."""
+    model.save(Path("m"))
+    return Making(references, preset("tiny", **twins), {}, 0, "cpu", Path("m"))
+
+
+def test_a_pool_made_by_detect_has_the_noun_that_the_model_draws(model: NormalModel, references: References) -> None:
+    for n in (1, 2):
+        making(model, replace(references, noun="nut")).pool(Path("p"), n, silent)
+    assert json.loads(Path("p/__normalgen__/run.json").read_text())["settings"]["object"] == "part"
+    assert len(Path("p/metadata.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--steps 10", "--steps must be at most 9, the steps that --strength 0.3 of 30 makes, got 10"),
+        (
+            "--strength 0.01",
+            "--strength must be at least 0.034, one of the 30 steps that the model samples in, got 0.01",
+        ),
+    ],
+)
+def test_twins_that_cannot_be_made_are_told_of_before_any_work(
+    photos: Path, words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("detect", "good/0.png", "--references", "good", *words.split(), "--device", "cpu") == 1
+    assert message in capsys.readouterr().err
+    assert not Path("models").exists()
+
+
+def test_twins_are_made_in_the_steps_that_the_model_samples_in(model: NormalModel, references: References) -> None:
+    finer = model.using(change(model.preset, sampling_steps=100))
+    assert making(finer, references, twin_strength=0.01).twins(finer).twin_strength == 0.01
+    assert making(model, references).twins(model).twin_steps == 1  # nothing of twins was asked
+    with pytest.raises(PresetError, match=r"at most 30, the steps that --strength 0\.3 of 100 makes, got 31"):
+        making(finer, references, twin_steps=31)
+
+
+def test_distilled_weights_that_are_not_there_are_told_of_before_any_work(
+    photos: Path, stable_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = ["--weights", str(stable_folder), "--size", "64", "--training-steps", "2", "--device", "cpu"]
+    assert run("generate", "good", "--preset", "sd15", *toy, "--distilled", "gone.safetensors") == 1
+    assert "--distilled: gone.safetensors must be a LoRA in safetensors" in capsys.readouterr().err
+    assert not Path("models").exists()
 
 
 def test_a_folder_good_is_named_by_the_one_above_and_a_note_says_so(

@@ -124,6 +124,15 @@ WRONG_POOL = {
     "strength that makes no step": ("--strength 0.05", "strength 0.05 of 10 sampling steps makes no step"),
     "mix above 1": ("--mix 1.1", "mix must be from 0 to 1, got 1.1"),
     "an unknown prompt set": ("--prompts 4", "prompts must be one of 1, 3, 5, 10, got 4"),
+    "more explicit steps than there are": (
+        "--explicit-steps 4",
+        "--explicit-steps must be at most 1, the steps that --strength 0.1 of --sampling-steps 10 makes, got 4",
+    ),
+    "more explicit steps than from noise": (
+        "--mix 0 --explicit-steps 11",
+        "--explicit-steps must be at most 10, the steps that --sampling-steps 10 makes, got 11",
+    ),
+    "distilled weights for the small model": ("--distilled gone.safetensors", "--distilled: gone.safetensors"),
     "a foreign folder for the model": ("--model foreign", "foreign is not empty (thesis.txt)"),
     "a file for the model": ("--model bad.json", "bad.json"),
 }
@@ -209,10 +218,23 @@ def test_control_c_keeps_what_is_done_and_says_how_to_go_on(
         assert run(*command, "--overwrite") == 130
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "To go on: " in line]
     again = shlex.split(line.partition("To go on: ")[2])
-    assert again == ["normalgen", *command]
+    assert again == ["normalgen", *command, "--overwrite"]
     assert len(Pool.load(Path("pools/good"))) == 2
     assert run(*again[1:]) == 0
     assert len(Pool.load(Path("pools/good"))) == 4
+
+
+def test_control_c_while_other_settings_take_over_can_be_gone_on_from(
+    made: Tree, quick: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*quick, "good", "-n", "3", "-k", "3", "--overwrite"]
+    monkeypatch.setattr(sys, "argv", ["normalgen", *command])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", at_file("customize.json", lambda path: signal.raise_signal(signal.SIGINT)))
+        assert run(*command) == 130
+    again = shlex.split(capsys.readouterr().err.partition("To go on: ")[2])
+    assert run(*again[1:]) == 0
+    assert len(Pool.load(Path("pools/good"))) == 3
 
 
 def at_file(name: str, happens: Callable[[Path], None]) -> Callable[[Path, Path], Path]:
@@ -235,6 +257,8 @@ def no_space(path: Path) -> None:
 def test_a_full_disk_gets_one_line_and_the_pool_stays_whole(
     name: str, made: Tree, quick: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "README.md":
+        Path("pools/good", name).unlink()
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", at_file(name, no_space))
         said = refused(capsys, *quick, "good", "-n", "4")

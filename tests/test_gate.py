@@ -1,10 +1,12 @@
 import importlib.util
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from normalgen.augment import augment_each
 from normalgen.defects import KINDS, paste
@@ -118,3 +120,42 @@ def test_many_references_make_a_gate_of_bounded_size(photos: Tensor) -> None:
     gate = Gate(many, "safe", seed=0)
     assert len(gate.bank) == 16 * 8 * 8
     assert gate.judge(many[-1].float() / 255).reason == "copy"
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("share", ["one", "all"])
+def test_an_image_that_is_not_finite_is_broken_with_finite_numbers(
+    gate: Gate, fresh: Tensor, value: float, share: str
+) -> None:
+    image = fresh[0].clone() if share == "one" else torch.full_like(fresh[0], value)
+    image[0, 3, 3] = value
+    verdict = gate.judge(image)
+    assert verdict.reason == "broken"
+    assert all(math.isfinite(number) for number in verdict.numbers.values())
+
+
+class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Remembers the size of the largest tensor that any step makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor) and not func.is_view:
+            self.numbers = max(self.numbers, made.numel())
+        return made
+
+
+def test_many_kept_images_are_compared_in_parts_to_the_same_bits(gate: Gate, fresh: Tensor) -> None:
+    image = next(image for image in fresh if gate.judge(image).kept)
+    (near,) = gate.kept.rows.clone()
+    draw = torch.Generator().manual_seed(0)
+    gate.kept.clear()
+    others = [(near + 0.1 * torch.randn(near.shape, generator=draw)).half() for _ in range(1001)]
+    for other in others:
+        gate.kept.append(other)
+    apart = (near.float() - torch.stack(others).float()).square().sum(1).div(64).sqrt()
+    with Largest() as largest:  # type: ignore[no-untyped-call]
+        verdict = gate.judge(image)
+    assert (verdict.numbers["duplicate"], verdict.nearest_pool) == (round(float(apart.min()), 4), int(apart.argmin()))
+    assert largest.numbers <= 256 * len(near)

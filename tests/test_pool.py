@@ -249,3 +249,16 @@ def test_overwrite_keeps_a_pool_of_the_same_settings(
     before = (tmp_path / "p" / "images" / "00000.png").stat().st_mtime_ns
     make(model, references, tmp_path / "p", 3, overwrite=True)
     assert (tmp_path / "p" / "images" / "00000.png").stat().st_mtime_ns == before
+
+
+def test_what_people_add_to_the_card_stays(model: NormalModel, references: References, tmp_path: Path) -> None:
+    make(model, references, tmp_path / "p", 2)
+    with (tmp_path / "p" / "README.md").open("a") as card:
+        card.write("Mine.\n")
+    make(model, references, tmp_path / "p", 3)
+    assert (tmp_path / "p" / "README.md").read_text().endswith("Mine.\n")
+
+
+def test_prompts_have_the_noun_of_the_model(model: NormalModel, references: References, tmp_path: Path) -> None:
+    pool = make(model, replace(references, noun="nut"), tmp_path / "p", 2)
+    assert all("normal part" in row["prompt"] for row in pool.rows)

@@ -1,6 +1,7 @@
 """Pools with the gate on: what is rejected, where it lies, and that nothing of it depends on being killed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import datasets
@@ -98,3 +99,30 @@ def test_a_gated_pool_that_grew_is_as_if_made_at_once(
         make(gated, references, tmp_path / "grown", n)
     make(gated, references, tmp_path / "whole", 3)
     assert contents(tmp_path / "grown") == contents(tmp_path / "whole")
+
+
+def test_a_pool_that_was_being_cleared_when_killed_leaves_nothing_to_the_next(
+    gated: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rejected candidates that an old pool begins with would count as judged in the new one."""
+    real = shutil.rmtree
+
+    def killed(path: Path, ignore_errors: bool = False) -> None:
+        records = [*Path(path).rglob("run.json")]
+        for record in records:
+            record.unlink()
+        if records:
+            raise KeyboardInterrupt
+        real(path, ignore_errors=ignore_errors)
+
+    other = gated.using(change(gated.preset, strength=0.25))
+    make(other, references, tmp_path / "whole")
+    assert not json.loads((tmp_path / "whole/__normalgen__/candidates.jsonl").read_text().splitlines()[0])["kept"]
+    make(gated.using(change(gated.preset, plain=0.25)), references, tmp_path / "p")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            generate_pool(other, references, 2, tmp_path / "p", overwrite=True)
+    make(other, references, tmp_path / "p")
+    assert contents(tmp_path / "p") == contents(tmp_path / "whole")
+    assert not list((tmp_path / "p").glob(".gone-*"))

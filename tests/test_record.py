@@ -150,3 +150,19 @@ def test_a_record_of_bytes_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="not readable JSON"):
         read_record(tmp_path / "run.json")
+
+
+def test_a_folder_that_another_process_begins_just_now_is_no_foreign_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.iterdir
+
+    def begun(folder: Path) -> Iterator[Path]:
+        (tmp_path / "run.json").write_text(json.dumps(RECORD))
+        (tmp_path / "README.md").write_text("theirs")
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", begun)
+    agree(tmp_path / "run.json", RECORD, look=True)
+    with pytest.raises(DataError, match="size was 32, now 64"):
+        agree(tmp_path / "run.json", changed(size=64), look=True)

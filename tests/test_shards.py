@@ -1,18 +1,23 @@
 """Several workers make the pool that one makes."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from normalgen.cli import main
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.pool import Pool, Shard, draw_shard, generate_pool, merge_pool
-from normalgen.pool.ledger import DRAWN
-from normalgen.record import locked
+from normalgen.pool import RUN, Pool, Shard, draw_shard, generate_pool, merge_pool
+from normalgen.pool.ledger import drawn_folder
+from normalgen.pool.plan import draw_group
+from normalgen.record import locked, read_record
 from normalgen.references import References
 
 
@@ -25,6 +30,10 @@ def gated(model: NormalModel) -> NormalModel:
 def contents(folder: Path) -> dict[str, bytes]:
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def drawn(folder: Path) -> Path:
+    return drawn_folder(folder, (read_record(folder / RUN) or {})["settings"])
 
 
 def draw(model: NormalModel, references: References, folder: Path, shard: str, n: int = 10) -> Pool | None:
@@ -71,7 +80,7 @@ def test_a_killed_worker_is_run_again_and_redraws_what_is_missing(
     whole = generate_pool(model, references, 10, tmp_path / "whole")
     folder = tmp_path / "shards"
     draw(model, references, folder, "1/2")
-    (folder / DRAWN / "00001.png").unlink()
+    (drawn(folder) / "00001.png").unlink()
     assert draw(model, references, folder, "2/2") is None
     pool = draw(model, references, folder, "1/2")
     assert pool is not None
@@ -95,7 +104,7 @@ def test_workers_that_disagree_are_told(model: NormalModel, references: Referenc
         draw(model, references, folder, "2/3")
     with pytest.raises(DataError, match="4 workers are drawing 10 images"):
         draw(model, references, folder, "2/4", 12)
-    with locked(folder / DRAWN / "2-of-4"), pytest.raises(DataError, match="another process is writing"):
+    with locked(drawn(folder) / "2-of-4"), pytest.raises(DataError, match="another process is writing"):
         draw(model, references, folder, "2/4")
 
 
@@ -120,3 +129,124 @@ def test_workers_on_two_devices_make_one_pool(
     assert found.returncode == 0, found.stderr
     assert "1/2 cpu | draw 1/2" in found.stderr
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_merge_ends_a_round_that_nobody_draws(gated: NormalModel, references: References, tmp_path: Path) -> None:
+    generate_pool(gated, references, 10, tmp_path / "whole")
+    folder = tmp_path / "shards"
+    draw(gated, references, folder, "1/3")
+    merge_pool(folder)
+    for shard in ("1/2", "2/2"):
+        draw(gated, references, folder, shard)
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_merge_leaves_a_round_to_the_workers_that_draw(
+    gated: NormalModel, references: References, tmp_path: Path
+) -> None:
+    folder = tmp_path / "p"
+    draw(gated, references, folder, "1/3")
+    with locked(drawn(folder) / "2-of-3"):
+        merge_pool(folder)
+        with pytest.raises(DataError, match=r"3 workers are drawing 10 images .* when none of them runs"):
+            draw(gated, references, folder, "1/2")
+    merge_pool(folder)
+    assert draw(gated, references, folder, "1/2") is None
+
+
+@pytest.mark.parametrize(("shard", "plain"), [("2/3", 0.5), ("1/3", 0.0)], ids=["none drawn", "none kept"])
+def test_merge_tells_the_truth_of_a_pool_without_an_image_so_far(
+    gated: NormalModel,
+    references: References,
+    tmp_path: Path,
+    shard: str,
+    plain: float,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = gated.using(replace(gated.preset, plain=plain))
+    draw(model, references, tmp_path / "p", shard)
+    with pytest.raises(SystemExit) as end:
+        main(["pool", "merge", str(tmp_path / "p")])
+    assert not end.value.code
+    assert f"0 of 10 images: {tmp_path / 'p'}\nto go on: the same generate command" in capsys.readouterr().out
+
+
+def test_merge_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing drawn"):
+        merge_pool(tmp_path / "gone")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_anew(
+    model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, folder = model.using(replace(model.preset, strength=0.75)), tmp_path / "p"
+    began: list[Pool] = []
+
+    def drawing(*given: Any) -> Any:
+        if not began:
+            began.append(generate_pool(other, references, 2, folder, overwrite=True))
+        return draw_group(*given)
+
+    generate_pool(other, references, 10, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("normalgen.pool.shards.draw_group", drawing)
+        with pytest.raises(DataError, match=r"made with other settings: strength was 0\.75, now 0\.5"):
+            draw(model, references, folder, "1/2")
+    generate_pool(other, references, 10, folder)
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_a_worker_whose_round_another_has_finished_has_the_pool(
+    model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "p"
+    whole = generate_pool(model, references, 10, tmp_path / "whole")
+
+    def drawing(*given: Any) -> Any:
+        generate_pool(model, references, 10, folder)
+        return draw_group(*given)
+
+    monkeypatch.setattr("normalgen.pool.shards.draw_group", drawing)
+    pool = draw(model, references, folder, "1/2")
+    assert pool is not None
+    assert pool.rows == whole.rows
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_workers_killed_while_they_tidy_up_are_gone_on_from(
+    model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate_pool(model, references, 10, tmp_path / "whole")
+    folder = tmp_path / "p"
+
+    def killed(path: Path, ignore_errors: bool = False) -> None:
+        next(Path(path).rglob("references.safetensors")).unlink()
+        raise KeyboardInterrupt
+
+    draw(model, references, folder, "1/2", 6)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            draw(model, references, folder, "2/2", 6)
+    for shard in ("1/2", "2/2"):
+        draw(model, references, folder, shard)
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_what_is_not_finite_is_broken_through_a_shard_too(
+    gated: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(self: NormalModel, images: Tensor, **given: Any) -> Tensor:
+        made = images.clone()
+        made[0, 0, 3, 3] = torch.nan
+        return made
+
+    monkeypatch.setattr(NormalModel, "restore", spoilt)
+    model = gated.using(replace(gated.preset, mix=1.0))
+    whole = generate_pool(model, references, 6, tmp_path / "whole")
+    assert "broken" in {each.reason for each in whole.rejected()}
+    for shard in ("1/2", "2/2"):
+        draw(model, references, tmp_path / "shards", shard, 6)
+    assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
+    assert "NaN" not in (tmp_path / "whole/__normalgen__/candidates.jsonl").read_text()

@@ -1,10 +1,12 @@
-"""What can be wrong before torch is loaded, which takes seconds: paths that are not there."""
+"""What can be wrong before any work: paths that are not there, before torch is loaded; steps that cannot be made."""
 
+import math
 from pathlib import Path
 
-from normalgen.errors import DataError
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.presets import Preset, steps_made
 
-__all__ = ["need", "need_photos", "need_queries"]
+__all__ = ["need", "need_distilled", "need_photos", "need_queries", "need_steps", "need_twins"]
 
 
 def need(path: Path | None, message: str) -> None:
@@ -41,3 +43,58 @@ def need_queries(path: Path) -> None:
         DataError: nothing is there.
     """
     need(path, f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
+
+
+def need_steps(settings: Preset) -> None:
+    """See that a pool's images go through as many steps as --explicit-steps wants.
+
+    Raises:
+        PresetError: fewer.
+    """
+    restores, wanted = settings.mix > 0, settings.explicit_steps
+    made = steps_made(settings.sampling_steps, settings.strength if restores else 1)
+    if settings.draws and wanted > made:
+        of = f"--strength {settings.strength:g} of " if restores else ""
+        raise PresetError(
+            f"--explicit-steps must be at most {made}, the steps that {of}--sampling-steps {settings.sampling_steps} "
+            f"makes, got {wanted}; give fewer, 0 for all of them, or {'a larger --strength or ' if restores else ''}"
+            "more --sampling-steps"
+        )
+
+
+def need_twins(settings: Preset) -> None:
+    """See that a twin goes through a step, and through as many as --steps wants.
+
+    Raises:
+        PresetError: none, or fewer.
+    """
+    steps, strength = settings.sampling_steps, settings.twin_strength
+    made = math.floor(steps * strength + 1e-9)
+    if made < 1:
+        raise PresetError(
+            f"--strength must be at least {math.ceil(1000 / steps) / 1000:g}, one of the {steps} steps that the model "
+            f"samples in, got {strength:g}: the twin would be the photo itself"
+        )
+    if settings.twin_steps > made:
+        raise PresetError(
+            f"--steps must be at most {made}, the steps that --strength {strength:g} of {steps} makes, got "
+            f"{settings.twin_steps}; give fewer, 0 for all of them, or a larger --strength"
+        )
+
+
+def need_distilled(settings: Preset) -> None:
+    """See, on trial, that what --distilled names can be merged into the weights that will be customized.
+
+    Raises:
+        MissingWeights: the weights, or it, are not there, or it is not one of them.
+        PresetError: the weights take none.
+    """
+    from normalgen.diffusion.opening import open_parts
+
+    if not settings.distilled or not settings.draws:
+        return
+    parts = open_parts(settings.weights)
+    try:
+        parts.merge(Path(settings.distilled))
+    except (MissingWeights, PresetError) as error:
+        raise type(error)(f"--distilled: {error}") from error

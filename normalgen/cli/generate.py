@@ -3,10 +3,12 @@
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normalgen.cli import inputs
+from normalgen.cli.checks import need_distilled, need_steps
 from normalgen.cli.job import Job, given_model
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_workers
@@ -17,6 +19,7 @@ from normalgen.presets import preset as make_preset
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
     from normalgen.pool import Pool, Shard
+    from normalgen.references import References
 
 
 def generate(
@@ -96,17 +99,37 @@ def generate(
         with going_on():
             return run_workers(devices, shard, sys.argv[1:])
     references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
+    from normalgen.customize import is_customized
     from normalgen.pool import Shard
 
     share = None if shard is None else Shard.parse(shard)
     chosen = inputs.pick_device(device)
     ready = given_model(model, settings, references, chosen, changes)
-    settings = ready.preset if ready else settings
+    settings, place = ready.preset if ready else settings, model or Path("models") / references.category
+    need_steps(settings)
+    if ready:
+        references = named_as(ready, references, renamed=noun is not None)
+    elif not is_customized(place):
+        need_distilled(settings)
     inputs.check_photos(references, settings.size)
     if not settings.draws:
         note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
     job = Job(references, settings, out or Path("pools") / references.category, seed, overwrite)
-    return run(job, n, ready or (model or Path("models") / references.category, chosen), share)
+    return run(job, n, ready or (place, chosen), share)
+
+
+def named_as(model: "NormalModel", references: "References", *, renamed: bool) -> "References":
+    """The references under the noun that a finished model draws.
+
+    Raises:
+        DataError: they were `renamed` to another.
+    """
+    if renamed and references.noun != model.noun:
+        raise DataError(
+            f"the model was customized with --object {model.noun!r}, now {references.noun!r}; leave --object out, or "
+            "name another folder with --model for a model of its own"
+        )
+    return replace(references, noun=model.noun)
 
 
 def run(job: Job, n: int, model: "NormalModel | tuple[Path, str]", shard: "Shard | None") -> None:

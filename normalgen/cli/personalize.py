@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need, need_queries
+from normalgen.cli.checks import need, need_queries, need_twins
 from normalgen.cli.job import open_model
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.errors import DataError
@@ -65,6 +65,7 @@ def personalize(
     loaded = open_model(model, settings, where, changes, category="", noun=noun)
     if loaded is None:
         raise DataError(nothing)
+    need_twins(loaded.preset)
     found = find_queries(queries, None if crop is None else parse_crop(crop))
     personalizer = Personalizer(loaded, seed=seed)
     total, done, errors = len(found.images), 0, dict[str, str]()

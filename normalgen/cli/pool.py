@@ -26,6 +26,8 @@ LEAST_HELD_OUT = 4
 def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) -> None:
     """Judge and take in what --shard workers have drawn so far, without the model; the last worker does so by itself.
 
+    Where no worker is at it any more, others may go on: as many as you like, or a generate command without --shard.
+
     normalgen pool merge pools/elpv-mono
     """
     from normalgen.pool import merge_pool
@@ -34,7 +36,7 @@ def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
         pool, wanted = merge_pool(folder, watch=watch)
     say(f"{len(pool)} of {wanted} images: {folder}")
     if len(pool) < wanted:
-        say("the workers' commands, run again, go on")
+        say("to go on: the same generate command, with --shard or without; workers that still draw do by themselves")
 
 
 @pool_app.command()

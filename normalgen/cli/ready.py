@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.cli import inputs
+from normalgen.cli.checks import need_twins
 from normalgen.cli.job import Job, given_model, see_made, settle
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
-from normalgen.presets import Preset
+from normalgen.presets import PRESETS, Preset, change
 from normalgen.record import read_record
 from normalgen.watch import Watch
 
@@ -33,6 +34,9 @@ class Making:
         seed: decides every draw.
         device: of the model.
         folder: of the model.
+
+    Raises:
+        PresetError: settings of twins that were named, and that the model cannot make.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class Making:
         self.references, self.settings, self.asked = references, settings, asked
         self.seed, self.device, self.folder = seed, device, folder
         self.opened: NormalModel | None = None
+        twins, usual = self._twins(), PRESETS[settings.name]
+        if any(value != getattr(usual, name) for name, value in twins.items()):
+            need_twins(change(self._sampling(), **twins))
 
     def model(self, watch: Watch) -> "NormalModel":
         """The model, finished, others', or customized now."""
@@ -66,10 +73,22 @@ class Making:
 
     def twins(self, model: "NormalModel") -> Preset:
         """The model's preset with the twins' settings of this run."""
-        from normalgen.presets import change
+        return change(model.preset, **self._twins())
 
-        names = ("twin_prompts", "twin_strength", "twin_steps")
-        return change(model.preset, **{name: getattr(self.settings, name) for name in names})
+    def _twins(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in ("twin_prompts", "twin_strength", "twin_steps")}
+
+    def _sampling(self) -> Preset:
+        """How the model samples that is there, or shall be made; loads no weights."""
+        from normalgen.customize import is_customized
+        from normalgen.diffusion.model import MODEL_FILE
+
+        saved = read_record(self.folder / MODEL_FILE) if is_customized(self.folder) else None
+        return Preset.from_settings(saved["preset"]) if saved and "preset" in saved else self.settings
+
+    def _named(self, model: "NormalModel") -> "References":
+        """The references under the noun that the model draws."""
+        return replace(self.references, noun=model.noun)
 
     def fit(self, detector: "OneToNormal", bank: "Pool | None", watch: Watch, *, renamed: bool) -> None:
         """Fit `detector` on the references, and on what its branches need besides.
@@ -78,7 +97,7 @@ class Making:
         """
         model = self.model(watch) if "p" in detector.branches else None
         watch("learn normal", 0, 1)
-        named = replace(self.references, noun=model.noun) if model and not renamed else self.references
+        named = self._named(model) if model and not renamed else self.references
         detector.fit(named, bank, model.using(self.twins(model)) if model else None)
         watch("learn normal", 1, 1)
 
@@ -102,7 +121,7 @@ class Making:
         if (folder / METADATA).is_file() and not self._goes_on(folder, n, watch):
             return self.given_pool(folder)
         model = self.model(watch)
-        return Job(self.references, model.preset, folder, self.seed, overwrite=False).run(n, model, None, watch)
+        return Job(self._named(model), model.preset, folder, self.seed, overwrite=False).run(n, model, None, watch)
 
     def _goes_on(self, folder: Path, n: int, watch: Watch) -> bool:
         """Whether a pool has too few images, and this very run's settings: it was stopped, or is to grow."""
@@ -112,7 +131,8 @@ class Making:
         if len(Pool.load(folder)) >= n or not is_customized(self.folder):
             return False
         try:
-            check_pool(folder, self.references, self.model(watch).preset, self.seed)
+            model = self.model(watch)
+            check_pool(folder, self._named(model), model.preset, self.seed)
         except DataError:
             return False
         return True

@@ -51,7 +51,7 @@ def going_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        again = shlex.join(["normalgen", *(word for word in sys.argv[1:] if word != "--overwrite")])
+        again = shlex.join(["normalgen", *sys.argv[1:]])
         fail(f"stopped; what is done is kept. To go on: {again}", 130)
 
 

@@ -1,6 +1,11 @@
 """The books of a pool on disk: a row for each kept image, a row for each candidate, and how far a killed run came."""
 
+import hashlib
 import json
+import shutil
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +22,10 @@ __all__ = [
     "METADATA",
     "REJECTED",
     "Ledger",
-    "drawn_name",
+    "discard",
+    "drawn_folder",
     "image_name",
+    "numbered",
     "whole_rows",
 ]
 
@@ -27,16 +34,35 @@ METADATA, IMAGES = "metadata.jsonl", "images"
 ASIDE = "__normalgen__"
 CANDIDATES, REJECTED, GATE = f"{ASIDE}/candidates.jsonl", f"{ASIDE}/rejected", f"{ASIDE}/gate.json"
 DRAWN = f"{ASIDE}/drawn"
+_GONE = ".gone-"
 
 
 def image_name(index: int, kept: bool) -> str:
     """Where the image of a candidate lies in the pool's folder."""
-    return f"{IMAGES if kept else REJECTED}/{index:05d}.png"
+    return f"{IMAGES if kept else REJECTED}/{numbered(index)}"
 
 
-def drawn_name(index: int) -> str:
-    """Where a candidate that was drawn ahead waits for its verdict."""
-    return f"{DRAWN}/{index:05d}.png"
+def numbered(index: int) -> str:
+    """What the image of a candidate is called, wherever it lies."""
+    return f"{index:05d}.png"
+
+
+def drawn_folder(folder: Path, settings: dict[str, Any]) -> Path:
+    """Where candidates that were drawn ahead under these settings wait for their verdict; no others lie there."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return folder / DRAWN / digest[:16]
+
+
+def discard(folder: Path, names: Iterable[str]) -> None:
+    """Remove files and folders of the locked pool in `folder`, one after the other, each whole or not at all.
+
+    What a killed process leaves of them is hidden, and `Ledger.open` sweeps it up.
+    """
+    gone = Path(tempfile.mkdtemp(prefix=_GONE, dir=folder))
+    for name in names:
+        with suppress(FileNotFoundError):
+            (folder / name).rename(gone / Path(name).name)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 @dataclass
@@ -56,6 +82,8 @@ class Ledger:
     @classmethod
     def open(cls, folder: Path) -> "Ledger":
         """The books as a killed run left them: candidates from 0 on, as far as nothing is missing; the rest is cut."""
+        for left in folder.glob(f"{_GONE}*"):
+            shutil.rmtree(left, ignore_errors=True)
         for left in folder.rglob(f".*{PARTIAL}"):
             if folder / DRAWN not in left.parents:  # another worker may be writing there
                 left.unlink(missing_ok=True)

@@ -5,9 +5,9 @@ that grows, or one that several workers drew, ends as if made at once by one.
 """
 
 import importlib.metadata
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
 from normalgen.files import write_whole
 from normalgen.pool.folder import Pool
-from normalgen.pool.ledger import ASIDE, DRAWN, IMAGES, METADATA, Ledger
+from normalgen.pool.ledger import ASIDE, DRAWN, IMAGES, METADATA, Ledger, discard, drawn_folder
 from normalgen.pool.making import Making
 from normalgen.pool.plan import preset_of
 from normalgen.pool.shards import Shard, Window
@@ -28,7 +28,7 @@ from normalgen.watch import Watch, silent
 
 __all__ = ["RUN", "check_pool", "draw_shard", "generate_pool", "merge_pool"]
 
-RUN = f"{ASIDE}/run.json"
+RUN, CARD = f"{ASIDE}/run.json", "README.md"
 _DECIDING = [
     "size",
     "sampling_steps",
@@ -111,15 +111,18 @@ def draw_shard(
         The pool, if this worker was the last; None while others are at work.
 
     Raises:
-        DataError: as `generate_pool`; or another process draws this shard.
+        DataError: as `generate_pool`; or another process draws this shard, or has begun another pool in `folder`.
     """
-    with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
-        window = Window.open(folder, n, shard.count, making)
-    window.draw(folder, shard, making, watch)
+    with ExitStack() as held:
+        with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
+            window = Window.open(n, shard.count, making)
+            held.enter_context(window.hold(making.drawn, shard))
+        window.draw(shard, making, watch)
     with locked(folder, wait=True):
-        if not (folder / DRAWN).is_dir():
-            return Pool.load(folder)
-        if not window.is_drawn(folder):
+        agree(folder / RUN, {"settings": making.settings}, look=True)
+        if not (folder / RUN).is_file():
+            raise DataError(f"{folder} was removed while this worker drew; run its command again")
+        if window.is_under_way(making.drawn) and not window.is_drawn(making.drawn):
             return None
         making.ledger = Ledger.open(folder)
         return _finished(making, n, watch)
@@ -128,24 +131,33 @@ def draw_shard(
 def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
     """Judge what workers have drawn, in order, up to the first candidate that is missing; needs no model.
 
+    Ends the workers' round, unless one of them is drawing: others may then go on, as many as they like, or one alone.
+
     Returns:
-        The pool so far, and how many images it shall hold: with fewer, the workers' commands go on.
+        The pool so far, perhaps without an image, and how many it shall hold: with fewer, the same commands go on.
 
     Raises:
-        DataError: nothing drawn is waiting there, or the folder is in use.
+        DataError: nothing drawn is waiting there, or the folder is in use; or the gate kept none, in the end.
     """
+    nothing = f"{folder} has nothing drawn by --shard workers that waits to be merged"
+    if not (folder / RUN).is_file():
+        raise DataError(nothing)
     with locked(folder):
-        window, sources = Window.read(folder)
-        run = read_record(folder / RUN)
-        if run is None:
-            raise DataError(f"{folder / RUN} is missing; run a worker's command again")
+        run, drawn = read_record(folder / RUN), _drawn(folder)
+        under_way = Window.read(drawn)
+        if run is None or under_way is None:
+            raise DataError(nothing)
+        window, sources = under_way
         preset = Preset.from_settings(run["preset"])
         names = [row["name"] for row in run["references"]["references"]]
-        making = Making(folder, preset, run["settings"], names, sources, Ledger.open(folder), None)
+        making = Making(folder, preset, run["settings"], names, sources, Ledger.open(folder), None, drawn)
         making.fill(window.n, watch, lambda: None)
-        if window.is_drawn(folder):
-            shutil.rmtree(folder / DRAWN)
-        return Pool.load(folder), window.n
+        if window.is_drawn(drawn):
+            discard(folder, [DRAWN])
+        else:
+            window.end(drawn)
+        making.refuse_empty(window.n)
+        return Pool.load(folder) if making.ledger.kept else Pool(folder, ()), window.n
 
 
 def check_pool(folder: Path, references: References, preset: Preset, seed: int) -> None:
@@ -183,8 +195,10 @@ def _begun(
     *,
     wait: bool = False,
 ) -> Iterator[Making]:
-    """The books of `folder`, opened or begun, and the folder locked."""
+    """The books of `folder`, opened or begun, and the folder locked; prompts have the noun that the model draws."""
     _check(model, references, n)
+    if isinstance(model, NormalModel):
+        references = replace(references, noun=model.noun)
     preset = settled(preset_of(model), references)
     if preset != preset_of(model):
         model = preset if isinstance(model, Preset) else model.using(preset)
@@ -192,26 +206,30 @@ def _begun(
     settings = _settings(references, preset, seed) | {"model": digest}
     with locked(folder, wait=wait):
         if overwrite and differing(folder / RUN, settings):
-            _clear(folder)
+            discard(folder, [METADATA, CARD, IMAGES, ASIDE])  # the record last: until then it is the old pool
         agree(folder / RUN, _record(settings, model, references))
         ledger = Ledger.open(folder)
-        write_whole(folder / "README.md", lambda path: _write_text(path, card(settings)))
+        if not (folder / CARD).is_file():  # people add to it
+            write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
         sources = references.images.pixels(preset.size)
-        yield Making(folder, preset, settings, references.images.names, sources, ledger, model)
+        yield Making(folder, preset, settings, references.images.names, sources, ledger, model, _drawn(folder))
 
 
 def _finished(making: Making, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
     """The pool, filled; the folder is locked."""
     making.fill(n, watch, preview)
-    shutil.rmtree(making.folder / DRAWN, ignore_errors=True)
+    under_way = Window.read(making.drawn)
+    larger = under_way is not None and under_way[0].n > n
+    if (making.folder / DRAWN).is_dir() and not larger:
+        discard(making.folder, [DRAWN])
+    making.refuse_empty(n)
     return Pool.load(making.folder)
 
 
-def _clear(folder: Path) -> None:
-    for name in (METADATA, "README.md"):
-        (folder / name).unlink(missing_ok=True)
-    for name in (IMAGES, ASIDE):
-        shutil.rmtree(folder / name, ignore_errors=True)
+def _drawn(folder: Path) -> Path:
+    """Where workers lay aside what they draw for the pool in `folder`, as it is recorded."""
+    run = read_record(folder / RUN)
+    return drawn_folder(folder, run["settings"] if run else {})
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from normalgen.errors import NothingKept
 from normalgen.files import write_json, write_whole
 from normalgen.images import to_pil, to_tensor
 from normalgen.pool.folder import Pool
-from normalgen.pool.ledger import GATE, Ledger, drawn_name, image_name
+from normalgen.pool.ledger import GATE, Ledger, image_name, numbered
 from normalgen.pool.plan import Candidate, candidate, draw_group
 from normalgen.presets import Preset
 from normalgen.prompts import fill
@@ -36,6 +36,7 @@ class Making:
         sources: the references, uint8 (k, 3, S, S).
         ledger: what was judged so far.
         model: draws candidates, or the preset if it draws none; None takes only those that were drawn ahead.
+        drawn: where those lie.
     """
 
     folder: Path
@@ -45,16 +46,12 @@ class Making:
     sources: Tensor
     ledger: Ledger
     model: NormalModel | Preset | None
+    drawn: Path
     _gate: Gate | None = None
 
     def fill(self, n: int, watch: Watch, preview: Callable[[], None]) -> None:
-        """Judge candidates until `n` are kept, the budget is spent, or, without a model, none is left.
-
-        Raises:
-            NothingKept: the gate kept no image, in the end.
-        """
-        preset, ledger = self.preset, self.ledger
-        limit = max(preset.group, math.ceil(n * preset.budget)) if preset.gate else n
+        """Judge candidates until `n` are kept, the budget is spent, or, without a model, none is left."""
+        preset, ledger, limit = self.preset, self.ledger, self._limit(n)
 
         def wanting() -> bool:
             return len(ledger.kept) < n and ledger.judged < limit
@@ -71,12 +68,27 @@ class Making:
                     self._judge(each, image)
             watch("generate", len(ledger.kept), n)
             preview()
-        self._refuse_empty()
+
+    def refuse_empty(self, n: int) -> None:
+        """See that a pool of `n` images that is filled has one.
+
+        Raises:
+            NothingKept: the budget is spent, and the gate kept none.
+        """
+        if not self.ledger.kept and self.ledger.judged >= self._limit(n):
+            raise NothingKept(
+                f"the gate kept none of {self.ledger.judged} candidates (see {self.folder / image_name(0, False)}); "
+                "try, with --overwrite, more reference photos, more training steps, or --no-gate"
+            )
+
+    def _limit(self, n: int) -> int:
+        """How many candidates may be made for `n` images."""
+        return max(self.preset.group, math.ceil(n * self.preset.budget)) if self.preset.gate else n
 
     def _group(self, start: int) -> list[tuple[Candidate, Tensor]]:
         """The candidates from `start` on, one group: as drawn ahead, else drawn now, else none."""
         wanted = range(max(start, self.ledger.judged), start + self.preset.group)
-        paths = [self.folder / drawn_name(index) for index in wanted]
+        paths = [self.drawn / numbered(index) for index in wanted]
         if all(path.is_file() for path in paths):
             return [
                 (candidate(index, self.preset, len(self.names)), _read(path, self.preset.size))
@@ -122,13 +134,6 @@ class Making:
             "nearest_reference": self.names[verdict.nearest_reference],
             "nearest_pool": "" if place is None else image_name(self.ledger.kept[place], True),
         }
-
-    def _refuse_empty(self) -> None:
-        if self.ledger.judged and not self.ledger.kept:
-            raise NothingKept(
-                f"the gate kept none of {self.ledger.judged} candidates (see {self.folder / image_name(0, False)}); "
-                "try, with --overwrite, more reference photos, more training steps, or --no-gate"
-            )
 
 
 def _read(path: Path, size: int) -> Tensor:

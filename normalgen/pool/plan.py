@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from normalgen.augment import augment_each
@@ -59,7 +60,7 @@ def draw_group(model: NormalModel | Preset, start: int, sources: Tensor, seed: i
     """The candidates from index `start` on, one `preset.group`, each with its image (3, S, S) in [0, 1].
 
     Always the whole group, whichever of them are wanted: the batch is part of the bytes. A preset alone will do if it
-    draws nothing.
+    draws nothing. An image that is not finite becomes black, so that its file is the same wherever it is judged.
     """
     preset = preset_of(model)
     group = [candidate(index, preset, len(sources)) for index in range(start, start + preset.group)]
@@ -67,7 +68,9 @@ def draw_group(model: NormalModel | Preset, start: int, sources: Tensor, seed: i
     for mode in ("augmented", "img2img", "txt2img"):
         some = [each for each in group if each.mode == mode]
         if some:
-            drawn |= zip([each.index for each in some], _draw_mode(model, mode, some, sources, seed), strict=True)
+            images = _draw_mode(model, mode, some, sources, seed)
+            finite = images.isfinite().flatten(1).all(1)[:, None, None, None]
+            drawn |= zip([each.index for each in some], torch.where(finite, images, 0.0), strict=True)
     return [(each, drawn[each.index]) for each in group]
 
 

@@ -1,10 +1,13 @@
 """Several workers draw one pool: each takes every n-th group of candidates and lays the images aside.
 
-`__normalgen__/drawn/` holds the images that wait for their verdict, `window.json` (which candidates this round draws),
-the references, so that judging needs no photos, and a lock a shard.
+A folder in `__normalgen__/drawn/`, called after the pool's settings, holds the images that wait for their verdict,
+`window.json` (which candidates this round draws; a round is over when it is gone), the references, so that judging
+needs no photos, and a lock a shard. A worker whose pool was begun anew with other settings finds its round gone, and
+what it was drawing is nowhere that others look.
 """
 
 import re
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -15,15 +18,15 @@ from torch import Tensor
 from normalgen.errors import DataError
 from normalgen.files import write_json, write_whole
 from normalgen.images import to_pil
-from normalgen.pool.ledger import DRAWN, drawn_name
+from normalgen.pool.ledger import numbered
 from normalgen.pool.making import Making
 from normalgen.pool.plan import draw_group
-from normalgen.record import locked, read_record
+from normalgen.record import locked, locked_if_free, read_record
 from normalgen.watch import Watch
 
 __all__ = ["Shard", "Window"]
 
-PLAN, SOURCES = f"{DRAWN}/window.json", f"{DRAWN}/references.safetensors"
+PLAN, SOURCES = "window.json", "references.safetensors"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Window:
-    """The candidates `start` to `stop` - 1 that a round of `shards` workers draws, for a pool of `n` images."""
+    """A round of `shards` workers, for a pool of `n` images: they draw candidates `start` to `stop` - 1.
+
+    Its methods take the folder that they draw into, `Making.drawn`.
+    """
 
     n: int
     shards: int
@@ -61,18 +67,20 @@ class Window:
     group: int
 
     @classmethod
-    def open(cls, folder: Path, n: int, shards: int, making: Making) -> "Window":
-        """The round under way in the locked `folder`, or a new one: as many candidates as images are lacking.
+    def open(cls, n: int, shards: int, making: Making) -> "Window":
+        """The round under way in the locked pool, or a new one: as many candidates as images are lacking.
 
         Raises:
             DataError: a round for another n, or by another number of workers, is under way.
         """
-        if (folder / PLAN).is_file():
-            window, _ = cls.read(folder)
+        under_way = cls.read(making.drawn)
+        if under_way is not None:
+            window, _ = under_way
             if (window.n, window.shards) != (n, shards):
                 raise DataError(
-                    f"{window.shards} workers are drawing {window.n} images into {folder}; give all the same -n and "
-                    f"--shard i/{window.shards}, or end that round with: normalgen pool merge {folder}"
+                    f"{window.shards} workers are drawing {window.n} images into {making.folder}; give all the same "
+                    f"-n and --shard i/{window.shards}, or, when none of them runs, end that round with: "
+                    f"normalgen pool merge {making.folder}"
                 )
             return window
         group, ledger = making.preset.group, making.ledger
@@ -80,46 +88,61 @@ class Window:
         lacking = max(0, n - len(ledger.kept)) + ledger.judged - start
         window = cls(n, shards, start, start + -(-lacking // group) * group, group)
         pixels = save({"references": making.sources})
-        write_whole(folder / SOURCES, lambda partial: partial.write_bytes(pixels))
-        write_json(folder / PLAN, {"settings": asdict(window)})
+        write_whole(making.drawn / SOURCES, lambda partial: partial.write_bytes(pixels))
+        write_json(making.drawn / PLAN, {"settings": asdict(window)})
         return window
 
     @classmethod
-    def read(cls, folder: Path) -> "tuple[Window, Tensor]":
-        """The round under way, and the references, uint8 (k, 3, S, S).
+    def read(cls, drawn: Path) -> "tuple[Window, Tensor] | None":
+        """The round under way, and the references, uint8 (k, 3, S, S); None if there is none."""
+        record = read_record(drawn / PLAN)
+        return None if record is None else (cls(**record["settings"]), load_file(drawn / SOURCES)["references"])
+
+    def hold(self, drawn: Path, shard: Shard) -> AbstractContextManager[None]:
+        """Keep the shard for this process; taken while the pool is locked, so that `end` never overlooks it.
 
         Raises:
-            DataError: there is none.
+            DataError: another process draws it.
         """
-        record = read_record(folder / PLAN)
-        if record is None:
-            raise DataError(f"{folder} has nothing drawn by --shard workers that waits to be merged")
-        return cls(**record["settings"]), load_file(folder / SOURCES)["references"]
+        return locked(self._lock(drawn, shard.number))
 
-    def draw(self, folder: Path, shard: Shard, making: Making, watch: Watch) -> None:
-        """Draw the shard's groups that are not there yet, with `making.model`.
-
-        Raises:
-            DataError: another process draws this shard.
-        """
+    def draw(self, shard: Shard, making: Making, watch: Watch) -> None:
+        """Draw the shard's groups that are not there yet, with `making.model`, while the round is under way."""
         starts = [start for start in range(self.start, self.stop, self.group) if self._owner(start) == shard.number]
-        with locked(folder / DRAWN / f"{shard.number}-of-{shard.count}"):
-            watch(f"draw {shard}", 0, len(starts) * self.group)
-            for place, start in enumerate(starts):
-                if not self._is_there(folder, start) and making.model is not None:
-                    for each, image in draw_group(making.model, start, making.sources, making.settings["seed"]):
-                        _write(folder / drawn_name(each.index), image)
-                watch(f"draw {shard}", (place + 1) * self.group, len(starts) * self.group)
+        watch(f"draw {shard}", 0, len(starts) * self.group)
+        for place, start in enumerate(starts):
+            if not self.is_under_way(making.drawn):
+                return
+            if not self._is_there(making.drawn, start) and making.model is not None:
+                for each, image in draw_group(making.model, start, making.sources, making.settings["seed"]):
+                    _write(making.drawn / numbered(each.index), image)
+            watch(f"draw {shard}", (place + 1) * self.group, len(starts) * self.group)
 
-    def is_drawn(self, folder: Path) -> bool:
+    def is_under_way(self, drawn: Path) -> bool:
+        """Whether nobody has ended the round, or begun the pool anew."""
+        record = read_record(drawn / PLAN)
+        return record is not None and record["settings"] == asdict(self)
+
+    def is_drawn(self, drawn: Path) -> bool:
         """Whether every worker has done its share."""
-        return all(self._is_there(folder, start) for start in range(self.start, self.stop, self.group))
+        return all(self._is_there(drawn, start) for start in range(self.start, self.stop, self.group))
+
+    def end(self, drawn: Path) -> None:
+        """End the round in the locked pool, unless a worker is drawing; what is drawn stays for the next round."""
+        for number in range(1, self.shards + 1):
+            with locked_if_free(self._lock(drawn, number)) as free:
+                if not free:
+                    return
+        (drawn / PLAN).unlink()
+
+    def _lock(self, drawn: Path, number: int) -> Path:
+        return drawn / f"{number}-of-{self.shards}"
 
     def _owner(self, start: int) -> int:
         return start // self.group % self.shards + 1
 
-    def _is_there(self, folder: Path, start: int) -> bool:
-        return all((folder / drawn_name(index)).is_file() for index in range(start, start + self.group))
+    def _is_there(self, drawn: Path, start: int) -> bool:
+        return all((drawn / numbered(index)).is_file() for index in range(start, start + self.group))
 
 
 def _write(path: Path, image: Tensor) -> None:

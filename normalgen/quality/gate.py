@@ -2,7 +2,7 @@
 
 Every cut-off comes from the references and their augmentations; no defect is ever looked at.
 
-    broken     flat, clipped, or with the seams of a grid, far beyond what augmentations show
+    broken     black, not finite, or flat, clipped, or with the seams of a grid, far beyond what augmentations show
     copy       nearer to a reference than any of its augmentations is
     duplicate  nearer to an earlier image of the pool than half of what parts any two augmentations of one reference
     stray      farther from all references than a reference left out, and its augmentations, are from the others
@@ -31,6 +31,8 @@ KEEP = 0.95
 LONE = 3.0
 FINEST, CELL, COARSE = 32, 8, 8
 CALIBRATIONS, BANKED = 48, 16
+ROWS = 256
+"""Layouts that are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,34 @@ class _Look:
     plain: dict[str, float]
 
 
+class _Layouts:
+    """Layouts (L,), one after the other, in a buffer that doubles where it is full."""
+
+    def __init__(self) -> None:
+        self.buffer = torch.empty(0)
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def rows(self) -> Tensor:
+        """All of them, (N, L)."""
+        return self.buffer[: self.count]
+
+    def append(self, layout: Tensor) -> None:
+        """Add one."""
+        if self.count == len(self.buffer):
+            room = layout.new_empty(max(64, self.count), len(layout))
+            self.buffer = torch.cat([self.rows, room]) if self.count else room
+        self.buffer[self.count] = layout
+        self.count += 1
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.count = 0
+
+
 class Gate:
     """Judges candidates one by one, and remembers the kept ones.
 
@@ -88,7 +118,7 @@ class Gate:
         share = BANKED // len(used)
         self.bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, range(len(used)))]))
         self.limits = self._calibrate(families, share)
-        self.kept: list[Tensor] = []
+        self.kept = _Layouts()
 
     def unknown(self) -> list[str]:
         """What so few references cannot tell, as sentences for people."""
@@ -100,15 +130,21 @@ class Gate:
         return []
 
     def judge(self, image: Tensor) -> Verdict:
-        """The verdict on `image` (3, S, S) in [0, 1]; a kept image counts for later verdicts."""
-        look = self._look((image.clamp(0, 1) * 255).round() / 255)
+        """The verdict on `image` (3, S, S) in [0, 1]; a kept image counts for later verdicts.
+
+        One that is not finite counts as black: numbers of it would be none.
+        """
+        image = image if image.isfinite().all() else torch.zeros_like(image)
+        image = (image.clamp(0, 1) * 255).round() / 255
+        look = self._look(image)
         numbers = look.plain | self._spots(look.patches, self.bank)
         numbers["copy"], nearest_reference = _nearest(look.layout, self.layouts)
         nearest_pool = None
         if self.kept:
-            numbers["duplicate"], nearest_pool = _nearest(look.layout, torch.stack(self.kept))
+            numbers["duplicate"], nearest_pool = _nearest(look.layout, self.kept.rows)
+        found = (reason for reason in REASONS if self._is(reason, numbers))
         verdict = Verdict(
-            reason=next((reason for reason in REASONS if self._is(reason, numbers)), ""),
+            reason=next(found, "") if image.any() else "broken",
             numbers={name: round(value, 4) for name, value in numbers.items()},
             nearest_reference=nearest_reference,
             nearest_pool=nearest_pool,
@@ -195,7 +231,8 @@ def _apart(one: Tensor, other: Tensor) -> float:
 
 def _nearest(one: Tensor, others: Tensor) -> tuple[float, int]:
     """Distance to the nearest of layouts (N, L), and its place."""
-    apart = (one.float() - others.float()).square().sum(1).div(COARSE**2).sqrt()
+    parts = [(one.float() - some.float()).square().sum(1) for some in torch.split(others, ROWS)]
+    apart = torch.cat(parts).div(COARSE**2).sqrt()
     place = int(apart.argmin())
     return float(apart[place]), place
 
