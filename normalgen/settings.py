@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from normalgen.errors import PresetError
 from normalgen.prompts import prompt_set
 
-__all__ = ["Augment", "Method", "Preset", "Sampler", "steps_made"]
+__all__ = ["Augment", "Method", "Preset", "Sampler", "least_strength", "steps_made"]
 
 Augment = Literal["auto", "none", "safe", "flips", "rotations", "turned"]
 Method = Literal["full", "fine", "lora"]
@@ -159,9 +159,14 @@ def steps_made(steps: int, strength: float) -> int:
     if made < 1:
         raise PresetError(
             f"strength {strength:g} of {steps} sampling steps makes no step; "
-            f"use a strength of at least {math.ceil(1000 / steps) / 1000:g} or more steps"
+            f"use a strength of at least {least_strength(steps):g} or more steps"
         )
     return made
+
+
+def least_strength(steps: int) -> float:
+    """The least strength, in thousandths, that makes one of `steps` sampling steps."""
+    return math.ceil(1000 / steps) / 1000
 
 
 _CHOICES: dict[str, Any] = {

@@ -39,7 +39,7 @@ class SharedBanks(Banks):
         keys = [_digest(query) for query in each]
         for block, name in zip(self.blocks, self.names, strict=True):
             rows = [row for row, key in enumerate(keys) if (name, key) not in self.kept]
-            maps = block.maps([level[rows] for level in queries])
+            maps = block.maps([level[rows] for level in queries]) if rows else []
             self.kept |= {(name, keys[row]): [level[i].clone() for level in maps] for i, row in enumerate(rows)}
         found = [[self.kept[name, key] for name in self.names] for key in keys]
         return [

@@ -1,79 +1,20 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-import typer
+from marked import Pixels, Words, part, write
 from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, normalize
-from typer.testing import CliRunner
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from normalgen.cli.train_text import train_text as command
 from normalgen.data import Category
 from normalgen.data.mvtec import marked_categories
 from normalgen.defects import paste
-from normalgen.errors import DataError, MissingWeights, NormalgenError, PresetError
-from normalgen.features import EmbeddedFeatures, Features, TextSide
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.features import EmbeddedFeatures
 from normalgen.images import Images, to_pil
-from normalgen.one_to_normal import OneToNormal
-from normalgen.references import References
 from normalgen.seeds import generator
 from normalgen.text import ANOMALOUS, NORMAL, TEMPLATES, TextMaps, sentences, text_vectors
 from normalgen.text_training import text_loss, train_text
-
-
-class Words:
-    """Sentences as sums of random vectors, one a word."""
-
-    width = 12
-
-    def __init__(self) -> None:
-        self.read: list[str] = []
-
-    def encode(self, given: list[str]) -> Tensor:
-        self.read += given
-        rows = [sum(torch.randn(12, generator=generator(word)) for word in each.split()) for each in given]
-        return normalize(torch.stack([torch.as_tensor(row) for row in rows]), dim=1)
-
-
-class Pixels:
-    """Patches as the share of each of 11 brightnesses in 4 x 4 and 8 x 8 pixels."""
-
-    def __init__(self, size: int = 64) -> None:
-        self.name, self.size = "pixels", size
-        self.text: TextSide | None = Words()
-
-    @torch.inference_mode()
-    def tokens(self, images: Tensor) -> list[Tensor]:
-        assert images.shape[-1] == self.size
-        steps = torch.linspace(0, 1, 11)[:, None, None]
-        shares = (-((images.mean(1, keepdim=True) - steps) ** 2) / 0.01).exp()
-        return [avg_pool2d(shares, side).permute(0, 2, 3, 1) for side in (4, 8)]
-
-    def image(self, images: Tensor) -> Tensor:
-        return normalize(images.mean((2, 3)), dim=1)
-
-
-def part(seed: int, size: int = 64) -> Tensor:
-    """A grey disc on black, its grain and its middle its own."""
-    draw = generator("part", seed)
-    y, x = torch.meshgrid(torch.linspace(0, 1, size), torch.linspace(0, 1, size), indexing="ij")
-    middle = 0.45 + 0.1 * torch.rand(2, generator=draw)
-    disc = ((x - middle[0]) ** 2 + (y - middle[1]) ** 2 < 0.12).float() * 0.5
-    return (disc + 0.03 * torch.randn(3, size, size, generator=draw) + 0.05).clamp(0, 1)
-
-
-def write(root: Path, category: str, count: int = 6) -> Path:
-    folder = root / category
-    for inside in ("test/good", "test/stain", "ground_truth/stain"):
-        (folder / inside).mkdir(parents=True)
-    for seed in range(count):
-        to_pil(part(seed)).save(folder / f"test/good/{seed}.png")
-        image, mask = paste(part(seed + 100), "stain", generator("stain", seed))
-        to_pil(image).save(folder / f"test/stain/{seed}.png")
-        to_pil(mask.float()[None].expand(3, -1, -1)).save(folder / f"ground_truth/stain/{seed}_mask.png")
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -252,43 +193,6 @@ def test_files_that_hold_no_maps_are_refused(tmp_path: Path) -> None:
             TextMaps.load(tmp_path / name, Pixels())
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """The command with pixels as its features "clip"; its output, or its error."""
-
-    def opened(name: str, *, device: str) -> Features:
-        return Pixels() if name == "clip" else EmbeddedFeatures(device)
-
-    monkeypatch.setattr("normalgen.features.open_features", opened)
-    app = typer.Typer()
-    app.command()(command)
-
-    def call(*words: object) -> str:
-        result = CliRunner().invoke(app, [*map(str, words), "--device", "cpu"])
-        if isinstance(result.exception, NormalgenError):
-            return f"error: {result.exception}"
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    return call
-
-
-def test_the_command_writes_maps_and_leaves_nothing_else(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
-    told = run("--data", root, "--out", tmp_path / "text.safetensors", "--epochs", 1)
-    assert "from 16 images, 8 of them with defects, of 2 objects" in told
-    assert "text maps 2/2" in told
-    assert [file.name for file in tmp_path.iterdir()] == ["text.safetensors"]
-    assert TextMaps.load(tmp_path / "text.safetensors", Pixels()).size == 64
-
-
-def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
-    out = tmp_path / "text.safetensors"
-    assert "no masks in" in run("--data", tmp_path, "--out", out)
-    assert "embedded' have no text side" in run("--data", root, "--out", out, "--features", "embedded")
-    out.touch()
-    assert "is there already" in run("--data", root, "--out", out)
-
-
 def test_maps_know_what_they_were_trained_on(trained: TextMaps, categories: list[Category], tmp_path: Path) -> None:
     trained.save(tmp_path / "maps.safetensors")
     loaded = TextMaps.load(tmp_path / "maps.safetensors", Pixels())
@@ -304,30 +208,3 @@ def test_a_checkpoint_of_more_epochs_is_told_of(categories: list[Category], tmp_
     train_text(Pixels(), categories, epochs=2, checkpoint=checkpoint)
     with pytest.raises(PresetError, match="2 epochs already"):
         train_text(Pixels(), categories, epochs=1, checkpoint=checkpoint)
-
-
-def test_a_saved_detector_brings_its_text_maps_along(
-    trained: TextMaps, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("normalgen.one_to_normal.open_features", lambda name, device: Pixels())
-    file = tmp_path / "maps.safetensors"
-    trained.save(file)
-    detector = OneToNormal(features="clip", branches=("n", "text"), text=str(file))
-    expected = detector.fit(references).predict(references.images).image_scores
-    detector.save(tmp_path / "detector")
-    file.unlink()
-    loaded = OneToNormal.load(tmp_path / "detector")
-    assert torch.equal(loaded.predict(references.images).image_scores, expected)
-    assert loaded.trained_on(references.images) == []
-
-
-def test_a_saved_detector_refuses_features_of_other_weights(
-    references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("normalgen.one_to_normal.open_features", lambda name, device: Pixels())
-    OneToNormal(features="clip", branches=("n",)).fit(references).save(tmp_path)
-    other = Pixels()
-    other.name = "pixels@2"
-    monkeypatch.setattr("normalgen.one_to_normal.open_features", lambda name, device: other)
-    with pytest.raises(DataError, match="features pixels, these are pixels@2"):
-        OneToNormal.load(tmp_path)

@@ -1,10 +1,10 @@
 """What can be wrong before any work: paths that are not there, before torch is loaded; steps that cannot be made."""
 
-import math
 from pathlib import Path
 
 from normalgen.errors import DataError, MissingWeights, PresetError
-from normalgen.presets import Preset, steps_made
+from normalgen.presets import Preset
+from normalgen.settings import least_strength, steps_made
 
 __all__ = ["need", "need_distilled", "need_photos", "need_queries", "need_steps", "need_twins"]
 
@@ -69,12 +69,13 @@ def need_twins(settings: Preset) -> None:
         PresetError: none, or fewer.
     """
     steps, strength = settings.sampling_steps, settings.twin_strength
-    made = math.floor(steps * strength + 1e-9)
-    if made < 1:
+    try:
+        made = steps_made(steps, strength)
+    except PresetError:
         raise PresetError(
-            f"--strength must be at least {math.ceil(1000 / steps) / 1000:g}, one of the {steps} steps that the model "
-            f"samples in, got {strength:g}: the twin would be the photo itself"
-        )
+            f"--strength must be at least {least_strength(steps):g}, one of the {steps} steps that the model samples "
+            f"in, got {strength:g}: the twin would be the photo itself"
+        ) from None
     if settings.twin_steps > made:
         raise PresetError(
             f"--steps must be at most {made}, the steps that --strength {strength:g} of {steps} makes, got "
