@@ -8,6 +8,7 @@ Rooms, each importing only those above it:
     errors         the errors a user can cause
     seeds          random numbers from keys alone
     files, watch   whole files; progress
+    versions       what a record was written by
     kept_files     files that can be made again, up to a limit on disk
     prompts        templates and state words, as data
     studies        arms, questions and budgets of evaluations, as data

@@ -7,14 +7,12 @@ import time
 import traceback
 from collections.abc import Callable
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import normalgen
 from normalgen.detector import Detector, Prediction
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError
@@ -28,11 +26,13 @@ from normalgen.one_to_normal import OneToNormal
 from normalgen.pool import Pool, Shard
 from normalgen.record import agree, locked, locked_if_free
 from normalgen.references import References
+from normalgen.versions import versions
 from normalgen.watch import Watch, silent
 
 __all__ = ["check", "evaluate"]
 
 RUN = "run.json"
+_PACKAGES = ("torch", "diffusers", "open_clip_torch", "timm", "scikit-learn", "scikit-image", "pillow")
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -77,7 +77,7 @@ def check(plan: Plan, out: Path, *, look: bool = True) -> None:
     Raises:
         DataError: it is of others.
     """
-    record = {"settings": plan.deciding(), "normalgen": normalgen.__version__, "torch": torch.__version__}
+    record = {"settings": plan.deciding(), "versions": versions(("torch",))}
     agree(out / RUN, record, look=look, remedy="Use those, or another folder")
     for setup in plan.setups():
         agree_on_data(setup, out, look=True)
@@ -150,7 +150,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
         },
         "settings": _settings(detector) | asked | ({"preset": used} if used else {}),
         "digests": _digests(given.references, pool, model),
-        "versions": _versions(),
+        "versions": versions(_PACKAGES),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
         "memory_mb": _peak(),
     }
@@ -193,11 +193,6 @@ def _digests(references: References, pool: Pool | None, model: NormalModel | Non
         "joined": joined,
         "model": model.digest if model else None,
     }
-
-
-def _versions() -> dict[str, str]:
-    packages = ("torch", "diffusers", "timm", "scikit-learn", "scikit-image", "pillow")
-    return {"normalgen": normalgen.__version__, "python": sys.version.split()[0]} | {p: version(p) for p in packages}
 
 
 def _peak() -> int:

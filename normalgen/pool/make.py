@@ -4,7 +4,6 @@ On one machine the bytes depend on settings, references and index alone, so a ki
 that grows, or one that several workers drew, ends as if made at once by one.
 """
 
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +23,7 @@ from normalgen.presets import Preset
 from normalgen.record import agree, differing, locked, read_record
 from normalgen.references import References
 from normalgen.suited import settled
+from normalgen.versions import versions
 from normalgen.watch import Watch, silent
 
 __all__ = ["RUN", "check_pool", "draw_shard", "generate_pool", "merge_pool"]
@@ -237,12 +237,11 @@ def _settings(references: References, preset: Preset, seed: int) -> dict[str, An
 
 
 def _record(settings: dict[str, Any], model: NormalModel | Preset, references: References) -> dict[str, Any]:
-    packages = ("normalgen", "torch", "diffusers", "datasets", "pillow")
     return {
         "settings": settings,
         "preset": preset_of(model).settings(),
         "device": "cpu" if isinstance(model, Preset) else model.device,
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": versions(("torch", "diffusers", "datasets", "pillow")),
         "references": references.manifest(),
     }
 
