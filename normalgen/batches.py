@@ -125,5 +125,8 @@ def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed:
     for place, reference in enumerate(references):
         draws = [generator("view", seed, place, i) for i in range(views)]
         rows = (reference.float() / 255).expand(views, -1, -1, -1)
-        seen.append(look(augment_each(rows, model.preset.augment, draws)))
-    return torch.cat(seen), torch.empty(0) if classes is None else look(classes)
+        seen.append(look(augment_each(rows, model.preset.augment, draws, model.preset.piece)))
+    if classes is None:
+        return torch.cat(seen), torch.empty(0)
+    draws = [generator("class view", seed, place) for place in range(len(classes))]
+    return torch.cat(seen), look(augment_each(classes, "none", draws, model.preset.piece))
