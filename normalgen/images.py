@@ -9,19 +9,34 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from normalgen.errors import DataError
 
-__all__ = ["SUFFIXES", "Crop", "ImageItem", "Images", "is_grey", "parse_crop", "pixel_digest", "to_pil", "to_tensor"]
+__all__ = [
+    "SUFFIXES",
+    "Crop",
+    "ImageItem",
+    "Images",
+    "decode",
+    "decode_mask",
+    "is_grey",
+    "parse_crop",
+    "pixel_digest",
+    "to_pil",
+    "to_tensor",
+]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
 Crop = tuple[int, int, int, int]
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,10 @@ def decode(item: ImageItem) -> Image.Image:
     Raises:
         DataError: unreadable, truncated, empty, animated, or so large that it may be a decompression bomb.
     """
+    return _open(item, lambda image: _rgb(ImageOps.exif_transpose(image), item.source))
+
+
+def _open(item: ImageItem, look: Callable[[Image.Image], Seen]) -> Seen:
     from io import BytesIO
 
     data = _bytes(item)
@@ -132,7 +151,7 @@ def decode(item: ImageItem) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data)) as image:
                 _check(image, item.source)
-                return _rgb(ImageOps.exif_transpose(image), item.source)
+                return look(image)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -141,6 +160,28 @@ def decode(item: ImageItem) -> Image.Image:
         raise DataError(
             f"{item.source} cannot be read as an image ({_brief(error)}); remove it or copy it again"
         ) from error
+
+
+def decode_mask(item: ImageItem) -> NDArray[np.bool_]:
+    """Where a mask marks, (H, W): where it is not 0; of a lossy file (JPEG), where it is at least half bright.
+
+    Transparent pixels mark nothing, and numbers of any width may stand for kinds of defects.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    return _open(item, _marked)
+
+
+def _marked(stored: Image.Image) -> NDArray[np.bool_]:
+    image = ImageOps.exif_transpose(stored)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return np.asarray(np.asarray(image) != 0)
+    if "A" in image.getbands() or "transparency" in image.info:
+        values = np.asarray(image.convert("RGBA"))
+        return np.asarray(values[..., :3].any(2) & (values[..., 3] > 0))
+    least = 128 if stored.format in ("JPEG", "MPO") else 1
+    return np.asarray((np.asarray(image.convert("RGB")) >= least).any(2))
 
 
 def _bytes(item: ImageItem) -> bytes:

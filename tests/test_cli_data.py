@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny_sets
 
 from normalgen.cli import main
+from normalgen.data.dataset import Counts
 from normalgen.data.sets import DATASETS
 
 
@@ -50,8 +52,10 @@ def test_the_folder_may_come_from_the_environment(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NORMALGEN_DATA", str(root))
-    assert run("check", "--dataset", "brain-mri") == 0
-    assert "screw" not in capsys.readouterr().out
+    assert run("check", "--dataset", "brain-mri") == 1  # eight images of each are not the whole set
+    shown = capsys.readouterr()
+    assert row(shown.out, "brain-mri")[0] == "brain-mri"
+    assert "screw" not in shown.out
 
 
 def test_check_counts_copies_by_their_pixels(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +63,7 @@ def test_check_counts_copies_by_their_pixels(root: Path, capsys: pytest.CaptureF
     for copy, of in (("train/good/001", "train/good/000"), ("test/good/000", "train/good/000")):
         (screw / f"{copy}.png").write_bytes((screw / f"{of}.png").read_bytes() + b"other bytes, same pixels")
     (screw / "test/scratch/000.png").write_bytes((screw / "test/good/002.png").read_bytes())
-    assert run("check", root, "--dataset", "mvtec") == 0
+    assert run("check", root) == 0
     shown = capsys.readouterr()
     assert row(shown.out, "mvtec", "screw")[-4:] == ["0", "1", "1", "1"]
     assert "copy across: test image test/good/000.png is training image 000.png" in shown.err
@@ -84,6 +88,29 @@ def test_half_a_set_is_marked_and_an_error_only_if_asked_for(root: Path, capsys:
     assert "must hold the folders no and yes, found no" in shown.err
     assert run("check", root, "--dataset", "brain-mri") == 1
     assert "error: brain-mri is not whole; see above" in capsys.readouterr().err
+
+
+def test_missing_categories_and_unreadable_files_are_not_a_whole_set(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("check", root, "--dataset", "mvtec") == 1
+    shown = capsys.readouterr()
+    assert "mvtec: 13 of 15 missing: cable, capsule, carpet" in shown.err
+    assert "error: mvtec is not whole; see above" in shown.err
+    brain = {"brain-mri": Counts(6, 2, 8)}
+    monkeypatch.setitem(DATASETS, "brain-mri", replace(DATASETS["brain-mri"], published=brain))
+    assert run("check", root, "--dataset", "brain-mri") == 0
+    (root / "BrainMRI/yes/Y0.JPG").write_bytes(b"")
+    assert run("check", root, "--dataset", "brain-mri") == 1
+
+
+def test_a_set_without_a_category_cannot_be_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "split_csv").mkdir()
+    (tmp_path / "split_csv/1cls.csv").write_text("object,split,label,image,mask\n")
+    assert run("check", tmp_path, "--dataset", "visa") == 1
+    assert "visa: 12 of 12 missing: candle" in capsys.readouterr().err
+    assert run("split", tmp_path, "--dataset", "visa", "--out", tmp_path / "a.json") == 1
+    assert "holds no category of VisA" in capsys.readouterr().err
 
 
 def test_a_set_that_is_asked_for_and_missing_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,10 +101,11 @@ def oct2017(root: Path) -> Path:
     return root
 
 
-def bmad(root: Path, *, masks: str = "") -> Path:
-    """BMAD's layout; `masks` is the name of the folder of masks, and without there is none."""
+def bmad(root: Path, *, masks: str = "", train: bool = True) -> Path:
+    """BMAD's layout; `masks` is the name of the folder of masks, and without there is none; MVFA's has no `train`."""
     for number in range(3):
-        picture(root / f"train/good/{number}.png")
+        if train:
+            picture(root / f"train/good/{number}.png")
         picture(root / f"valid/good/img/{number}.png")
         picture(root / f"test/good/img/{number}.png")
         picture(root / f"test/Ungood/img/{number}.png")

@@ -67,7 +67,9 @@ def _totals(dataset: "Dataset") -> list[str]:
 @data_app.command()
 def check(
     root: Root = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this one; an error if it is missing or not whole.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only this one; an error unless it is whole and readable.")
+    ] = None,
 ) -> None:
     """Read every image of the data sets under ROOT: is all there, can it be decoded, and are there copies?
 
@@ -91,24 +93,32 @@ def check(
     if not pairs:
         say(f"no data set under {root}; see what is expected: normalgen data list")
         return
-    rows, broken = _checked(pairs)
+    rows, broken, whole = _checked(pairs)
     say(table(HEADS, rows))
     for message in broken:
         note(message)
-    if dataset and broken:
+    if dataset and not whole:
         raise DataError(f"{dataset} is not whole; see above")
 
 
-def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list[str]]:
-    """A row a category, and what is wrong with those that cannot be read; remarks are printed on the way."""
+def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list[str], bool]:
+    """A row a category; which are missing or cannot be read, and why; whether all is there and readable.
+
+    Remarks are printed on the way.
+    """
     from normalgen.data.check import check_category
     from normalgen.data.dataset import Counts
 
     rows: list[list[str]] = []
     broken: list[str] = []
+    whole = True
     with progress() as watch:
         for dataset, folder in pairs:
-            for name in dataset.categories(folder):
+            names = dataset.categories(folder)
+            missing = [name for name in dataset.published if name not in names]
+            if missing:
+                broken.append(f"{dataset.name}: {len(missing)} of {len(dataset.published)} missing: {_some(missing)}")
+            for name in names:
                 try:
                     category = dataset.read(folder, name)
                 except DataError as error:
@@ -118,14 +128,20 @@ def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list
                 counts, checked = Counts.of(category), check_category(category, watch)
                 rows.append([dataset.name, name, *map(str, counts), _published(dataset, name, counts), *_sums(checked)])
                 _remarks(f"{dataset.name}/{name}", category.notes, checked)
-    return rows, broken
+                whole &= not checked.unreadable and counts == dataset.published.get(name, counts)
+    return rows, broken, whole and not broken
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(names[:MOST]) + more
 
 
 def _published(dataset: "Dataset", name: str, counts: "Counts") -> str:
     published = dataset.published.get(name)
     if published is None:
         return "-"
-    return "yes" if counts == published else " / ".join(map(str, published))
+    return "yes" if counts == published else str(published)
 
 
 def _sums(checked: "Checked") -> list[str]:
@@ -162,7 +178,10 @@ def split(
         raise DataError(f"{out} is there already; remove it, or name another file with --out")
     chosen = find_dataset(dataset)
     categories = {}
-    for name in chosen.categories(root):
+    names = chosen.categories(root)
+    if not names:
+        raise DataError(f"{root} holds no category of {chosen.title}; see: normalgen data check {root}")
+    for name in names:
         category = chosen.read(root, name)
         parts: dict[str, list[str]] = {"train": category.normals.names, "good": [], "anomalous": []}
         for test in category.tests:

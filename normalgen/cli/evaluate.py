@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import going_on, progress, say
+from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_together
 from normalgen.studies import STUDIES, TIERS
 
@@ -129,8 +129,12 @@ def evaluate(
 
 
 def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
+    from normalgen.data.sets import departures
     from normalgen.evaluation.estimate import estimate
 
+    for category in plan.categories:
+        for line in departures(category):
+            note(f"{category.dataset}/{category.name}: {line}")
     seen = estimate(plan, out, shard)
     basis = "as finished cells took" if seen.calibrated else "one process on a two-core machine"
     left = f"hours unknown until a cell of preset {plan.preset.name} is finished"

@@ -56,7 +56,7 @@ def aitex(root: Path) -> Category:
     for folder, inside in zip(folders, files, strict=True):
         if not inside:
             raise DataError(f"{folder} must hold images, found {found_in(folder)}")
-    normals = [item for file in files[0] for item in _columns(file, _stem(file, folders[0]))]
+    normals = [item for stem, file in _named(files[0], folders[0]) for item in _columns(file, stem)]
     masks = _by_image(files[2])
     tests = [test for file in files[1] for test in _defects(file, masks.get(file.stem, []))]
     notes = [f"{file.name} has no mask and is left out" for file in files[1] if file.stem not in masks]
@@ -64,8 +64,19 @@ def aitex(root: Path) -> Category:
     return Category("aitex", "aitex", "fabric", kept, (*good, *tests), tuple(notes))
 
 
-def _stem(file: Path, folder: Path) -> str:
-    return file.stem if file.parent == folder else f"{file.parent.name}_{file.stem}"
+def _named(files: list[Path], folder: Path) -> list[tuple[str, Path]]:
+    """Each file with its fabric's and its own name.
+
+    Raises:
+        DataError: two bear the same.
+    """
+    named: dict[str, Path] = {}
+    for file in files:
+        stem = file.stem if file.parent == folder else f"{file.parent.name}_{file.stem}"
+        if stem in named:
+            raise DataError(f"{file} and {named[stem]} are the same image twice; remove one")
+        named[stem] = file
+    return list(named.items())
 
 
 def _columns(file: Path, stem: str) -> list[ImageItem]:

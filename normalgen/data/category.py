@@ -3,14 +3,13 @@
 import re
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from normalgen.errors import DataError
-from normalgen.images import ImageItem, Images, to_tensor
+from normalgen.images import ImageItem, Images, decode_mask, to_tensor
 
 __all__ = ["GOOD", "Category", "TestImage", "category_noun", "check_name"]
 
@@ -24,7 +23,7 @@ class TestImage:
     Attributes:
         image: what it shows.
         kind: "good", or the kind of defect.
-        mask: as large as the image, anomalous where it is not 0; None where there is none.
+        mask: as large as the image, anomalous where `decode_mask` says so; None where there is none.
     """
 
     __test__ = False  # not for pytest to collect
@@ -48,10 +47,11 @@ class TestImage:
             if self.label:
                 raise DataError(f"{self.image.source} is anomalous ({self.kind}) and has no mask")
             return torch.zeros(image.height, image.width, dtype=torch.bool)
-        mask = Images([self.mask])[0]
-        if mask.size != image.size:
-            raise DataError(f"{self.mask.source} has {mask.size} pixels and its image {image.size}; they must agree")
-        return torch.from_numpy(np.array(mask)).amax(2) > 0
+        marked = decode_mask(self.mask)
+        size = marked.shape[::-1]
+        if size != image.size:
+            raise DataError(f"{self.mask.source} has {size} pixels and its image {image.size}; they must agree")
+        return torch.from_numpy(marked)
 
     def load(self, size: int) -> tuple[Tensor, Tensor]:
         """The image (3, size, size) in [0, 1] and its mask (size, size) of 0 and 1, both squashed.

@@ -19,6 +19,9 @@ class Counts(NamedTuple):
     good: int
     anomalous: int
 
+    def __str__(self) -> str:
+        return " / ".join(map(str, self))
+
     @classmethod
     def of(cls, category: Category) -> "Counts":
         """Those of a category that was read."""

@@ -10,26 +10,17 @@ from pathlib import Path
 from normalgen.data.category import Category, TestImage
 from normalgen.data.split import file_item, split
 from normalgen.errors import DataError, MissingDependency
-from normalgen.images import Images
 
-__all__ = ["ELPV", "elpv_category", "elpv_protocol"]
+__all__ = ["ELPV", "elpv"]
 
 NOUN = "solar cell"
 ELPV = {"elpv": ("mono", "poly"), "elpv-mono": ("mono",), "elpv-poly": ("poly",)}
 
 
-def elpv_category(name: str) -> Category:
-    """All normal cells of one wafer type, "elpv-mono" or "elpv-poly", or of both, "elpv"; no test images.
+def elpv(name: str = "elpv") -> Category:
+    """The cells of one wafer type, "elpv-mono" or "elpv-poly", or of both, "elpv".
 
-    Raises:
-        MissingDependency: the package is not installed.
-    """
-    normal, _ = _cells(name)
-    return Category("elpv", name, NOUN, Images([file_item(file) for file in normal]))
-
-
-def elpv_protocol(name: str = "elpv") -> Category:
-    """The same, split: 1131 normals to choose from, and 377 normal and 715 anomalous test images for "elpv".
+    Of both: 1131 normals to choose from, and 377 normal and 715 anomalous test images.
 
     Raises:
         MissingDependency: the package is not installed.

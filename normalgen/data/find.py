@@ -4,7 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from normalgen.data.category import Category, category_noun, check_name
-from normalgen.data.elpv import ELPV, elpv_category
+from normalgen.data.elpv import ELPV, elpv
+from normalgen.data.places import USUAL, plain
 from normalgen.errors import DataError
 from normalgen.images import Images
 
@@ -45,6 +46,12 @@ def known_categories(root: Path | None) -> list[str]:
     return [*ELPV, *inside]
 
 
+def _called(root: Path) -> str:
+    """What the data set in a folder is called; a published one as `normalgen evaluate` calls it, for the same shots."""
+    own = root.resolve().name
+    return next((name for name in ("mvtec", "visa") if plain(own) in USUAL[name]), own)
+
+
 def find_category(name: str, root: Path | None) -> Category:
     """The category called `name`: `root/<name>/train/good` (MVTec layout), or a built-in.
 
@@ -56,11 +63,9 @@ def find_category(name: str, root: Path | None) -> Category:
     if root is not None and not root.is_dir():
         raise DataError(f"the data folder {root} does not exist; name the folder that holds {name}/train/good")
     if root is not None and (root / name / "train" / "good").is_dir():
-        return Category(
-            root.resolve().name, name, category_noun(name), Images.from_folder(root / name / "train" / "good")
-        )
+        return Category(_called(root), name, category_noun(name), Images.from_folder(root / name / "train" / "good"))
     if name in ELPV:
-        return elpv_category(name)
+        return elpv(name)
     raise DataError(
         f"no category is called {name!r}; there is {', '.join(known_categories(root))}. To make it work:\n"
         f"  normalgen generate FOLDER_OF_GOOD_PHOTOS --category {name}\n"

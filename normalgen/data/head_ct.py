@@ -18,7 +18,7 @@ def fits_head_ct(root: Path) -> bool:
     if table.is_file():
         with table.open("rb") as file:
             return b"hemorrhage" in file.readline(100)
-    return any(root.glob("head_ct/**/000.png"))
+    return any((root / inner / "000.png").is_file() for inner in ("head_ct", "head_ct/head_ct"))
 
 
 def head_ct(root: Path) -> Category:
@@ -42,6 +42,8 @@ def _item(folder: Path, number: int) -> ImageItem:
 
 
 def _labels(table: Path) -> list[tuple[int, int]]:
+    if not table.is_file():
+        raise DataError(f"{table} is missing")
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             # The published head is "id, hemorrhage", with a space.

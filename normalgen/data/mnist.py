@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from functools import cached_property, partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from normalgen.data.category import Category
 from normalgen.data.classes import Labelled, class_folders, has_class_folders, one_against_all
+from normalgen.data.places import found_in
 from normalgen.data.windows import png
 from normalgen.errors import DataError
 from normalgen.images import ImageItem
@@ -40,48 +41,43 @@ def mnist(root: Path, name: str) -> Category:
 def _idx(root: Path, part: str) -> list[Labelled]:
     files = [_file(root, part, kind) for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
     if not any(files):
+        if any(_file(root, other, "images-idx3-ubyte") for other in PARTS):
+            raise DataError(f"{root} must hold {PARTS[part]}-images-idx3-ubyte.gz, found {found_in(root)}")
         return []
     if files[0] is None or files[1] is None:
         there = files[0] or files[1]
         raise DataError(f"{root} holds {there.name if there else ''} without its {'images' if files[1] else 'labels'}")
     labels = read_idx(files[1])
-    stored = Stored(files[0], len(labels))
-    rows = enumerate(labels.tolist())
+    images, count = files[0], len(labels)
     return [
-        (ImageItem(f"{part}/{row:05d}", f"{files[0]} [{row}]", partial(stored.read, row)), str(label))
-        for row, label in rows
+        (ImageItem(f"{part}/{row:05d}", f"{images} [{row}]", partial(_read, images, row, count)), str(label))
+        for row, label in enumerate(labels.tolist())
     ]
 
 
 def _file(root: Path, part: str, kind: str) -> Path | None:
-    """The file under its published name, gzipped or not, or with the dot that some copies have before `idx`."""
-    names = [f"{PARTS[part]}-{each}{end}" for each in (kind, kind.replace("-idx", ".idx")) for end in (".gz", "")]
+    """The file under its published name, unpacked or gzipped, or with the dot that some copies have before `idx`."""
+    names = [f"{PARTS[part]}-{each}{end}" for end in ("", ".gz") for each in (kind, kind.replace("-idx", ".idx"))]
     return next((root / name for name in names if (root / name).is_file()), None)
 
 
-class Stored:
-    """The images of an idx file, read at the first use.
+def _read(file: Path, row: int, count: int) -> bytes:
+    """One image of `count` as PNG."""
+    values = _values(file, file.stat().st_mtime_ns)
+    if isinstance(values, DataError):
+        raise values
+    if values.ndim != 3 or len(values) != count:
+        raise DataError(f"{file} holds {values.shape}, expected {count} images, as many as labels")
+    return png(values[row])
 
-    Args:
-        file: of images.
-        count: how many there must be.
-    """
 
-    def __init__(self, file: Path, count: int) -> None:
-        self.file = file
-        self.count = count
-
-    @cached_property
-    def values(self) -> NDArray[np.uint8]:
-        """All images, (count, H, W)."""
-        values = read_idx(self.file)
-        if values.ndim != 3 or len(values) != self.count:
-            raise DataError(f"{self.file} holds {values.shape}, expected {self.count} images, as many as labels")
-        return values
-
-    def read(self, row: int) -> bytes:
-        """One image as PNG."""
-        return png(self.values[row])
+@lru_cache(maxsize=2)
+def _values(file: Path, changed: int) -> NDArray[np.uint8] | DataError:
+    """What is in a file that was `changed` then, or what is wrong with it: of either, all digits share one."""
+    try:
+        return read_idx(file)
+    except DataError as error:
+        return error
 
 
 def read_idx(file: Path) -> NDArray[np.uint8]:

@@ -33,14 +33,21 @@ def mvtec_category(root: Path, name: str, dataset: str, *, bare: bool = False) -
         root: the folder that holds the category's.
         name: the category.
         dataset: what the data set is called.
-        bare: whether it may have no folder `test`.
+        bare: whether it may have no folder `test`, and none `ground_truth`.
 
     Raises:
-        DataError: no good training images, test images or masks of them missing.
+        DataError: no good training images, or test images, good ones among them, or masks missing.
     """
-    normals = Images(items(root / name / "train" / GOOD))
-    untested = bare and not (root / name / "test").is_dir()
-    return Category(dataset, name, category_noun(name), normals, () if untested else mvtec_tests(root / name))
+    folder = root / name
+    normals = Images(items(folder / "train" / GOOD))
+    if bare and not (folder / "test").is_dir():
+        return Category(dataset, name, category_noun(name), normals)
+    if not bare:
+        child(folder, "ground_truth")
+    tests = mvtec_tests(folder)
+    if all(test.label for test in tests):
+        raise DataError(f"{folder / 'test'} must hold the folder {GOOD}, found {found_in(folder / 'test')}")
+    return Category(dataset, name, category_noun(name), normals, tests)
 
 
 def mvtec_tests(category: Path) -> tuple[TestImage, ...]:
@@ -51,10 +58,11 @@ def mvtec_tests(category: Path) -> tuple[TestImage, ...]:
     """
     truth = category / "ground_truth"
     tests: list[TestImage] = []
-    for kind in folders(child(category, "test")):
-        masked = kind.name != GOOD and truth.is_dir()
-        for item in items(kind, f"test/{kind.name}/"):
-            tests.append(TestImage(item, kind.name, _mask(truth / kind.name, item) if masked else None))
+    for folder in folders(child(category, "test")):
+        kind = GOOD if folder.name.lower() == GOOD else folder.name
+        masked = kind != GOOD and truth.is_dir()
+        for item in items(folder, f"test/{folder.name}/"):
+            tests.append(TestImage(item, kind, _mask(truth / folder.name, item) if masked else None))
     if not tests:
         raise DataError(f"{category / 'test'} must hold the folder good and one a defect, found nothing")
     return tuple(tests)

@@ -1,12 +1,13 @@
 """Retinal OCT: OCT2017 (Kermany et al. 2018) and RESC (Hu et al. 2019), as BMAD (Bao et al. 2024) has them, or raw.
 
-The shots come from the training images without defects, not from the validation set: that one has too few.
+The shots come from the training images without defects, not from the validation set: that one has too few. Copies
+without training images, which MVFA (Huang et al. 2024) works with, give what `valid/good` has.
 """
 
 from pathlib import Path
 
 from normalgen.data.category import GOOD, Category, TestImage
-from normalgen.data.places import child, found_in, image_files, items, same_stem, subfolder
+from normalgen.data.places import USUAL, child, found_in, image_files, items, plain, same_stem, subfolder
 from normalgen.data.split import file_item
 from normalgen.data.windows import marks
 from normalgen.errors import DataError
@@ -17,13 +18,18 @@ __all__ = ["fits_oct2017", "fits_resc", "oct2017", "resc"]
 NOUN = "retinal OCT"
 DISEASES = ("CNV", "DME", "DRUSEN")
 MASKS = ("label", "anomaly_mask")
+# BMAD's other sets, in the same layout.
+OTHERS = {
+    *("brainad", "liverad", "chestad", "histopathologyad"),
+    *("brats2021slice", "histdiy", "rsna", "camelyon16256"),
+}
 TRAIN, VALID = ("train", "Edema_trainingset"), ("valid", "Edema_validationset")
 
 
 def fits_oct2017(root: Path) -> bool:
     """Whether `root` holds OCT2017, raw or in BMAD's layout."""
     raw = any((root / part / kind).is_dir() for part in ("train", "test") for kind in DISEASES)
-    return raw or (_is_bmad(root) and not _masked(root))
+    return raw or _of_bmad(root) == "oct2017"
 
 
 def oct2017(root: Path) -> Category:
@@ -32,8 +38,8 @@ def oct2017(root: Path) -> Category:
     Raises:
         DataError: a folder is missing or empty.
     """
-    if _is_bmad(root):
-        return Category("oct2017", "oct2017", NOUN, _bmad_normals(root), _bmad_tests(root, masked=False))
+    if _of_bmad(root):
+        return _bmad(root, "oct2017", masked=False)
     test = child(root, "test")
     tests = [TestImage(item, GOOD) for item in items(child(test, "NORMAL"), "test/NORMAL/")]
     for kind in DISEASES:
@@ -44,7 +50,7 @@ def oct2017(root: Path) -> Category:
 def fits_resc(root: Path) -> bool:
     """Whether `root` holds RESC, raw or in BMAD's layout."""
     parts = [part for names in (TRAIN, VALID) if (part := subfolder(root, *names))]
-    return any(subfolder(part, "original_images") for part in parts) or (_is_bmad(root) and _masked(root))
+    return any(subfolder(part, "original_images") for part in parts) or _of_bmad(root) == "resc"
 
 
 def resc(root: Path) -> Category:
@@ -55,8 +61,8 @@ def resc(root: Path) -> Category:
     Raises:
         DataError: a folder or a mask is missing.
     """
-    if _is_bmad(root):
-        return Category("resc", "resc", NOUN, _bmad_normals(root), _bmad_tests(root, masked=True))
+    if _of_bmad(root):
+        return _bmad(root, "resc", masked=True)
     train = child(root, *TRAIN)
     normals = [test.image for test in _slices(train, "") if not test.label]
     if not normals:
@@ -64,22 +70,29 @@ def resc(root: Path) -> Category:
     return Category("resc", "resc", NOUN, Images(normals), tuple(_slices(child(root, *VALID), "valid/")))
 
 
-def _is_bmad(root: Path) -> bool:
-    return (root / "train" / GOOD).is_dir() and subfolder(root / "test", "ungood") is not None
-
-
-def _masked(root: Path) -> bool:
+def _of_bmad(root: Path) -> str:
+    """Which of the two is here in BMAD's layout, "" for neither: as its folders are called, else by its masks."""
     ungood = subfolder(root / "test", "ungood")
-    return ungood is not None and subfolder(ungood, *MASKS) is not None
+    if ungood is None:
+        return ""
+    for name in (plain(folder.name) for folder in (root.resolve(), root.resolve().parent)):
+        if name in OTHERS:
+            return ""
+        if named := next((dataset for dataset in ("oct2017", "resc") if name in USUAL[dataset]), ""):
+            return named
+    return "resc" if subfolder(ungood, *MASKS) else "oct2017"
+
+
+def _bmad(root: Path, name: str, *, masked: bool) -> Category:
+    train = subfolder(root, "train")
+    good = child(train or child(root, "valid"), GOOD)
+    notes = () if train else (f"{root} has no folder train; references come from valid/good",)
+    return Category(name, name, NOUN, Images(items(_inside(good))), _bmad_tests(root, masked=masked), notes)
 
 
 def _inside(folder: Path) -> Path:
     """BMAD keeps images in `img` where there are masks beside them; some copies always do."""
     return subfolder(folder, "img") or folder
-
-
-def _bmad_normals(root: Path) -> Images:
-    return Images(items(_inside(root / "train" / GOOD)))
 
 
 def _bmad_tests(root: Path, *, masked: bool) -> tuple[TestImage, ...]:

@@ -73,7 +73,11 @@ def found_in(folder: Path, most: int = 8) -> str:
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """The image files in a folder, sorted, hidden ones left alone; `deep` goes into its folders, too."""
     inside = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not _hidden(p, folder) and p.is_file())
+
+
+def _hidden(path: Path, above: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(above).parts)
 
 
 def items(folder: Path, prefix: str = "") -> list[ImageItem]:
@@ -89,8 +93,9 @@ def items(folder: Path, prefix: str = "") -> list[ImageItem]:
 
 
 def same_stem(folder: Path, stem: str) -> Path | None:
-    """The image in `folder` called `stem`, whatever its ending."""
-    return next((file for suffix in sorted(SUFFIXES) if (file := folder / f"{stem}{suffix}").is_file()), None)
+    """The image in `folder` called `stem`, whatever its ending, in small letters or capitals."""
+    endings = (ending for suffix in sorted(SUFFIXES) for ending in (suffix, suffix.upper()))
+    return next((file for ending in endings if (file := folder / f"{stem}{ending}").is_file()), None)
 
 
 def folders(folder: Path) -> list[Path]:

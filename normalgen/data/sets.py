@@ -8,7 +8,7 @@ from normalgen.data.aitex import aitex, fits_aitex
 from normalgen.data.category import Category
 from normalgen.data.classes import GOOD_TESTS, OTHER_TESTS
 from normalgen.data.dataset import Counts, Dataset
-from normalgen.data.elpv import elpv_protocol
+from normalgen.data.elpv import elpv
 from normalgen.data.head_ct import fits_head_ct, head_ct
 from normalgen.data.ksdd import fits_ksdd, ksdd
 from normalgen.data.oct import fits_oct2017, fits_resc, oct2017, resc
@@ -16,7 +16,7 @@ from normalgen.data.places import USUAL, locate, plain
 from normalgen.data.yes_no import brain_mri, fits_brain_mri
 from normalgen.errors import DataError
 
-__all__ = ["DATASETS", "find_dataset", "found_datasets"]
+__all__ = ["DATASETS", "departures", "find_dataset", "found_datasets"]
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0 (no commercial use)"
 NOT_STATED = "none that we found stated; ask the owners"
@@ -74,9 +74,7 @@ def _alone(
 def _cells(name: str, kinds: str, counts: Counts) -> Dataset:
     title = f"ELPV, electroluminescence images of solar cells{kinds}"
     package = "the package elpv-dataset (pip install elpv-dataset)"
-    return _alone(
-        name, title, NON_COMMERCIAL, package, "the package, no folder", counts, None, lambda _: elpv_protocol(name)
-    )
+    return _alone(name, title, NON_COMMERCIAL, package, "the package, no folder", counts, None, lambda _: elpv(name))
 
 
 def _against_all(names: Iterable[str], trained: Iterable[int]) -> dict[str, Counts]:
@@ -153,7 +151,7 @@ _LISTED = (
         "oct2017",
         "OCT2017, retinal OCT (Kermany et al.)",
         "CC BY 4.0",
-        "Mendeley Data, rscbjbr9sj, or BMAD (github.com/DorisBao/BMAD)",
+        "Kaggle, paultimothymooney/kermany2018, or BMAD (github.com/DorisBao/BMAD)",
         "{train,test}/{NORMAL,CNV,DME,DRUSEN}, or as BMAD: {train/good,test/good,test/Ungood}",
         Counts(26315, 242, 726),
         fits_oct2017,
@@ -215,6 +213,14 @@ def find_dataset(name: str) -> Dataset:
     if name not in DATASETS:
         raise DataError(f"no data set is called {name!r}; there is {', '.join(DATASETS)} (see: normalgen data list)")
     return DATASETS[name]
+
+
+def departures(category: Category) -> list[str]:
+    """How a category departs from the published whole: what its reader says, and other counts."""
+    dataset, counts = DATASETS.get(category.dataset), Counts.of(category)
+    whole = dataset.published.get(category.name, counts) if dataset else counts
+    other = [f"{counts} images, not the {whole} of the whole set"] if counts != whole else []
+    return [*category.notes, *other]
 
 
 def found_datasets(root: Path) -> list[tuple[Dataset, Path]]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images import ImageItem, decode
+from normalgen.images import ImageItem, decode, decode_mask
 
 __all__ = ["Box", "columns", "marks", "png", "thirds", "width_and_height", "window"]
 
@@ -51,8 +51,8 @@ def png(values: NDArray[np.uint8]) -> bytes:
 
 
 def marks(file: Path) -> NDArray[np.bool_]:
-    """Where a mask is not 0, (H, W)."""
-    return np.asarray(np.asarray(decode(file_item(file))).any(2))
+    """Where the mask in a file marks, (H, W)."""
+    return decode_mask(file_item(file))
 
 
 def width_and_height(file: Path) -> tuple[int, int]:
