@@ -43,7 +43,7 @@ def augment(image: Tensor, kind: Augment, draw: torch.Generator, piece: int = 0)
     seen = grid_sample(image[None], grid[:, *window], mode="bicubic", padding_mode="reflection", align_corners=False)[
         0
     ].clamp(0, 1)
-    mean = image.mean()
+    mean = image.double().mean().float()  # a sum in float32 depends on the number of threads
     return (((seen - mean) * contrast + mean) * brightness).clamp(0, 1)
 
 

@@ -3,6 +3,7 @@ import pytest
 from result_cells import cell, named, two_arms
 
 from normalgen.results import every_table, gain, gains, main_tables, worth
+from normalgen.results.layout import signed
 from normalgen.results.stats import metric
 
 AUROC = metric("image_auroc")
@@ -112,6 +113,8 @@ def test_none_and_both_hold_other_numbers_of_images_by_design() -> None:
     values = {"none": (0.5, 0), "augmented": (0.6, 4), "generated": (0.7, 4), "both": (0.8, 8)}
     table = gains([cell(v, arm=arm, extra=extra) for arm, (v, extra) in values.items()])[0]
     assert table.rows[0][4:7] == ("+10.0 [?]", "+20.0 [?]", "+20.0 [?]")
+    beaten = gains([cell(0.6, arm="rotations"), cell(0.5, arm="generated")])[0]
+    assert (beaten.heads[4][1], beaten.rows[0][4]) == ("generated - rotations", "-10.0 [?]")
     assert not any("*" in note for note in table.notes)
 
 
@@ -124,6 +127,19 @@ def test_gains_that_lack_a_category_or_seed_of_the_data_set_are_marked() -> None
         assert "* not every category of the data sets is in it with every seed." in table.notes
         assert not any("different numbers" in note for note in table.notes)
         assert table.numbers[0].remark == "incomplete"
+
+
+def test_a_loss_that_rounds_to_nothing_keeps_its_sign() -> None:
+    assert [signed(value) for value in (-0.0003, 0.0003, 0.0, -0.0, -1e-12)] == ["-0.0", "+0.0", "+0.0", "+0.0", "+0.0"]
+
+
+def test_one_set_over_several_k_is_not_called_all_sets() -> None:
+    cells = [each for k in (2, 4) for each in two_arms({(s, "a"): 0.02 for s in range(3)}, k=k)]
+    assert [row[1:3] for row in gains(cells)[0].rows] == [("elpv", "all"), ("elpv", "2"), ("elpv", "4")]
+    cells += [cell(0.5, dataset="aitex", category="a", arm=arm, seed=s) for arm in ("none", "both") for s in range(3)]
+    assert [row[1:3] for row in gains(cells)[0].rows] == [("elpv", "all"), ("elpv", "2"), ("elpv", "4")]
+    cells += two_arms({(s, "a"): 0.04 for s in range(3)}, dataset="aitex")
+    assert gains(cells)[0].rows[0][1:3] == ("all reporting sets", "all")
 
 
 def test_arms_of_a_size_are_paired_with_the_same_size() -> None:
@@ -157,3 +173,16 @@ def test_the_worth_table_uses_the_categories_and_seeds_that_all_arms_have() -> N
     cells.append(cell(0.1, arm="generated", seed=1))
     table = named(every_table(cells), "worth")
     assert table.rows == (("memory", "elpv", "2", "generated", "80.0", "6.0", "0: 60.0, 4: 70.0, 8: 90.0"),)
+
+
+def worths(arms: dict[str, list[float]]) -> str:
+    cells = [cell(v, arm=arm, seed=s) for arm, values in arms.items() for s, v in enumerate(values)]
+    return named(every_table(cells), "worth").rows[0][5]
+
+
+def test_worth_is_told_only_of_a_gain_that_is_shown_and_of_a_curve_of_some_points() -> None:
+    real = {"none": [0.6, 0.6, 0.6], "real:8": [0.8, 0.8, 0.8], "real:16": [0.9, 0.9, 0.9]}
+    assert worths(real | {"generated": [0.7, 0.69, 0.71]}) == "4.0"
+    assert worths(real | {"generated": [0.5, 0.7, 0.9]}) == "cannot tell: no gain is shown"
+    two = {arm: values for arm, values in real.items() if arm != "real:8"}
+    assert worths(two | {"generated": [0.7, 0.69, 0.71]}) == "cannot tell: only 0 and 16 measured"

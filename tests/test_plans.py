@@ -1,5 +1,6 @@
 """Plans, arms and detectors as they are asked for."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def test_fewer_tests_keep_the_share_of_anomalous_ones(toy: Preset) -> None:
     asked = plan(toy, tests=6)
     assert (len(asked.categories[0].tests), sum(asked.categories[0].labels)) == (6, 4)
     assert asked.categories[0].queries.names == plan(toy, tests=6).categories[0].queries.names
+    assert [sum(plan(toy, tests=count).categories[0].labels) for count in (2, 3)] == [1, 2]
+    with pytest.raises(DataError, match="--tests must be 0 for all, or at least 2"):
+        plan(toy, tests=1)
 
 
 def test_a_category_without_anomalous_images_or_with_too_few_normals_is_refused(toy: Preset) -> None:
@@ -99,6 +103,17 @@ def test_a_detector_that_is_none_is_refused(text: str) -> None:
         DetectorSpec.parse(text)
 
 
+@pytest.mark.parametrize("name", ["Raises", "Missing"])
+def test_a_detector_of_somebody_s_that_raises_is_told_of(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "class Raises:\n    def __init__(self): raise ValueError('no weights')\n    fit = predict = __init__\n"
+    (tmp_path / f"made_{name}.py").write_text(text if name == "Raises" else "class Missing(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DataError, match="no weights" if name == "Raises" else "cannot be imported: SyntaxError"):
+        DetectorSpec.parse(f"made_{name}:{name}")
+
+
 def test_settings_in_brackets_go_to_the_detector_and_to_the_twins() -> None:
     found = DetectorSpec.parse("one-to-normal[branches=p+n,twin_strength=0.2]")
     assert (found.settings, found.sampling) == ({"branches": ["p", "n"]}, {"twin_strength": 0.2})
@@ -139,6 +154,21 @@ def test_without_a_finished_cell_nothing_is_known_of_the_hours_of_stable_diffusi
     small, large = (estimate(plan(preset(name), "generated"), tmp_path) for name in ("sd15", "paper"))
     assert small.hours is None
     assert large.megabytes - small.megabytes > 1000
+
+
+def test_half_known_work_is_no_estimate_of_stable_diffusion(tmp_path: Path) -> None:
+    asked = plan(preset("sd15"), "none", "generated")
+    first = next(asked.cells(asked.setups()[0])).path(tmp_path)
+    first.parent.mkdir(parents=True)
+    seconds = {"fit": 1.0, "predict": 2.0}
+    row = {"cell": {"detector": "memory"}, "counts": {"normal": 2, "anomalous": 4}, "seconds": seconds}
+    first.write_text(json.dumps(row))
+    assert (estimate(asked, tmp_path).hours, estimate(asked, tmp_path).calibrated) == (None, False)
+    first.write_text(json.dumps(row | {"seconds": seconds | {"customize": 1800.0, "pool": 600.0}}))
+    found = estimate(asked, tmp_path)
+    assert found.calibrated
+    assert found.hours is not None
+    assert found.hours > 0.6
 
 
 def test_more_real_photos_than_there_are_is_told_before_any_work(toy: Preset) -> None:

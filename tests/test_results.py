@@ -139,7 +139,28 @@ def test_branches_sizes_settings_and_costs_have_tables_where_there_are_cells() -
     assert heads == ["default", "twin_strength=0.1", "twin_strength=0.2"]
     assert named(tables, "settings").rows[0][4:] == ("80.0", "10.0", "20.0")
     assert [row[3:] for row in named(tables, "sizes").rows] == [("0", "30.0"), ("4", "40.0"), ("16", "50.0")]
-    assert named(tables, "costs").rows[0] == ("memory", "none", "1", "1.0", "5.0", "100", "900")
+    assert named(tables, "costs").rows[0] == ("memory", "elpv", "none", "1", "1.0", "5.0", "100", "900")
+
+
+def test_settings_are_compared_over_the_seeds_that_all_were_measured_with() -> None:
+    cells = [cell(v, seed=seed, detector="one-to-normal") for seed, v in enumerate((0.9, 0.8, 0.1, 0.2))]
+    cells += [cell(v, seed=seed, detector="one-to-normal[twin_prompts=3]") for seed, v in enumerate((0.9, 0.8))]
+    table = named(every_table(cells), "settings")
+    assert table.rows[0][4:] == ("85.0 ± 7.1", "85.0 ± 7.1")
+    assert "over the categories and seeds that all its settings were measured with" in table.notes[0]
+
+
+def test_tables_say_of_how_many_test_images_less_than_the_published_set_has() -> None:
+    notes = main_tables([cell(0.8, dataset="mvtec", category="screw")], ["image_auroc"])[0].notes
+    assert (
+        notes[-1] == "mvtec: screw was tested on 20 normal and 30 anomalous test images; the whole set has 41 and 119."
+    )
+    assert not any("whole set" in note for note in main_tables([cell(0.8, dataset="my own")])[0].notes)
+
+
+def test_costs_are_of_one_data_set_a_row() -> None:
+    rows = named(every_table([cell(0.5), cell(0.5, dataset="aitex", category="aitex")]), "costs").rows
+    assert [row[:3] for row in rows] == [("memory", "aitex", "none"), ("memory", "elpv", "none")]
 
 
 def test_published_numbers_stand_beside_ours_and_say_that_they_are_not_re_run() -> None:

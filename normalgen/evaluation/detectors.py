@@ -10,7 +10,7 @@ from typing import Any
 
 from normalgen.detector import Detector
 from normalgen.diffusion.model import NormalModel
-from normalgen.errors import DataError, PresetError
+from normalgen.errors import DataError, NormalgenError, PresetError
 from normalgen.one_to_normal import OneToNormal
 from normalgen.pool import Pool
 from normalgen.presets import change
@@ -100,6 +100,7 @@ class DetectorSpec:
 
         Raises:
             PresetError: a value that it refuses.
+            DataError: one of your own that fails.
         """
         kind = _load(self.path)
         given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache}
@@ -111,6 +112,10 @@ class DetectorSpec:
             made: Detector = kind(**settings)
         except TypeError as error:
             raise PresetError(f"{self.text}: {error}") from error
+        except NormalgenError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.text} cannot be made: {error!r}") from error
         return made
 
 
@@ -137,6 +142,8 @@ def _load(path: str) -> Any:
         raise DataError(f"the detector {path} cannot be imported ({error}); is its folder on PYTHONPATH?") from error
     except AttributeError as error:
         raise DataError(f"there is no {name} in {module} ({error})") from error
+    except Exception as error:  # a module of somebody's may raise whatever it likes
+        raise DataError(f"the detector {path} cannot be imported: {error!r}") from error
     if not (hasattr(found, "fit") and hasattr(found, "predict")):
         raise DataError(f"{path} is no detector: it needs fit(references, pool) and predict(queries)")
     return found

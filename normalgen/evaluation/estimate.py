@@ -4,17 +4,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
-from normalgen.evaluation.protocol import Plan, Setup
+from normalgen.evaluation.protocol import Cell, Plan, Setup
 from normalgen.pool import Shard
 
 __all__ = ["Estimate", "estimate"]
 
 # Seconds on one of two CPU cores, preset `tiny`: an image of a training step, of a pool, a query by detector and arm.
-SEEN, IMAGE, QUERY = 0.06, 0.8, {"one-to-normal": 0.3, "memory": 0.05}
+SEEN, IMAGE, QUERY, OTHER = 0.06, 0.8, {"one-to-normal": 0.3, "memory": 0.05}, 0.1
 TINY_MB, LORA_MB, FULL_MB, PATCHES_MB = 26.0, 20.0, 1760.0, 4000.0
 PIXEL_MB = 1.5e-6
 """Of a PNG."""
+CUSTOMIZE, POOL = "customize", "pool"  # as cells call these seconds
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Estimate:
     """Of a plan: how many setups and cells, how many of them are done, hours left, megabytes in the end.
 
     Attributes:
-        hours: None where nothing is known of the preset's weights on this machine before a cell is finished.
-        calibrated: whether the hours come from finished cells rather than from a two-core machine's.
+        hours: None where some of the work was never done here with the preset's weights.
+        calibrated: whether all of the hours come from finished cells rather than from a two-core machine's.
     """
 
     setups: int
@@ -40,26 +42,42 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
     cells = [cell for setup in setups for cell in plan.cells(setup)]
     lacking = [cell for cell in cells if not cell.path(out).is_file()]
     finished = [json.loads(cell.path(out).read_text()) for cell in cells if cell.path(out).is_file()]
-    known: dict[str, list[float]] = {}
-    for row in finished:
-        tests = row["counts"]["normal"] + row["counts"]["anomalous"]
-        seconds = row["seconds"]["fit"] + row["seconds"]["predict"]
-        known.setdefault(row["cell"]["detector"], []).append(seconds / tests)
-    total = 0.0
+    took, usual, wanted = _took(finished), _usual(plan), _wanted(plan, lacking, out)
+    rates = usual | took
+    hours = sum(rates[name] * count for name, count in wanted.items()) / 3600 if wanted.keys() <= rates.keys() else None
+    disk = sum(_megabytes(plan, setup) for setup in setups) + PATCHES_MB
+    calibrated = bool(finished) and wanted.keys() <= took.keys()
+    return Estimate(len(setups), len(cells), len(cells) - len(lacking), hours, disk, calibrated)
+
+
+def _wanted(plan: Plan, lacking: list[Cell], out: Path) -> dict[str, int]:
+    """How often each kind of work is to be done: queries by detector, models, pools."""
+    wanted: dict[str, int] = {}
     for cell in lacking:
         name = cell.detector.text
-        usual = QUERY.get(name.partition("[")[0], 0.1)
-        total += len(cell.setup.category.tests) * (mean(known[name]) if name in known else usual)
+        wanted[name] = wanted.get(name, 0) + len(cell.setup.category.tests)
     unmade = {cell.setup.name for cell in lacking if not (out / "made" / cell.setup.name / "seconds.json").is_file()}
-    if plan.customizes:
-        steps = [row["seconds"]["customize"] for row in finished if "customize" in row["seconds"]]
-        total += (
-            len(unmade) * (mean(steps) if steps else plan.preset.training_steps * plan.preset.batch * SEEN)
-            + len(unmade) * plan.drawn * IMAGE
-        )
-    disk = sum(_megabytes(plan, setup) for setup in setups) + PATCHES_MB
-    hours = total / 3600 if known or plan.preset.name == "tiny" or not plan.customizes else None
-    return Estimate(len(setups), len(cells), len(cells) - len(lacking), hours, disk, bool(known))
+    made = {CUSTOMIZE: len(unmade) * plan.customizes, POOL: len(unmade) * bool(plan.drawn)}
+    return wanted | {name: count for name, count in made.items() if count}
+
+
+def _took(finished: list[dict[str, Any]]) -> dict[str, float]:
+    """Seconds of each in finished cells."""
+    known: dict[str, list[float]] = {}
+    for row in finished:
+        tests, seconds = row["counts"]["normal"] + row["counts"]["anomalous"], row["seconds"]
+        known.setdefault(row["cell"]["detector"], []).append((seconds["fit"] + seconds["predict"]) / tests)
+        for name in (CUSTOMIZE, POOL):
+            known.setdefault(name, []).extend([seconds[name]] if name in seconds else [])
+    return {name: mean(values) for name, values in known.items() if values}
+
+
+def _usual(plan: Plan) -> dict[str, float]:
+    """Seconds of each on two CPU cores; nothing of weights that were never run there."""
+    if plan.customizes and plan.preset.name != "tiny":
+        return {}
+    queries = {each.text: QUERY.get(each.text.partition("[")[0], OTHER) for each in plan.detectors}
+    return queries | {CUSTOMIZE: plan.preset.training_steps * plan.preset.batch * SEEN, POOL: plan.drawn * IMAGE}
 
 
 def _megabytes(plan: Plan, setup: Setup) -> float:

@@ -90,6 +90,10 @@ class Plan:
     def __post_init__(self) -> None:
         # Augmented photos are an arm of their own: a pool that held some would be measured twice.
         object.__setattr__(self, "preset", change(self.preset, plain=0.0))
+        if self.tests == 1:
+            raise DataError(
+                "--tests must be 0 for all, or at least 2: a normal and an anomalous image of each category"
+            )
         if self.tests:
             object.__setattr__(self, "categories", tuple(_fewer(each, self.tests) for each in self.categories))
         for category in self.categories:
@@ -161,8 +165,9 @@ def _fewer(category: Category, count: int) -> Category:
     if len(category.tests) <= count:
         return category
     share = sum(category.labels) / len(category.labels)
+    anomalous = min(count - 1, max(1, round(count * share)))
     kept: list[int] = []
-    for label, wanted in ((0, max(1, round(count * (1 - share)))), (1, max(1, round(count * share)))):
+    for label, wanted in ((0, count - anomalous), (1, anomalous)):
         places = [place for place, each in enumerate(category.labels) if each == label]
         order = torch.randperm(len(places), generator=generator("tests", category.dataset, category.name, label))
         kept += [places[i] for i in order[:wanted].tolist()]

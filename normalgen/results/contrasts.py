@@ -9,7 +9,7 @@ from normalgen.results.stats import Gain, gain, metric
 
 __all__ = ["FALSE", "GAINS", "Contrast", "contrasts", "falsification", "gains"]
 
-GAINS = (("generated", "augmented"), ("generated", "none"), ("both", "augmented"))
+GAINS = (("generated", "augmented"), ("generated", "rotations"), ("generated", "none"), ("both", "augmented"))
 FALSE = (
     ("wrong", "generated"),
     ("wrong", "none"),
@@ -27,7 +27,7 @@ STAR_NOTE = "* not every category of the data sets is in it with every seed."
 UNEVEN_NOTE = "Of those with *, some lack pairs that were left out because their arms hold different numbers of images."
 HEADLINE = (
     "generated - augmented is the number to look at: what diffusion adds to photos that are only turned and relit. "
-    "An interval that holds 0 shows no gain. both holds the images of both, so twice as many."
+    "An interval that holds 0 shows no gain; -0.0 lies below it. both holds the images of both, so twice as many."
 )
 MUST_FAIL = (
     "wrong: the pool of another category must not help. poisoned: anomalous images in the bank must be worse than as "
@@ -99,22 +99,29 @@ def contrasts(cells: list[Cell], pairs: Sequence[tuple[str, str]]) -> list[Contr
                 some = select(own, dataset=dataset or None, role=role, k=k)
                 for pair in pairs:
                     arm, base = _sized(pair[0], size), _sized(pair[1], size)
+                    if not dataset and len(_sets_with_both(some, arm, base)) < 2:
+                        continue
                     if value := gain(some, arm, base, metric("image_auroc"), expected[role]):
                         extra = _extra(select(some, arms={arm}))
                         found.append(Contrast(detector, dataset, role, k, size, pair, value, extra))
     return found
 
 
+def _sets_with_both(cells: list[Cell], arm: str, base: str) -> set[str]:
+    first, second = ({cell.dataset for cell in select(cells, arms={each})} for each in (arm, base))
+    return first & second
+
+
 def _scopes(cells: list[Cell]) -> Iterator[tuple[str, str, int | None]]:
-    """Data set, role and k: all reporting sets, where that is more than one row, then each place that has cells."""
+    """Data set, role and k: all reporting sets over all k and by k, then each set, over all k where it has several."""
     places = sorted({(cell.role, cell.dataset, cell.k) for cell in cells})
-    reporting = [place for place in places if place[0] == "reporting"]
-    shots = sorted({k for _, _, k in reporting})
-    if len(reporting) > 1:
-        yield "", "reporting", None
-    if len(shots) > 1 and len(reporting) > len(shots):
+    shots = sorted({k for role, _, k in places if role == "reporting"})
+    yield "", "reporting", None
+    if len(shots) > 1:
         yield from (("", "reporting", k) for k in shots)
-    yield from ((dataset, role, k) for role, dataset, k in places)
+    for role, dataset in sorted({place[:2] for place in places}):
+        own = [k for *place, k in places if (role, dataset) == tuple(place)]
+        yield from ((dataset, role, k) for k in ([None] if len(own) > 1 else []) + own)
 
 
 def _sized(kind: str, size: int | None) -> str:

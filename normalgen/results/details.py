@@ -6,14 +6,16 @@ from statistics import fmean
 from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, arm_size, plain, select, sized
 from normalgen.results.layout import Number, Table, percent, set_name, star_note, tuning_note
 from normalgen.results.published import MARK, NOTES, PUBLISHED, published_name, remarks
-from normalgen.results.stats import Group, Mean, Value, branch, mean_of, means, metric, worth
+from normalgen.results.stats import Gain, Group, Mean, Value, Worth, branch, gain, mean_of, means, metric, worth
 
 __all__ = ["branches", "costs", "published_too", "settings_studies", "sizes", "worth_in_photos"]
 
 BRANCHES = ("p", "n", "text", "fused")
 WORTHLESS = ("none", "real", *FAILING)
+FEWEST_SIZES = 3
 STAGES = ("customize", "pool", "fit", "predict")
 AUROC = metric("image_auroc")
+SAME = "Image AUROC in percent; inside a row over the categories and seeds that all its settings were measured with."
 
 
 def branches(cells: list[Cell]) -> list[Table]:
@@ -26,17 +28,21 @@ def branches(cells: list[Cell]) -> list[Table]:
 
 
 def settings_studies(cells: list[Cell]) -> list[Table]:
-    """Detectors with settings in brackets side by side: a table for each detector and each set of settings' names."""
+    """Detectors with settings in brackets side by side: a table for each detector and each set of settings' names.
+
+    All columns of a row are means over the same categories and seeds, those that each was measured with.
+    """
     studies = sorted({(cell.method, _names(cell.setting)) for cell in cells if cell.setting})
     tables = []
     for method, names in studies:
         bracketed = [cell for cell in cells if cell.method == method and _names(cell.setting) == names]
         rows = {_row_key(cell) for cell in bracketed}
         own = bracketed + [cell for cell in cells if not cell.setting and _row_key(cell) in rows]
+        own = _shared(own)
         found = {cell.setting for cell in own}
         given = {setting or "default": _with_setting(setting) for setting in sorted(found, key=_setting_rank)}
         title = f"{method}: {names.replace(',', ', ')}"
-        tables += _compared("settings", title, "setting", own, given, "Image AUROC in percent.")
+        tables += _compared("settings", title, "setting", own, given, SAME)
     return tables
 
 
@@ -80,7 +86,7 @@ def worth_in_photos(cells: list[Cell]) -> list[Table]:
             curve, mean = _curve(real, select(own, arms={arm}))
             if mean is None or len(curve) < 2 or 0 not in curve:
                 continue
-            found = worth(curve, mean.value)
+            found = _worth(curve, mean.value, gain(own, arm, "none", AUROC))
             points = ", ".join(f"{size}: {100 * value:.1f}" for size, value in curve.items())
             rows.append((detector, set_name(dataset, role), str(k), arm, percent(mean), str(found), points))
             remark = "" if found.photos is not None else str(found)
@@ -88,34 +94,38 @@ def worth_in_photos(cells: list[Cell]) -> list[Table]:
     heads = ("detector", "data set", "k", "arm", "AUROC", "real photos", "AUROC by real photos added")
     notes = (
         "How many more real normal photos give the same mean image AUROC, by linear interpolation of the closest curve "
-        "that never falls, over the same categories and seeds. Where it is flat, small gains look like many photos.",
+        "that never falls, over the same categories and seeds. Where it is flat, small gains look like many photos. It "
+        "cannot be told where fewer than two numbers of photos were measured, or where the interval of the gain over "
+        "none holds 0.",
         *tuning_note({number.role for number in numbers}),
     )
     return [_table("worth", "Worth in real photos", heads, rows, 4, notes, numbers)] if rows else []
 
 
 def costs(cells: list[Cell]) -> list[Table]:
-    """Seconds and memory, by detector and arm; none or one table."""
+    """Seconds and memory, by detector, data set and arm; none or one table."""
     shown = [cell for cell in cells if cell.seconds or cell.memory_mb is not None]
     stages = [stage for stage in STAGES if any(stage in cell.seconds for cell in shown)]
     stages += sorted({stage for cell in shown for stage in cell.seconds} - set(STAGES))
     rows, numbers = [], []
-    for detector, arm in sorted({(c.detector, c.arm) for c in shown}, key=lambda each: (each[0], arm_rank(each[1]))):
-        own = select(shown, detector=detector, arms={arm})
+    groups = {(cell.detector, cell.dataset, cell.arm) for cell in shown}
+    for detector, dataset, arm in sorted(groups, key=lambda each: (*each[:2], arm_rank(each[2]))):
+        own = select(shown, detector=detector, dataset=dataset, arms={arm})
         found = {f"seconds_{stage}": _mean(cell.seconds.get(stage) for cell in own) for stage in stages}
         found["ms_a_photo"] = _mean(_milliseconds(cell) for cell in own)
         found["memory_mb"] = max((cell.memory_mb for cell in own if cell.memory_mb is not None), default=None)
         texts = [
             "-" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}" for value in found.values()
         ]
-        rows.append((detector, arm, str(len(own)), *texts))
-        numbers += [Number("costs", "", "", None, detector, arm, *each, count=len(own)) for each in found.items()]
-    heads = ("detector", "arm", "cells", *(f"{stage}, s" for stage in stages), "ms a photo", "memory, MB")
+        rows.append((detector, dataset, arm, str(len(own)), *texts))
+        numbers += [Number("costs", dataset, "", None, detector, arm, *each, count=len(own)) for each in found.items()]
+    heads = ("detector", "data set", "arm", "cells", *(f"{stage}, s" for stage in stages), "ms a photo", "memory, MB")
     notes = (
-        "Means over cells; customize and pool are made once for all cells that share references. Memory: the most that "
-        "a process held, the arms before it in the same process included.",
+        "Means over cells; customize and pool are made once for all cells that share references. What an earlier arm "
+        "of the same references computed (twins, patches, distances) is not computed again, so later arms take less. "
+        "Memory: the most that a process held, the arms before it in the same process included.",
     )
-    return [_table("costs", "Seconds and memory", heads, rows, 2, notes, numbers)] if rows else []
+    return [_table("costs", "Seconds and memory", heads, rows, 3, notes, numbers)] if rows else []
 
 
 def published_too(cells: list[Cell]) -> list[Table]:
@@ -147,6 +157,16 @@ def _compared(name: str, title: str, word: str, cells: list[Cell], given: dict[s
         ]
     notes = (note, *star_note(seen), *tuning_note({cell.role for cell in cells}))
     return [_table(name, title, ("detector", "data set", "k", "arm", *given), rows, 4, notes, numbers)] if rows else []
+
+
+def _shared(cells: list[Cell]) -> list[Cell]:
+    """Those whose category and seed every setting of their row has."""
+    places: dict[tuple[object, ...], dict[str, set[tuple[str, int]]]] = {}
+    for cell in cells:
+        row = places.setdefault(_row_key(cell), {})
+        row.setdefault(cell.setting, set()).add((cell.category, cell.seed))
+    shared = {row: set.intersection(*settings.values()) for row, settings in places.items()}
+    return [cell for cell in cells if (cell.category, cell.seed) in shared[_row_key(cell)]]
 
 
 def _row_key(cell: Cell) -> tuple[str, str, int, str, str]:
@@ -186,6 +206,16 @@ def _places(found: Iterable[Group]) -> list[tuple[str, str, int, str]]:
     return sorted(
         {(role, dataset, k, detector) for dataset, role, k, detector, _ in found}, key=lambda each: (each[3], each)
     )
+
+
+def _worth(curve: dict[int, float], value: float, over_none: Gain | None) -> Worth:
+    found = worth(curve, value)
+    if len(curve) < FEWEST_SIZES:
+        return Worth(None, "sparse", found.most)
+    unsure = over_none is not None and over_none.low is not None and over_none.high is not None
+    if unsure and over_none and (over_none.low or 0) <= 0 <= (over_none.high or 0):
+        return Worth(None, "unsure", found.most)
+    return found
 
 
 def _curve(real: list[Cell], arm: list[Cell]) -> tuple[dict[int, float], Mean | None]:

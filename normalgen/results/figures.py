@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from normalgen.files import slug
 from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, arm_size, plain, select, sized
 from normalgen.results.contrasts import GAINS, Contrast, contrasts
-from normalgen.results.layout import set_name
-from normalgen.results.published import MARK, published
+from normalgen.results.layout import STAR, set_name
+from normalgen.results.published import MARK, paper_categories, published
 from normalgen.results.stats import Group, Mean, means, metric
 from normalgen.studies import ARMS
 
@@ -52,6 +52,7 @@ LOOKS = {
     "unpoisoned": ("c0", "h"),
 }
 ACROSS, WIDTH, HEIGHT = 3, 11.0, 3.0
+HIGHEST = 100.5
 AUROC = metric("image_auroc")
 Found = dict[Group, Mean]
 Place = tuple[str, str]
@@ -98,10 +99,12 @@ def _over_k(detector: str, cells: list[Cell]) -> list[Drawing]:
                 shift = 0.05 * (place - (len(arms) - 1) / 2)
                 known = [(shots.index(k) + shift, mean) for k, mean in points.items() if mean]
                 _line(axis, known, arm)
-            if detector.startswith("one-to-normal"):
+            measured = {cell.category for cell in select(cells, dataset=dataset, role=role)}
+            if detector.startswith("one-to-normal") and len(measured) == paper_categories(dataset):
                 _paper(axis, dataset, shots)
             axis.set_xticks(range(len(shots)), [str(k) for k in shots])
             _finish(axis, set_name(dataset, role), "references (k)", "image AUROC, %")
+            axis.set_ylim(top=min(axis.get_ylim()[1], HIGHEST))
         return [_drawing("auroc_over_k", f"{detector}: AUROC over k, ± standard deviation over seeds", figure, axes)]
 
 
@@ -119,10 +122,16 @@ def _gains(detector: str, cells: list[Cell]) -> list[Drawing]:
             own = [each for each in found if each.pair == pair]
             heights = [rows.index((each.place, each.k)) + 0.22 * (place - (len(used) - 1) / 2) for each in own]
             _whiskers(axis, own, heights, place, f"{pair[0]} - {pair[1]}")
-        axis.set_yticks(range(len(rows)), [f"{name}, k = {'all' if k is None else k}" for name, k in rows])
+        axis.set_yticks(range(len(rows)), [_row_name(name, k, found) for name, k in rows])
         axis.set_ylim(len(rows) - 0.5, -0.5)
-        _finish(axis, "", "gain in image AUROC, percentage points, 95 % interval", "", across="x")
+        stars = "" if all(each.gain.complete for each in found) else " (*: some category or seed is missing)"
+        _finish(axis, "", f"gain in image AUROC, percentage points, 95 % interval{stars}", "", across="x")
         return [_drawing("gains", f"{detector}: gains by arm", figure, [axis])]
+
+
+def _row_name(place: str, k: int | None, found: list[Contrast]) -> str:
+    whole = all(each.gain.complete for each in found if (each.place, each.k) == (place, k))
+    return f"{place}, k = {'all' if k is None else k}{'' if whole else STAR}"
 
 
 def _whiskers(axis: Axes, own: list[Contrast], heights: list[float], place: int, label: str) -> None:
@@ -130,7 +139,7 @@ def _whiskers(axis: Axes, own: list[Contrast], heights: list[float], place: int,
     ends = [(each.gain.low, each.gain.high) for each in own]
     low = [value - 100 * (value / 100 if end is None else end) for value, (end, _) in zip(values, ends, strict=True)]
     high = [100 * (value / 100 if end is None else end) - value for value, (_, end) in zip(values, ends, strict=True)]
-    colour, marker = (("c1", "D"), ("c8", "o"), ("c5", "P"))[place % 3]
+    colour, marker = (("c1", "D"), ("c4", "v"), ("c8", "o"), ("c5", "P"))[place % 4]
     spans = [[max(0.0, end) for end in low], [max(0.0, end) for end in high]]
     axis.errorbar(values, heights, xerr=spans, fmt=marker, color=COLOURS[colour], label=label)
 
@@ -153,6 +162,7 @@ def _over_size(detector: str, cells: list[Cell]) -> list[Drawing]:
                 _line(axis, [(at, mean) for at, mean in points if mean], kind)
             axis.set_xticks(range(len(counts) + 1), ["0", *map(str, counts)])
             _finish(axis, f"{set_name(dataset, role)}, k = {k}", "images that join", "image AUROC, %")
+            axis.set_ylim(top=min(axis.get_ylim()[1], HIGHEST))
         return [_drawing("auroc_over_size", f"{detector}: AUROC over pool size", figure, axes)]
 
 

@@ -8,6 +8,7 @@ from io import StringIO
 from normalgen.results.stats import Gain, Mean
 
 __all__ = [
+    "STAR",
     "Number",
     "Table",
     "as_csv",
@@ -105,9 +106,8 @@ def gained(gain: Gain | None) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference in percentage points, "+0.0" if it rounds to 0."""
-    text = f"{100 * value:+.1f}"
-    return "+0.0" if text == "-0.0" else text
+    """A difference in percentage points; "-0.0" is a loss that rounds to 0, "+0.0" none, or a gain that does."""
+    return f"{round(100 * value, 6) + 0.0:+.1f}"
 
 
 def span(values: Iterable[int]) -> str:

@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass
 
 __all__ = [
-    "CATEGORIES",
     "MARK",
     "NOTES",
     "PUBLISHED",
     "REMARKS",
     "Published",
     "Remark",
+    "paper_categories",
     "published",
     "published_name",
     "remarks",
@@ -148,6 +148,12 @@ def published_name(dataset: str) -> str | None:
     plain = re.sub(r"[^a-z0-9]", "", dataset.lower())
     names = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in CATEGORIES} | ALIASES
     return names.get(plain)
+
+
+def paper_categories(dataset: str) -> int | None:
+    """How many categories the paper means by a data set of ours; None if it has no such set."""
+    name = published_name(dataset)
+    return CATEGORIES[name] if name else None
 
 
 def published(dataset: str, k: int, method: str = METHOD) -> Published | None:

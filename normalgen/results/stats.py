@@ -74,8 +74,8 @@ class Worth:
 
     Attributes:
         photos: how many; None outside what was measured.
-        side: "within" what was measured, "below" it (worse than no photo more), "above" it, or "flat":
-            real photos did not help either.
+        side: "within" what was measured, "below" it (worse than no photo more), "above" it, "flat": real photos did
+            not help either, "sparse": too few numbers of photos were measured, or "unsure": no gain over none is shown.
         most: the largest number that was measured.
     """
 
@@ -86,7 +86,13 @@ class Worth:
     def __str__(self) -> str:
         if self.photos is not None:
             return f"{self.photos:.1f}"
-        words = {"below": "less than none", "above": f"more than {self.most}", "flat": "cannot tell: they do not help"}
+        words = {
+            "below": "less than none",
+            "above": f"more than {self.most}",
+            "flat": "cannot tell: they do not help",
+            "sparse": f"cannot tell: only 0 and {self.most} measured",
+            "unsure": "cannot tell: no gain is shown",
+        }
         return words[self.side]
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
+from normalgen.data.sets import DATASETS
 from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, plain, select, sized
 from normalgen.results.contrasts import falsification, gains
 from normalgen.results.details import branches, costs, published_too, settings_studies, sizes, worth_in_photos
 from normalgen.results.layout import Number, Table, percent, set_name, span, star_note, tuning_note
-from normalgen.results.published import CATEGORIES, MARK, METHOD, Published, published, published_name
+from normalgen.results.published import MARK, METHOD, Published, paper_categories, published
 from normalgen.results.stats import Group, Mean, means, metric
 
 __all__ = ["METRICS", "every_table", "main_tables"]
@@ -118,16 +119,28 @@ def _paper(name: str, dataset: str, k: int) -> str:
 
 
 def _short_of(places: list[tuple[str, str]], cells: list[Cell], paper: bool) -> tuple[str, ...]:
-    """Where our categories are not the paper's."""
+    """Where our categories are not the paper's, and our test images not the published ones."""
     lines = []
     for role, dataset in dict.fromkeys(places):
-        name = published_name(dataset)
-        ours = len({cell.category for cell in select(cells, dataset=dataset, role=role)})
-        if paper and name and ours != CATEGORIES[name]:
-            lines.append(
-                f"{set_name(dataset, role)}: {ours} of the {CATEGORIES[name]} categories that the paper means."
-            )
+        own = select(cells, dataset=dataset, role=role)
+        ours, theirs = len({cell.category for cell in own}), paper_categories(dataset)
+        if paper and theirs and ours != theirs:
+            lines.append(f"{set_name(dataset, role)}: {ours} of the {theirs} categories that the paper means.")
+        lines += [f"{set_name(dataset, role)}: {line}" for line in sorted({line for c in own for line in _fewer(c)})]
     return tuple(lines)
+
+
+def _fewer(cell: Cell) -> list[str]:
+    """Of how many test images, if not of all that the published category has."""
+    dataset = DATASETS.get(cell.dataset)
+    whole = dataset.published.get(cell.category) if dataset else None
+    tested = tuple(cell.counts.get(name, 0) for name in ("normal", "anomalous"))
+    if whole is None or tested == whole[1:] or arm_kind(cell.arm) in FAILING:
+        return []
+    said = "{} normal and {} anomalous test images"
+    return [
+        f"{cell.category} was tested on {said.format(*tested)}; the whole set has {whole.good} and {whole.anomalous}."
+    ]
 
 
 def _number(kind: str, name: str, dataset: str, role: str, k: int, column: tuple[str, str], mean: Mean) -> Number:
