@@ -123,8 +123,8 @@ def _photos(run: dict[str, Any], photos: Path | None, data: Path | None) -> "tup
     if len(others) >= LEAST_HELD_OUT:
         return references, others
     note(
-        f"only {len(others)} photos besides the references: what needs photos that the pool never saw is left out; "
-        "put more good photos into --photos"
+        f"{f'only {len(others)}' if len(others) else 'no'} photos besides the references: what needs photos that the "
+        "pool never saw is left out; put more good photos into --photos"
     )
     return references, None
 
