@@ -212,10 +212,7 @@ def _worth(curve: dict[int, float], value: float, over_none: Gain | None) -> Wor
     found = worth(curve, value)
     if len(curve) < FEWEST_SIZES:
         return Worth(None, "sparse", found.most)
-    unsure = over_none is not None and over_none.low is not None and over_none.high is not None
-    if unsure and over_none and (over_none.low or 0) <= 0 <= (over_none.high or 0):
-        return Worth(None, "unsure", found.most)
-    return found
+    return Worth(None, "unsure", found.most) if over_none and over_none.holds_0 else found
 
 
 def _curve(real: list[Cell], arm: list[Cell]) -> tuple[dict[int, float], Mean | None]:

@@ -67,6 +67,11 @@ class Gain:
     complete: bool
     uneven: int
 
+    @property
+    def holds_0(self) -> bool:
+        """Whether there is an interval, and it shows neither gain nor loss."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
 
 @dataclass(frozen=True)
 class Worth:

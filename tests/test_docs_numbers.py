@@ -1,0 +1,87 @@
+"""The tables that people read say what the committed cells say, and those are what the documents' commands make."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from normalgen.results import Cell, Mean, load_cells, means
+from normalgen.results.layout import percent
+from normalgen.results.stats import branch, metric
+
+ROOT = Path(__file__).parent.parent
+SETS = {"BrainMRI": "brain-mri", "ELPV": "elpv", "mvtec/screw": "mvtec"}
+ARMS = {
+    "none": "none",
+    "rotated": "rotations",
+    "augmented": "augmented",
+    "generated": "generated",
+    "augmented and generated": "both",
+    "32 more real photos": "real",
+}
+BRANCHES = {"S_P": "p", "S_N": "n", "fused": "fused"}
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[Cell]:
+    """The committed ones; of a set in several folders those of the first."""
+    folders = (load_cells(ROOT / "docs/results" / name) for name in ("protocol", "classes", "evaluation"))
+    found: list[Cell] = []
+    for every in folders:
+        known = {cell.dataset for cell in found}
+        found += [cell for cell in every if cell.dataset not in known]
+    return found
+
+
+def tables(document: str, *heads: str) -> Rows:
+    """The rows of all tables that have these columns."""
+    rows: Rows = []
+    for block in re.findall(r"(?:^\|.*\n)+", (ROOT / document).read_text(encoding="utf-8"), flags=re.MULTILINE):
+        lines = [[text.strip() for text in line.strip("|").split("|")] for line in block.splitlines()]
+        if set(heads) <= set(lines[0]):
+            rows += [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
+    return rows
+
+
+def place(row: dict[str, str]) -> tuple[str, str]:
+    """Data set and role of a row."""
+    name = row["set"].removesuffix(" (tuning)")
+    return SETS.get(name, name), "tuning" if name != row["set"] else "reporting"
+
+
+def shown(mean: Mean | None, like: str) -> str:
+    """A mean as the document writes it, with or without its spread."""
+    text = percent(mean).removesuffix(" *")
+    return text if "±" in like else text.partition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "detector", "least"),
+    [("docs/results.md", "memory", 60), ("docs/results.md", "one-to-normal", 20), ("README.md", "memory", 30)],
+)
+def test_the_arms_are_as_measured(document: str, detector: str, least: int, cells: list[Cell]) -> None:
+    found = means(cells, metric("image_auroc"))
+    compared = 0
+    for row in tables(document, "set", "shots", "none", "generated"):
+        if row.get("detector", "memory") != detector:
+            continue
+        dataset, role = place(row)
+        for head, arm in ARMS.items():
+            if row[head] != "-":
+                mean = found.get((dataset, role, int(row["shots"]), detector, arm))
+                assert row[head] == shown(mean, row[head]), (document, row["set"], row["shots"], arm)
+                compared += 1
+    assert compared >= least
+
+
+def test_the_branches_are_as_measured(cells: list[Cell]) -> None:
+    rows = tables("docs/detection.md", "set", "shots", "seeds", "S_P", "S_N")
+    for row in rows:
+        dataset, role = place(row)
+        for head, name in BRANCHES.items():
+            mean = means(cells, branch(name)).get((dataset, role, int(row["shots"]), "one-to-normal", "none"))
+            assert row[head] == shown(mean, row[head]), (row["set"], row["shots"], head)
+            assert mean is not None
+            assert int(row["seeds"]) == mean.seeds
+    assert len(rows) >= 8
