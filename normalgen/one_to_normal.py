@@ -13,7 +13,7 @@ from normalgen.branches import Branches
 from normalgen.detector import Prediction
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NotFittedError, PresetError
-from normalgen.features import Features, KeptFeatures, open_features
+from normalgen.features import Features, KeptFeatures, check_features, open_features
 from normalgen.files import write_json, write_whole
 from normalgen.fitted import Fitted, levels_in, moments_in
 from normalgen.images import Images, to_tensor
@@ -118,7 +118,7 @@ class OneToNormal:
         """See that the settings can work, as far as that needs no network.
 
         Raises:
-            PresetError: an unknown branch or choice, no branch, or text without text maps.
+            PresetError: unknown features, branch or choice, no branch, or text without text maps, or they without it.
         """
         if self.choice not in get_args(Choice):
             raise PresetError(f"choice must be one of {', '.join(get_args(Choice))}, got {self.choice!r}")
@@ -130,6 +130,9 @@ class OneToNormal:
                 "the features 'embedded' have no text side; use --features clip with --text FILE (made by normalgen "
                 "train-text), or --branches p,n"
             )
+        check_features(self.features)
+        if self.text and "text" not in self.branches:
+            raise PresetError("text maps are for the branch text: --branches p,n,text")
         if "text" in self.branches and not self.text:
             raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")
 

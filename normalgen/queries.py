@@ -6,12 +6,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from normalgen.data import GOOD, NORMAL
 from normalgen.errors import DataError
 from normalgen.images import SUFFIXES, Crop, ImageItem, Images, to_pil, to_tensor
 
 __all__ = ["GOOD", "Queries", "find_queries"]
-
-GOOD = "good"
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,21 @@ class Queries:
         """All but the photos called so."""
         kept = [place for place, name in enumerate(self.images.names) if name not in names]
         return Queries(self.images.take(kept), tuple(self.labels[place] for place in kept))
+
+    def hashes(self) -> list[str]:
+        """The SHA-256 of each photo's file, "" where it cannot be read, which is told when it is judged."""
+        found = []
+        for place in range(len(self.images)):
+            try:
+                found += self.images.take([place]).hashes()
+            except (DataError, OSError):
+                found.append("")
+        return found
+
+    def unmeasured(self, known: Collection[str]) -> "Queries":
+        """The same photos, those whose SHA-256 is among `known` without their labels."""
+        pairs = zip(self.labels, self.hashes(), strict=True)
+        return Queries(self.images, tuple(None if digest in known else label for label, digest in pairs))
 
 
 class _Squashed(Images):
@@ -91,8 +105,12 @@ def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
     if not files:
         raise DataError(f"no images in {path} nor in its sub-folders ({', '.join(sorted(SUFFIXES))})")
     items = [ImageItem(file.relative_to(path).as_posix(), str(file), file.read_bytes) for file in files]
-    labels = tuple(None if file.parent == path else file.parent.name for file in files)
+    labels = tuple(None if file.parent == path else _label(file.parent.name) for file in files)
     return Queries(Images(items, crop), labels)
+
+
+def _label(folder: str) -> str:
+    return GOOD if folder.lower() in NORMAL else folder
 
 
 def _hidden(place: Path) -> bool:

@@ -55,13 +55,18 @@ class Threshold:
         allowed = math.floor(self.rate * (len(self.scores) + 1) + 1e-9) - 1
         return float(torch.sort(self.scores, descending=True).values[allowed])
 
+    @property
+    def _what(self) -> str:
+        return "views of left-out references" if self.kind == "approximate" else "photos"
+
     def sentence(self) -> str:
         """What is concluded from what, for people."""
         count = len(self.scores)
         if not self.supported:
             return (
-                f"ranking only: {count} photos cannot support {self.rate:.3g} (the least rate is 1 / {count + 1}); "
-                f"calibrate with {math.ceil(1 / self.rate - 1e-9) - 1} good photos that are no references, or more"
+                f"ranking only: {count} {self._what} cannot support {self.rate:.3g} (the least rate is 1 / "
+                f"{count + 1}); calibrate with {math.ceil(1 / self.rate - 1e-9) - 1} good photos that are no "
+                "references, or more"
             )
         if self.kind == "approximate":
             return (

@@ -105,7 +105,7 @@ def test_what_was_made_from_other_photos_is_told_of_and_calibrates_nothing(
     assert detect("-n", "0", "--branches", "p") == 0
     assert "models/good was made from 6 photos, 4 of them not among these references" in capsys.readouterr().err
     assert detect("-n", "0", "--calibrate", "good") == 1
-    assert "0 photos that are no references" in capsys.readouterr().err
+    assert "0 photos that are not used otherwise" in capsys.readouterr().err
 
 
 def test_a_pool_of_other_settings_than_asked_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,11 +133,42 @@ def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.Capt
     assert detect("-n", "0", "--branches", "n", "--calibrate", "more", "--rate", "0.01") == 1
     told = capsys.readouterr().err
     assert (
-        "20 photos that are no references cannot support --rate 0.01; give 99 in all, or a --rate of at least" in told
+        "20 photos that are not used otherwise cannot support --rate 0.01; give 99 in all, or a --rate of at least"
+        in told
     )
     assert detect("-n", "0", "--branches", "n", "--rate", "0.01") == 0
-    assert "ranking only: 12 photos cannot support 0.01" in capsys.readouterr().out
+    assert "ranking only: 12 views of left-out references cannot support 0.01" in capsys.readouterr().out
     assert {row["verdict"] for row in rows()} == {""}
+
+
+def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in Path("good").iterdir():
+        Path("mixed/good", file.name).write_bytes(file.read_bytes())
+    Path("mixed/good").rename("mixed/OK")
+    assert detect("-n", "0", "--branches", "n") == 0
+    shown = capsys.readouterr()
+    assert "2 of the labelled photos are references: they are judged, but AUROC is measured without them" in shown.err
+    assert "image AUROC" in shown.out
+    labels = {str(row["file"]): row["label"] for row in rows()}
+    assert labels["OK/20.png"] == "good"
+    assert list(labels.values()).count(None) == 2
+    assert detect("-n", "0", "--branches", "n", "--calibrate", "mixed/cross") == 1
+    assert "--calibrate mixed/cross: 0 photos that are not used otherwise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--features", "foo"], "features must be one of embedded, clip"),
+        (["--text", "nofile.safetensors"], "text maps are for the branch text: --branches p,n,text"),
+    ],
+)
+def test_what_cannot_work_is_told_before_a_model_is_made(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert detect("--model", "models/new", *words) == 1
+    assert message in capsys.readouterr().err
+    assert not Path("models/new").exists()
 
 
 @pytest.fixture
@@ -201,7 +232,7 @@ def test_unreadable_queries_are_named_and_the_rest_goes_on(
         (["--features", "wrong"], "features"),
         (
             ["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"],
-            "0 photos that are no references cannot support --rate 0.1",
+            "0 photos that are not used otherwise cannot support --rate 0.1",
         ),
     ],
 )

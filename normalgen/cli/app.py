@@ -1,5 +1,6 @@
 """The commands, and how errors reach people: one line and exit 1; `--debug` gives the traceback."""
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -71,4 +72,6 @@ def main(arguments: list[str] | None = None) -> None:
         if debug or error.errno is None:
             raise
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        fail(f"cannot read or write ({what}); what is written so far is whole, and the same command goes on")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "make room; what is written so far is whole, and the same command goes on"
+        fail(f"cannot read or write ({what}); {remedy if full else 'name another file or folder'}")

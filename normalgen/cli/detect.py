@@ -8,12 +8,14 @@ import typer
 from normalgen.cli import found, inputs
 from normalgen.cli.checks import need, need_queries
 from normalgen.cli.ready import (
+    HIGHEST_RATE,
     Making,
     open_detector,
     open_threshold,
     pool_folder,
     shots_of_model,
     shots_of_pool,
+    unmeasured,
     unused_photos,
 )
 from normalgen.cli.show import going_on, progress
@@ -72,7 +74,8 @@ TextFile = Annotated[
     ),
 ]
 Rate = Annotated[
-    float, typer.Option("--rate", min=0.0001, max=0.5, help="Share of good parts that may be called anomalous.")
+    float,
+    typer.Option("--rate", min=0.0001, max=HIGHEST_RATE, help="Share of good parts that may be called anomalous."),
 ]
 Calibrate = Annotated[
     Path | None,
@@ -138,9 +141,9 @@ def detect(
     chosen = inputs.references_from(references, category, data, noun, k, manifest, crop, seed)
     from normalgen.queries import find_queries
 
-    asked = find_queries(queries, chosen.images.crop)
+    asked = unmeasured(find_queries(queries, chosen.images.crop), chosen)
     customized, bank = model or Path("models") / chosen.category, pool_folder(pool, chosen.category)
-    seen = shots_of_model(customized) | shots_of_pool(bank)
+    seen = shots_of_model(customized) | shots_of_pool(bank) | set(asked.hashes())
     unused = None if calibrate is None else unused_photos(calibrate, chosen, seen, rate)
     from normalgen.detection import detect as run_detection
     from normalgen.self_test import self_test as test_itself

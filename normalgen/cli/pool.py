@@ -161,7 +161,8 @@ def _tell_of_misses(found: "list[Line]") -> None:
     """In words, what misses its bar."""
     misses = [(name, line, words) for line in found for name, words in line.misses.items()]
     if not misses:
-        return say("all measures are within their bars")
+        untaken = sum(value is None for line in found for value in line.values.values())
+        return say(f"all measures{' that could be taken' if untaken else ''} are within their bars")
     say(f"{MARK} misses its bar:")
     for name, line, words in misses:
         say(f"  {name}, {line.measure}: {words} (bar: {line.bar})")

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from normalgen.images import Images
     from normalgen.one_to_normal import OneToNormal
     from normalgen.pool import Pool
+    from normalgen.queries import Queries
     from normalgen.references import References
     from normalgen.threshold import Threshold
     from normalgen.triplet import Choice, Fusion
+
+HIGHEST_RATE = 0.5
 
 
 class Making:
@@ -207,7 +210,7 @@ def pool_folder(given: Path | None, category: str) -> Path:
     if not (folder / METADATA).is_file():
         if given is not None:
             raise DataError(
-                f"{given} holds no pool; make one with: normalgen generate --out {given}, or leave --pool out"
+                f"{given} holds no pool; make one with: normalgen generate PHOTOS --out {given}, or leave --pool out"
             )
         return folder
     found = Pool.load(folder).rows[0]["category"]
@@ -216,8 +219,17 @@ def pool_folder(given: Path | None, category: str) -> Path:
     return folder
 
 
+def unmeasured(queries: "Queries", references: "References") -> "Queries":
+    """The photos to be judged; those that are references lose their labels, and it is said."""
+    kept = queries.unmeasured(set(references.images.hashes()))
+    dropped = sum(one != other for one, other in zip(queries.labels, kept.labels, strict=True))
+    if dropped:
+        note(f"{dropped} of the labelled photos are references: they are judged, but AUROC is measured without them")
+    return kept
+
+
 def unused_photos(folder: Path, references: "References", known: set[str], rate: float) -> "Images":
-    """The photos in `folder` that are no references, and none of which hash is `known`: of model or pool.
+    """The photos in `folder` that are no references, and none whose hash is `known`: of model, pool or queries.
 
     Raises:
         DataError: too few for the rate.
@@ -231,13 +243,15 @@ def unused_photos(folder: Path, references: "References", known: set[str], rate:
     seen = known | set(references.images.hashes())
     fresh = [place for place, digest in enumerate(photos.hashes()) if digest not in seen]
     if len(fresh) < len(photos):
-        note(f"{len(photos) - len(fresh)} of {folder}'s photos are references, of model or pool; they do not count")
+        used = len(photos) - len(fresh)
+        note(f"{used} of {folder}'s photos are references, of model or pool, or to be judged; they do not count")
     least = math.ceil(1 / rate - 1e-9) - 1
     if len(fresh) < least:
+        possible = math.ceil(1000 / (len(fresh) + 1)) / 1000
+        other = f"a --rate of at least {possible:g}, or " if possible <= HIGHEST_RATE else ""
         raise DataError(
-            f"--calibrate {folder}: {len(fresh)} photos that are no references cannot support --rate {rate:g}; give "
-            f"{least} in all, or a --rate of at least {math.ceil(1000 / (len(fresh) + 1)) / 1000:g}, or leave "
-            "--calibrate out"
+            f"--calibrate {folder}: {len(fresh)} photos that are not used otherwise cannot support --rate {rate:g}; "
+            f"give {least} in all, or {other}leave --calibrate out"
         )
     return photos.take(fresh)
 

@@ -1,6 +1,15 @@
 """Categories: the normal training images of one kind of part, wherever they come from."""
 
-from normalgen.data.category import Category, TestImage, category_noun, check_name
+from normalgen.data.category import GOOD, NORMAL, Category, TestImage, category_noun, check_name
 from normalgen.data.find import find_category, folder_category
 
-__all__ = ["Category", "TestImage", "category_noun", "check_name", "find_category", "folder_category"]
+__all__ = [
+    "GOOD",
+    "NORMAL",
+    "Category",
+    "TestImage",
+    "category_noun",
+    "check_name",
+    "find_category",
+    "folder_category",
+]

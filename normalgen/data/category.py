@@ -11,9 +11,10 @@ from torch.nn.functional import interpolate
 from normalgen.errors import DataError
 from normalgen.images import ImageItem, Images, decode_mask, to_tensor
 
-__all__ = ["GOOD", "Category", "TestImage", "category_noun", "check_name"]
+__all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name"]
 
 GOOD = "good"
+NORMAL = ("good", "ok", "normal")  # what people call folders of good parts
 
 
 @dataclass(frozen=True)

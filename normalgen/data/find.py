@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from normalgen.data.category import Category, category_noun, check_name
+from normalgen.data.category import NORMAL, Category, category_noun, check_name
 from normalgen.data.elpv import ELPV, elpv
 from normalgen.data.places import USUAL, plain
 from normalgen.errors import DataError
@@ -11,7 +11,7 @@ from normalgen.images import Images
 
 __all__ = ["find_category", "folder_category", "known_categories"]
 
-SAYS_NOTHING = ("good", "ok", "normal", "train")
+SAYS_NOTHING = (*NORMAL, "train")
 
 
 def folder_category(folder: Path, name: str | None = None) -> Category:

@@ -5,10 +5,30 @@ from normalgen.features.base import Features, TextSide
 from normalgen.features.embedded import SIZE, STATISTICS, EmbeddedFeatures
 from normalgen.features.kept import KeptFeatures
 
-__all__ = ["NAMES", "STATISTICS", "EmbeddedFeatures", "Features", "KeptFeatures", "TextSide", "open_features"]
+__all__ = [
+    "NAMES",
+    "STATISTICS",
+    "EmbeddedFeatures",
+    "Features",
+    "KeptFeatures",
+    "TextSide",
+    "check_features",
+    "open_features",
+]
 
 NAMES = ("embedded", "clip", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
 """What `open_features` understands: names of open_clip's and timm's, tags of open_clip's or files of weights."""
+
+
+def check_features(name: str) -> None:
+    """See that features are called so, without opening them.
+
+    Raises:
+        PresetError: none are.
+    """
+    kind, *rest = name.split(":", 2)
+    if not (name == "embedded" or (all(rest) and (kind == "clip" or (kind == "timm" and rest)))):
+        raise PresetError(f"features must be one of {', '.join(NAMES)}, got {name!r}")
 
 
 def open_features(name: str, *, device: str = "cpu", size: int | None = None) -> Features:
@@ -24,6 +44,7 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
         MissingWeights: its weights are not on this machine and not to be had.
         MissingDependency: its package is not installed.
     """
+    check_features(name)
     kind, *rest = name.split(":", 2)
     if size is not None and size < 1:
         raise PresetError(f"size must be at least 1 pixel, got {size}")
@@ -31,13 +52,11 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
         if size not in (None, SIZE):
             raise PresetError(f"embedded features look at {SIZE} px alone, got size {size}")
         return EmbeddedFeatures(device)
-    if kind == "clip" and all(rest):
+    if kind == "clip":
         from normalgen.features.clip import DEFAULT, ClipFeatures
 
         model, weights = rest[0] if rest else DEFAULT, rest[1] if len(rest) > 1 else "openai"
         return ClipFeatures(model, weights=weights, size=size or 240, device=device)
-    if kind == "timm" and rest and all(rest):
-        from normalgen.features.backbone import TimmFeatures
+    from normalgen.features.backbone import TimmFeatures
 
-        return TimmFeatures(rest[0], weights=rest[1] if len(rest) > 1 else "", size=size, device=device)
-    raise PresetError(f"features must be one of {', '.join(NAMES)}, got {name!r}")
+    return TimmFeatures(rest[0], weights=rest[1] if len(rest) > 1 else "", size=size, device=device)

@@ -44,7 +44,9 @@ class Pool:
             DataError: no pool there, or an image that its metadata names is missing.
         """
         if not (folder / METADATA).is_file():
-            raise DataError(f"{folder} holds no pool ({METADATA}); make one with: normalgen generate --out {folder}")
+            raise DataError(
+                f"{folder} holds no pool ({METADATA}); make one with: normalgen generate PHOTOS --out {folder}"
+            )
         rows = whole_rows(folder / METADATA)
         missing = [row["file_name"] for row in rows if not (folder / row["file_name"]).is_file()]
         if missing:
