@@ -11,6 +11,7 @@ Rooms, each importing only those above it:
     versions       what a record was written by
     kept_files     files that can be made again, up to a limit on disk
     prompts        templates and state words, as data
+    counts         images of the published data sets, as data
     studies        arms, questions and budgets of evaluations, as data
     settings       every setting of a run
     presets        settings by name, as data

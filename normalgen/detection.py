@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from normalgen.errors import DataError
-from normalgen.files import write_json, write_whole
+from normalgen.files import keep_only, write_json, write_whole
 from normalgen.images import to_pil
 from normalgen.metrics import image_ap, image_auroc
 from normalgen.one_to_normal import Explanation, OneToNormal
@@ -23,7 +23,9 @@ from normalgen.queries import GOOD, Queries
 from normalgen.threshold import Threshold
 from normalgen.watch import Watch, silent
 
-__all__ = ["Result", "Run", "detect"]
+__all__ = ["RUN", "Result", "Run", "detect"]
+
+RUN = "run.json"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def detect(
         detector: fitted.
         queries: photos; what cannot be read is named in the results.
         threshold: from scores to verdicts.
-        folder: gets the files; older ones of the same names are replaced.
+        folder: of detections alone; gets the files, and loses those of an earlier run.
         title: of the page.
         save_maps: also write each fused map as it is, float32 (H, W), to `maps/NAME.npy`.
         watch: told of the stages "detect" and "maps".
@@ -99,7 +101,7 @@ def detect(
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
     measured = {"auroc": run.auroc, "average_precision": run.average_precision}
-    write_json(folder / "run.json", {"settings": settings, "sentence": threshold.sentence()} | value | measured)
+    write_json(folder / RUN, {"settings": settings, "sentence": threshold.sentence()} | value | measured)
     shown = _draw(readable, results, maps, scale, folder, watch, twins="p" in settings["branches"])
     unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
     write_page(
@@ -111,7 +113,15 @@ def detect(
         scale=scale,
         settings=_facts(settings),
     )
+    _drop_older(folder, [each.file for each in results], twins="p" in settings["branches"], arrays=save_maps)
     return run
+
+
+def _drop_older(folder: Path, names: list[str], *, twins: bool, arrays: bool) -> None:
+    """Remove an earlier run's maps and twins."""
+    pictures = {_png(name) for name in names}
+    keep_only(folder / "maps", pictures | ({f"{_flat(name)}.npy" for name in names} if arrays else set()))
+    keep_only(folder / "twins", pictures if twins else set())
 
 
 def _score(

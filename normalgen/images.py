@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from normalgen.errors import DataError
+from normalgen.files import hidden
 
 __all__ = [
     "SUFFIXES",
@@ -75,7 +76,7 @@ class Images(Sequence[Image.Image]):
             raise DataError(f"{folder} is a file, not a folder; name a folder of normal images") from None
         except OSError as error:
             raise DataError(f"{folder} cannot be read ({error.strerror}); name a folder of normal images") from error
-        files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+        files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not hidden(file, folder))
         if not files:
             raise DataError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))}){_hint(folder)}")
         odd = next((file.name for file in files if not _is_text(file.name)), None)
@@ -207,9 +208,9 @@ def _rgb(image: Image.Image, source: str) -> Image.Image:
         values = np.asarray(image).astype(np.float64)
         if image.mode == "F" or values.min() < 0 or values.max() > 65535:
             raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it as 8 or 16 bits")
-        if 0 < values.max() < 4096:
+        if 0 < values.max() < 16384:
             raise DataError(
-                f"{source} holds 16-bit pixels of which none is above {values.max():.0f}, as cameras of 10 or 12 bits "
+                f"{source} holds 16-bit pixels of which none is above {values.max():.0f}, as cameras of 10 to 14 bits "
                 "write; export it as 8 bits, or scaled to 16"
             )
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")

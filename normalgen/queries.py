@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from normalgen.data import GOOD, NORMAL
+from normalgen.data import GOOD, kind_of
 from normalgen.errors import DataError
+from normalgen.files import hidden
 from normalgen.images import SUFFIXES, Crop, ImageItem, Images, to_pil, to_tensor
 
 __all__ = ["GOOD", "Queries", "find_queries"]
@@ -100,18 +101,10 @@ def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
     files = sorted(
         file
         for file in (*path.glob("*"), *path.glob("*/*"))
-        if file.is_file() and file.suffix.lower() in SUFFIXES and not _hidden(file.relative_to(path))
+        if file.is_file() and file.suffix.lower() in SUFFIXES and not hidden(file, path)
     )
     if not files:
         raise DataError(f"no images in {path} nor in its sub-folders ({', '.join(sorted(SUFFIXES))})")
     items = [ImageItem(file.relative_to(path).as_posix(), str(file), file.read_bytes) for file in files]
-    labels = tuple(None if file.parent == path else _label(file.parent.name) for file in files)
+    labels = tuple(None if file.parent == path else kind_of(file.parent.name) for file in files)
     return Queries(Images(items, crop), labels)
-
-
-def _label(folder: str) -> str:
-    return GOOD if folder.lower() in NORMAL else folder
-
-
-def _hidden(place: Path) -> bool:
-    return any(part.startswith(".") for part in place.parts)

@@ -1,6 +1,7 @@
 """Who may write a folder, and with which settings: a lock, and a record that later runs must agree with."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from filelock import FileLock, Timeout
 from normalgen.errors import DataError
 from normalgen.files import write_json
 
-__all__ = ["agree", "differing", "locked", "locked_if_free", "read_record"]
+__all__ = ["agree", "claim", "differing", "locked", "locked_if_free", "read_record"]
 
 
 @contextmanager
@@ -97,12 +98,10 @@ def agree(
     folder = path.parent.parent if path.parent.name.startswith("__") else path.parent
     _refuse_file(folder)
     odd = differing(path, record["settings"])
-    if odd is None and (foreign := _foreign(folder)):
+    if odd is None and _foreign(folder):
         odd = differing(path, record["settings"])  # another process may have begun it since
         if odd is None:
-            raise DataError(
-                f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder"
-            )
+            _refuse_foreign(folder)
     if odd is None:
         if not look:
             write_json(path, record)
@@ -115,6 +114,19 @@ def agree(
         )
 
 
+def claim(path: Path) -> None:
+    """Take the folder of `path` for files that replace an earlier run's; the record at `path` marks it as ours.
+
+    Raises:
+        DataError: it holds other files, is none, or cannot be written.
+    """
+    folder = path.parent
+    _refuse_file(folder)
+    if read_record(path) is None:
+        _refuse_foreign(folder)
+        write_json(path, {"settings": {}})
+
+
 def _refuse_file(folder: Path) -> None:
     try:
         there = next((path for path in (folder, *folder.parents) if path.exists()), None)
@@ -124,6 +136,13 @@ def _refuse_file(folder: Path) -> None:
         raise DataError(f"{folder} cannot be a folder, {folder.anchor or 'its drive'} does not exist; choose another")
     if not there.is_dir():
         raise DataError(f"{folder} cannot be a folder, {there} is a file; choose another")
+    if not os.access(there, os.W_OK):
+        raise DataError(f"{folder} cannot be written: {there} is not yours to write in; choose another folder")
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if foreign := _foreign(folder):
+        raise DataError(f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder")
 
 
 def _foreign(folder: Path) -> str:

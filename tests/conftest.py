@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from normalgen.diffusion.denoiser import TinyConfig
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.tiny import new_tiny
-from normalgen.images import Images
+from normalgen.images import ImageItem, Images, decode
 from normalgen.presets import Preset, change, preset
 from normalgen.references import References
 
@@ -152,3 +153,31 @@ def stable(stable_folder: Path) -> Preset:
         gate=False,
         checkpointing=False,
     )
+
+
+@pytest.fixture
+def here(photos: Path, tmp_path: Path, prior: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`good/` with photos, `mixed/good` and `mixed/cross` to judge, and a finished model in models/good."""
+    from detecting import crossed, run
+
+    monkeypatch.chdir(tmp_path)
+    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
+        (tmp_path / "mixed" / label).mkdir(parents=True)
+        for seed in seeds:
+            make(seed).save(tmp_path / "mixed" / label / f"{seed}.png")
+    toy = ["--weights", str(prior), "--size", "32", "--training-steps", "2", "--device", "cpu"]
+    assert run("customize", "good", *toy) == 0
+    return tmp_path
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each file was decoded."""
+    counts: Counter[str] = Counter()
+
+    def counted(item: ImageItem) -> Image.Image:
+        counts[item.source] += 1
+        return decode(item)
+
+    monkeypatch.setattr("normalgen.images.decode", counted)
+    return counts

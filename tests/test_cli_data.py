@@ -6,7 +6,7 @@ import pytest
 import tiny_sets
 
 from normalgen.cli import main
-from normalgen.data.dataset import Counts
+from normalgen.counts import Counts
 from normalgen.data.sets import DATASETS
 
 

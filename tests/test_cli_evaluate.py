@@ -81,9 +81,19 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_fewer_test_images_as_asked_are_no_missing_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dataset", "elpv-mono", "--tier", "smoke", "--dry-run", "--device", "cpu"]
+    pytest.importorskip("elpv_dataset")
+    assert run(*words) == 0
+    told = capsys.readouterr().err
+    assert "test images of a category are measured (--tests 0 for all)" in told
+    assert "whole set" not in told
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--shots", "99"], "disc has 4 normal images to choose from, too few for 99 shots; give smaller --shots"),
         (["--arms", "generatd"], "no arm is called 'generatd'"),
         (["--detectors", "patchcor"], "no detector is called 'patchcor'"),
         (["--study", "colour"], "no study is called 'colour'; there is pool-gain"),

@@ -9,7 +9,6 @@ import pytest
 import tiny_sets
 
 from normalgen.data import Category
-from normalgen.data.dataset import Counts
 from normalgen.data.places import locate
 from normalgen.data.sets import DATASETS, find_dataset, found_datasets
 from normalgen.errors import DataError
@@ -193,7 +192,7 @@ def test_a_table_of_visa_without_its_columns_is_refused(tmp_path: Path) -> None:
 
 def test_head_ct_goes_by_its_list(tmp_path: Path) -> None:
     head = find_dataset("head-ct").read(tiny_sets.head_ct(tmp_path), "head-ct")
-    assert Counts.of(head) == (3, 2, 5)
+    assert head.counts == (3, 2, 5)
     assert [test.image.name for test in head.tests if test.label] == [f"{number:03d}.png" for number in range(5)]
 
 
@@ -233,7 +232,7 @@ def test_elpv_has_the_published_counts(name: str) -> None:
     dataset = find_dataset(name)
     (category,) = dataset.categories()
     cells = dataset.read(None, category)
-    assert Counts.of(cells) == dataset.published[name]
+    assert cells.counts == dataset.published[name]
     assert not set(cells.normals.names) & set(cells.queries.names)
 
 
@@ -245,7 +244,7 @@ def real(folder: str) -> Path:
 
 def test_the_real_brain_mri_has_the_published_counts() -> None:
     brain = find_dataset("brain-mri").read(real("BrainMRI"), "brain-mri")
-    assert Counts.of(brain) == (73, 25, 155)
+    assert brain.counts == (73, 25, 155)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +258,7 @@ def test_the_real_brain_mri_has_the_published_counts() -> None:
 )
 def test_the_real_images_are_read(name: str, folder: str, category: str, counts: tuple[int, int, int]) -> None:
     found = find_dataset(name).read(real(folder) / folder, category)
-    assert Counts.of(found) == counts
+    assert found.counts == counts
     assert not {item.source for item in found.normals.items} & {item.source for item in found.queries.items}
     assert all(test.mask is None or test.load(64)[1].any() for test in found.tests)
 

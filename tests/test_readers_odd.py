@@ -12,7 +12,6 @@ import tiny_sets
 from PIL import Image
 
 from normalgen.data import find_category
-from normalgen.data.dataset import Counts
 from normalgen.data.sets import departures, find_dataset, found_datasets
 from normalgen.errors import DataError
 from normalgen.images import ImageItem, decode_mask
@@ -59,17 +58,17 @@ def test_masks_of_a_wide_format_give_the_labels_of_columns(tmp_path: Path) -> No
     root = tiny_sets.aitex(tmp_path)
     file = next((root / "Mask_images").rglob("0062*"))
     Image.open(file).point(lambda value: 255 * value).convert("LA").save(file)
-    assert Counts.of(find_dataset("aitex").read(root, "aitex")) == (6, 2, 4)
+    assert find_dataset("aitex").read(root, "aitex").counts == (6, 2, 4)
 
 
 def test_what_programs_hide_in_folders_is_no_fabric_and_no_slice(tmp_path: Path) -> None:
     root = tiny_sets.aitex(tmp_path / "aitex")
     tiny_sets.picture(root / "NODefect_images/2306881-210020u/.ipynb_checkpoints/0001_000_00-checkpoint.png", (1024, 8))
     tiny_sets.picture(root / "NODefect_images/.Trash-1000/x.png", (1024, 8))
-    assert Counts.of(find_dataset("aitex").read(root, "aitex")) == (6, 2, 4)
+    assert find_dataset("aitex").read(root, "aitex").counts == (6, 2, 4)
     slices = tiny_sets.resc(tmp_path / "resc")
     tiny_sets.picture(slices / "Edema_trainingset/original_images/.Trash-1000/x.png")
-    assert Counts.of(find_dataset("resc").read(slices, "resc")) == (4, 4, 2)
+    assert find_dataset("resc").read(slices, "resc").counts == (4, 4, 2)
 
 
 def test_the_same_fabric_twice_is_refused(tmp_path: Path) -> None:
@@ -92,7 +91,7 @@ def test_a_set_in_capitals_is_read_with_its_masks(tmp_path: Path) -> None:
 def test_without_training_images_references_come_from_the_validation_ones_and_it_is_said(tmp_path: Path) -> None:
     root = tiny_sets.bmad(tmp_path / "Retina_RESC_AD", masks="label", train=False)
     found = find_dataset("resc").read(tmp_path, "resc")
-    assert Counts.of(found) == (3, 3, 3)
+    assert found.counts == (3, 3, 3)
     assert departures(found) == [
         f"{root} has no folder train; references come from valid/good",
         "3 / 3 / 3 images, not the 4297 / 1041 / 764 of the whole set",
@@ -117,7 +116,7 @@ def test_other_sets_of_bmad_are_neither(name: str, masks: str, tmp_path: Path) -
 
 def test_head_ct_is_found_from_above_in_a_folder_called_as_its_images(tmp_path: Path) -> None:
     tiny_sets.head_ct(tmp_path / "head_ct")
-    assert Counts.of(find_dataset("head-ct").read(tmp_path, "head-ct")) == (3, 2, 5)
+    assert find_dataset("head-ct").read(tmp_path, "head-ct").counts == (3, 2, 5)
 
 
 def test_half_of_mnist_is_told_of_by_its_own_file_names(tmp_path: Path) -> None:

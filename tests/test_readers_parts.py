@@ -11,10 +11,9 @@ import pytest
 import tiny_sets
 from PIL import Image
 
-from normalgen.data import classes
+from normalgen.counts import GOOD_TESTS, OTHER_TESTS
 from normalgen.data.aitex import aitex
 from normalgen.data.cifar10 import cifar10, read_batch
-from normalgen.data.dataset import Counts
 from normalgen.data.ksdd import ksdd
 from normalgen.data.mnist import mnist, read_idx
 from normalgen.data.oct import oct2017, resc
@@ -30,7 +29,7 @@ def test_thirds_and_columns_cover_the_image() -> None:
 
 def test_ksdd_tiles_are_labelled_by_their_part_of_the_mask(tmp_path: Path) -> None:
     found = ksdd(tiny_sets.ksdd(tmp_path))
-    assert Counts.of(found) == (7, 3, 2)
+    assert found.counts == (7, 3, 2)
     assert [test.image.name for test in found.tests if test.label] == ["kos02_Part1_1.png", "kos02_Part1_2.png"]
     assert [int(test.marked(image).sum()) for test, image in zip(found.tests, found.queries, strict=True)][-2:] == [
         2,
@@ -50,10 +49,10 @@ def test_no_image_is_decoded_when_listing(tmp_path: Path) -> None:
     for root in (tiny_sets.ksdd(tmp_path / "k"), tiny_sets.resc(tmp_path / "r")):
         for file in [*root.rglob("Part*.jpg"), *root.rglob("original_images/*/*")]:
             file.write_bytes(b"damaged")
-    assert Counts.of(ksdd(tmp_path / "k")) == (7, 3, 2)
+    assert ksdd(tmp_path / "k").counts == (7, 3, 2)
     with pytest.raises(DataError, match=r"Part0\.jpg cannot be read as an image"):
         ksdd(tmp_path / "k").normals[0]
-    assert Counts.of(resc(tmp_path / "r")) == (4, 4, 2)
+    assert resc(tmp_path / "r").counts == (4, 4, 2)
 
 
 def test_an_image_of_another_size_than_its_mask_is_refused(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_aitex_keeps_marked_columns_alone(tmp_path: Path) -> None:
         ("0062_036_06_01.png", "weft crack"),
         ("0062_036_06_02.png", "weft crack"),
     ]
-    assert Counts.of(found) == (6, 2, 4)
+    assert found.counts == (6, 2, 4)
     assert found.queries[-1].size == (88, 8)
 
 
@@ -101,7 +100,7 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_the_shots_of_oct2017_come_from_train_and_val_is_left_alone(tmp_path: Path) -> None:
     found = oct2017(tiny_sets.oct2017(tmp_path))
-    assert Counts.of(found) == (3, 2, 6)
+    assert found.counts == (3, 2, 6)
     assert not any("/val/" in item.source for item in [*found.normals.items, *found.queries.items])
     assert {test.kind for test in found.tests} == {"good", "CNV", "DME", "DRUSEN"}
 
@@ -129,7 +128,7 @@ def test_mnist_reads_its_arrays_row_by_row(tmp_path: Path) -> None:
     three = mnist(tiny_sets.mnist(tmp_path), "3")
     assert [np.asarray(image)[0, 0, 0] for image in three.normals] == [3, 13, 23, 33]
     assert three.normals.names == ["train/00003", "train/00013", "train/00023", "train/00033"]
-    assert Counts.of(three) == (4, 2, 18)
+    assert three.counts == (4, 2, 18)
     assert three.tests[-1].kind == "9"
 
 
@@ -164,7 +163,7 @@ def test_fewer_images_than_labels_are_refused(tmp_path: Path) -> None:
 def test_at_most_100_good_and_900_others_are_tested_and_always_the_same(tmp_path: Path) -> None:
     root = tiny_sets.mnist(tmp_path, train=20, test=1200)
     one, again, other = (mnist(root, name) for name in "112")
-    assert Counts.of(one)[1:] == (classes.GOOD_TESTS, classes.OTHER_TESTS) == (100, 900)
+    assert one.counts[1:] == (GOOD_TESTS, OTHER_TESTS) == (100, 900)
     assert one.queries.names == again.queries.names
     assert {test.kind for test in one.tests} == {"good", *"023456789"}
     assert set(one.queries.names) != set(other.queries.names)
@@ -173,7 +172,7 @@ def test_at_most_100_good_and_900_others_are_tested_and_always_the_same(tmp_path
 def test_cifar10_reads_the_batches_as_published(tmp_path: Path) -> None:
     cat = cifar10(tiny_sets.cifar10(tmp_path, each=2), "cat")
     assert cat.normals.names[:3] == ["data_batch_1/00003", "data_batch_1/00013", "data_batch_2/00003"]
-    assert Counts.of(cat) == (10, 2, 18)
+    assert cat.counts == (10, 2, 18)
     assert cat.normals[2].size == (32, 32)
     assert cat.normals[2].getpixel((5, 7)) == (1, 3, 0)
     assert cat.normals[3].getpixel((0, 0)) == (1, 13, 0)
@@ -240,4 +239,4 @@ def test_raw_resc_is_read_under_short_names_too(tmp_path: Path) -> None:
         for labels in (root / name / "label_images").iterdir():
             labels.rename(labels.with_name(labels.name.replace("_labelMark", ".img")))
         (root / name).rename(root / short)
-    assert Counts.of(resc(root)) == (4, 4, 2)
+    assert resc(root).counts == (4, 4, 2)

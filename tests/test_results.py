@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -14,6 +16,12 @@ from normalgen.results.published import PUBLISHED, published, published_name
 from normalgen.results.stats import metric
 
 AUROC = metric("image_auroc")
+
+
+def test_results_need_no_torch() -> None:
+    code = "import sys, normalgen.results; print({'torch', 'sklearn', 'skimage', 'datasets'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_cells_are_read_from_any_depth_in_order(tmp_path: Path) -> None:

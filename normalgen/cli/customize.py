@@ -8,6 +8,7 @@ import typer
 
 from normalgen.cli import inputs
 from normalgen.cli.job import settle
+from normalgen.cli.photos import check_photos, references_from
 from normalgen.cli.show import going_on, progress, say
 from normalgen.presets import preset as make_preset
 
@@ -45,8 +46,8 @@ def customize(
         training_steps=training_steps,
         class_images=class_images,
     )
-    references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
-    inputs.check_photos(references, settings.size)
+    references = references_from(folder, category, data, noun, k, manifest, crop, seed)
+    check_photos(references, settings.size)
     settings = settle(settings, references)
     target = out or Path("models") / references.category
     chosen = inputs.pick_device(device)

@@ -9,8 +9,9 @@ from normalgen.cli.show import note, progress, say, table
 from normalgen.errors import DataError
 
 if TYPE_CHECKING:
+    from normalgen.counts import Counts
     from normalgen.data.check import Checked
-    from normalgen.data.dataset import Counts, Dataset
+    from normalgen.data.dataset import Dataset
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Published data sets: which can be read, whether yours are whole, how they are split."
@@ -107,7 +108,6 @@ def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list
     Remarks are printed on the way.
     """
     from normalgen.data.check import check_category
-    from normalgen.data.dataset import Counts
 
     rows: list[list[str]] = []
     broken: list[str] = []
@@ -125,7 +125,7 @@ def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list
                     broken.append(str(error))
                     rows.append([dataset.name, name, *["-"] * 3, "not whole", *["-"] * 4])
                     continue
-                counts, checked = Counts.of(category), check_category(category, watch)
+                counts, checked = category.counts, check_category(category, watch)
                 rows.append([dataset.name, name, *map(str, counts), _published(dataset, name, counts), *_sums(checked)])
                 _remarks(f"{dataset.name}/{name}", category.notes, checked)
                 whole &= not checked.unreadable and counts == dataset.published.get(name, counts)

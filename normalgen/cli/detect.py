@@ -7,19 +7,19 @@ import typer
 
 from normalgen.cli import found, inputs
 from normalgen.cli.checks import need, need_queries
+from normalgen.cli.photos import QUERY_DEPTH, references_from, tell_of_left_out
 from normalgen.cli.ready import (
     HIGHEST_RATE,
     Making,
     open_detector,
     open_threshold,
     pool_folder,
-    shots_of_model,
-    shots_of_pool,
     unmeasured,
     unused_photos,
 )
 from normalgen.cli.show import going_on, progress
 from normalgen.presets import preset as make_preset
+from normalgen.record import claim
 
 DETECTOR = "Detector"
 
@@ -138,19 +138,21 @@ def detect(
     settings = make_preset(preset, **trained, **twins)
     need_queries(queries)
     need(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
-    chosen = inputs.references_from(references, category, data, noun, k, manifest, crop, seed)
+    chosen = references_from(references, category, data, noun, k, manifest, crop, seed)
     from normalgen.queries import find_queries
 
+    tell_of_left_out(queries, QUERY_DEPTH)
     asked = unmeasured(find_queries(queries, chosen.images.crop), chosen)
     customized, bank = model or Path("models") / chosen.category, pool_folder(pool, chosen.category)
-    seen = shots_of_model(customized) | shots_of_pool(bank) | set(asked.hashes())
-    unused = None if calibrate is None else unused_photos(calibrate, chosen, seen, rate)
+    unused = None if calibrate is None else unused_photos(calibrate, chosen, asked, [customized, bank], rate)
+    from normalgen.detection import RUN
     from normalgen.detection import detect as run_detection
     from normalgen.self_test import self_test as test_itself
 
     where = inputs.pick_device(device)
     detector = open_detector(preset, features, branches, fusion, text, choice, seed, where)
     folder = out or Path("detections") / chosen.category
+    claim(folder / RUN)
     title = f"{chosen.category}: {len(asked.images)} photos"
     with going_on(), progress() as watch:
         maker = Making(chosen, settings, trained, seed, where, customized)

@@ -9,6 +9,7 @@ import typer
 
 from normalgen.cli import inputs
 from normalgen.cli.show import say
+from normalgen.errors import PresetError
 from normalgen.presets import Preset
 from normalgen.presets import preset as make_preset
 
@@ -45,6 +46,8 @@ def doctor(
     """
     if run:
         return _try(make_preset(preset, weights=weights, size=size), device)
+    if (preset, weights, size, device) != ("tiny", None, None, "auto"):
+        raise PresetError("--preset, --weights, --size and --device say what to try; add --run")
     import torch
 
     from normalgen.cli.inputs import pick_device

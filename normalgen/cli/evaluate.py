@@ -133,8 +133,10 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
     from normalgen.evaluation.estimate import estimate
 
     for category in plan.categories:
-        for line in departures(category):
+        for line in departures(category, fewer_tests=plan.tests > 0):
             note(f"{category.dataset}/{category.name}: {line}")
+    if plan.tests:
+        note(f"at most {plan.tests} test images of a category are measured (--tests 0 for all)")
     seen = estimate(plan, out, shard)
     basis = "as finished cells took" if seen.calibrated else "one process on a two-core machine"
     left = f"hours unknown until a cell of preset {plan.preset.name} is finished"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from normalgen.cli import inputs
 from normalgen.cli.checks import need_distilled, need_steps
 from normalgen.cli.job import Job, given_model
+from normalgen.cli.photos import check_photos, references_from, tell_of_others
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_workers
 from normalgen.errors import DataError
@@ -98,7 +99,7 @@ def generate(
     if devices:
         with going_on():
             return run_workers(devices, shard, sys.argv[1:])
-    references = inputs.references_from(folder, category, data, noun, k, manifest, crop, seed)
+    references = references_from(folder, category, data, noun, k, manifest, crop, seed)
     from normalgen.customize import is_customized
     from normalgen.pool import Shard
 
@@ -109,9 +110,10 @@ def generate(
     need_steps(settings)
     if ready:
         references = named_as(ready, references, renamed=noun is not None)
+        tell_of_others("the model", place, references)
     elif not is_customized(place):
         need_distilled(settings)
-    inputs.check_photos(references, settings.size)
+    check_photos(references, settings.size)
     if not settings.draws:
         note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
     job = Job(references, settings, out or Path("pools") / references.category, seed, overwrite)
@@ -168,6 +170,8 @@ def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
     if reasons:
         what = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         say(f"  rejected       {what}: {pool.folder / REJECTED}")
+    if len(pool) > n:
+        note(f"the pool held {len(pool)} images already; -n {n} takes none away")
     if len(pool) < n:
         note(
             f"{len(pool)} of {n} images were kept within the budget of {budget:g} candidates each; "

@@ -1,18 +1,15 @@
 """The options that several commands share, and what they mean."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from normalgen.cli.checks import need_photos
-from normalgen.cli.show import note
 from normalgen.errors import DataError
 from normalgen.presets import PRESETS
 
 if TYPE_CHECKING:
-    from normalgen.references import References
+    pass
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
 TWINS = "Twins"
@@ -204,77 +201,12 @@ TwinSteps = Annotated[
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]
 
-DEFAULT_K = 4
-
 
 def cache(name: str) -> Path:
     """A folder in the user's cache."""
     import platformdirs
 
     return platformdirs.user_cache_path("normalgen") / name
-
-
-def references_from(
-    folder: Path | None,
-    category: str | None,
-    data: Path | None,
-    noun: str | None,
-    k: int | None,
-    manifest: Path | None,
-    crop: str | None,
-    seed: int,
-) -> "References":
-    """The references that the options name.
-
-    Raises:
-        DataError: nothing named, not found, too few, or options that contradict each other.
-    """
-    need_photos(folder, data, manifest)
-    from normalgen.data import check_name, find_category, folder_category
-    from normalgen.images import parse_crop
-    from normalgen.references import choose, from_manifest, read_manifest
-
-    shots = read_manifest(manifest) if manifest else None
-    if shots and k not in (None, len(shots.rows)):
-        raise DataError(f"the manifest names {len(shots.rows)} references and -k asks for {k}; give one of the two")
-    if shots and category not in (None, shots.category):
-        raise DataError(f"the manifest is of category {shots.category!r}, --category says {category!r}")
-    name = category or (shots.category if shots else None)
-    if folder is None and name is None:
-        raise DataError("name a folder of normal photos (normalgen generate ./good) or a --category")
-    if name is not None:
-        check_name(name)
-    found = folder_category(folder, name) if folder else find_category(name or "", data)
-    if folder and name is None and found.name != folder.resolve().name:
-        note(f"the category is called {found.name!r}, after the folder above; --category gives it another name")
-    noun = (noun or found.noun).strip()
-    if not noun:
-        raise DataError("--object must be a word or several, got an empty text")
-    if shots:
-        references = from_manifest(found.normals, shots, category=found.name, noun=noun)
-    else:
-        wanted = k if k is not None or folder else min(DEFAULT_K, len(found.normals))
-        references = choose(found.normals, wanted, dataset=found.dataset, category=found.name, noun=noun, seed=seed)
-    used = len(references.images)
-    if used < references.available:
-        note(f"{used} of {references.available} normal images are references (-k); the others are left out")
-    return replace(references, images=references.images.cropped(None if crop is None else parse_crop(crop)))
-
-
-def check_photos(references: "References", size: int) -> None:
-    """Decode each photo once, so that a bad file is told of now; one line where the resize hides or skews.
-
-    Raises:
-        DataError: a photo cannot be read, or the crop leaves it.
-    """
-    smallest = references.images.smallest_detail(size)
-    if smallest > 3:
-        hidden = f"a defect narrower than about {smallest} of their pixels will not show"
-        note(f"photos are scaled down to {size} px: {hidden}; use --crop, or a larger --size")
-    longest = references.images.elongation()
-    if longest > 1.1:
-        skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
-        note(f"{skewed}, which skews shapes; --crop center, or x,y,width,height of a square, avoids that")
 
 
 def pick_device(name: str) -> str:

@@ -8,14 +8,18 @@ import typer
 from normalgen.cli import inputs
 from normalgen.cli.checks import need, need_queries, need_twins
 from normalgen.cli.job import open_model
+from normalgen.cli.photos import QUERY_DEPTH, tell_of_crop, tell_of_left_out
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.errors import DataError
+from normalgen.files import keep_only, write_json
 from normalgen.presets import preset as make_preset
+from normalgen.record import claim
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 BATCH = 8
+RUN, KINDS = "run.json", ("twin", "triptych")
 OTHERS = "Models of others"
 
 ModelFolder = Annotated[
@@ -67,6 +71,9 @@ def personalize(
         raise DataError(nothing)
     need_twins(loaded.preset)
     found = find_queries(queries, None if crop is None else parse_crop(crop))
+    tell_of_left_out(queries, QUERY_DEPTH)
+    tell_of_crop("the model", model, found.images.crop)
+    claim(out / RUN)
     personalizer = Personalizer(loaded, seed=seed)
     total, done, errors = len(found.images), 0, dict[str, str]()
     with going_on(), progress() as watch:
@@ -75,10 +82,14 @@ def personalize(
             for made in personalizer.batches(some, BATCH):
                 pairs = [(to_pil(query), to_pil(twin)) for query, twin in zip(made.queries, made.twins, strict=True)]
                 for name, (query, twin) in zip(some.names, pairs, strict=True):
-                    _write(twin, out / "twin", name)
-                    _write(triptych(query, twin), out / "triptych", name)
+                    _write(twin, out / KINDS[0], name)
+                    _write(triptych(query, twin), out / KINDS[1], name)
             done, errors = done + len(some) + len(unread), errors | unread
             watch("personalize", done, total)
+    pictures = {_file(name) for name in found.images.names if name not in errors}
+    for kind in KINDS:
+        keep_only(out / kind, pictures)
+    write_json(out / RUN, {"settings": loaded.preset.settings() | {"model": loaded.digest, "seed": seed}})
     say(f"{done - len(errors)} twins: {out / 'twin'}; query, twin and difference: {out / 'triptych'}")
     for message in errors.values():
         note(message)
@@ -88,4 +99,8 @@ def personalize(
 
 def _write(picture: "Image", folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    picture.save(folder / f"{name.replace('/', '__')}.png")
+    picture.save(folder / _file(name))
+
+
+def _file(name: str) -> str:
+    return f"{name.replace('/', '__')}.png"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normalgen.cli import inputs
 from normalgen.cli.checks import need_twins
 from normalgen.cli.job import Job, given_model, see_made, settle
+from normalgen.cli.photos import made_from, tell_of_others
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
 from normalgen.presets import PRESETS, Preset, change
@@ -67,7 +68,7 @@ class Making:
                     "name another folder with --model"
                 )
             see_made(found.preset, self.folder, self.asked)
-            self._tell_of_others("the model", self.folder, shots_of_model(self.folder))
+            tell_of_others("the model", self.folder, self.references)
         if found is None:
             settings = settle(self.settings, self.references)
             found = customize(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
@@ -111,7 +112,7 @@ class Making:
         found, run = Pool.load(folder), read_record(folder / RUN)
         if run is not None:
             see_made(Preset.from_settings(run["preset"]), folder, self.asked)
-        self._tell_of_others("the pool", folder, shots_of_pool(folder))
+        tell_of_others("the pool", folder, self.references)
         note(f"{len(found)} images of the pool {folder} join the bank")
         return found
 
@@ -139,30 +140,6 @@ class Making:
         except DataError:
             return False
         return True
-
-    def _tell_of_others(self, what: str, folder: Path, shots: set[str]) -> None:
-        others = shots - set(self.references.images.hashes())
-        if others:
-            note(
-                f"{what} {folder} was made from {len(shots)} photos, {len(others)} of them not among these references; "
-                "to keep to these, name other folders with --model and --pool"
-            )
-
-
-def shots_of_model(folder: Path) -> set[str]:
-    """Hashes of the photos that a model was customized on; none where it does not say."""
-    from normalgen.customize import MANIFEST
-    from normalgen.references import read_manifest
-
-    return {digest for _, digest in read_manifest(folder / MANIFEST).rows} if (folder / MANIFEST).is_file() else set()
-
-
-def shots_of_pool(folder: Path) -> set[str]:
-    """Hashes of the photos that a pool was made from; none where there is no pool."""
-    from normalgen.pool import RUN
-
-    run = read_record(folder / RUN)
-    return set(run["settings"]["references"]) if run else set()
 
 
 def open_detector(
@@ -221,6 +198,8 @@ def pool_folder(given: Path | None, category: str) -> Path:
 
 def unmeasured(queries: "Queries", references: "References") -> "Queries":
     """The photos to be judged; those that are references lose their labels, and it is said."""
+    if not queries.labelled:
+        return queries
     kept = queries.unmeasured(set(references.images.hashes()))
     dropped = sum(one != other for one, other in zip(queries.labels, kept.labels, strict=True))
     if dropped:
@@ -228,8 +207,10 @@ def unmeasured(queries: "Queries", references: "References") -> "Queries":
     return kept
 
 
-def unused_photos(folder: Path, references: "References", known: set[str], rate: float) -> "Images":
-    """The photos in `folder` that are no references, and none whose hash is `known`: of model, pool or queries.
+def unused_photos(
+    folder: Path, references: "References", queries: "Queries", made: list[Path], rate: float
+) -> "Images":
+    """The photos in `folder` that are no references, no queries, and none that what lies in `made` was made from.
 
     Raises:
         DataError: too few for the rate.
@@ -240,7 +221,8 @@ def unused_photos(folder: Path, references: "References", known: set[str], rate:
         photos = Images.from_folder(folder).cropped(references.images.crop)
     except DataError as error:
         raise DataError(f"--calibrate: {error}") from error
-    seen = known | set(references.images.hashes())
+    sources = [found.hashes for each in made if (found := made_from(each))]
+    seen = {*references.images.hashes(), *queries.hashes()}.union(*sources)
     fresh = [place for place, digest in enumerate(photos.hashes()) if digest not in seen]
     if len(fresh) < len(photos):
         used = len(photos) - len(fresh)

@@ -1,6 +1,6 @@
 """Categories: the normal training images of one kind of part, wherever they come from."""
 
-from normalgen.data.category import GOOD, NORMAL, Category, TestImage, category_noun, check_name
+from normalgen.data.category import GOOD, NORMAL, Category, TestImage, category_noun, check_name, kind_of
 from normalgen.data.find import find_category, folder_category
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "check_name",
     "find_category",
     "folder_category",
+    "kind_of",
 ]

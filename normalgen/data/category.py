@@ -8,10 +8,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from normalgen.counts import Counts
 from normalgen.errors import DataError
 from normalgen.images import ImageItem, Images, decode_mask, to_tensor
 
-__all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name"]
+__all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name", "kind_of"]
 
 GOOD = "good"
 NORMAL = ("good", "ok", "normal")  # what people call folders of good parts
@@ -94,6 +95,17 @@ class Category:
     def labels(self) -> list[int]:
         """1 for each anomalous test image, 0 for each normal one."""
         return [test.label for test in self.tests]
+
+    @property
+    def counts(self) -> Counts:
+        """How many images there are."""
+        anomalous = sum(self.labels)
+        return Counts(len(self.normals), len(self.tests) - anomalous, anomalous)
+
+
+def kind_of(folder: str) -> str:
+    """What a folder's name says of the images in it: "good" where people call good parts so, else the name itself."""
+    return GOOD if folder.lower() in NORMAL else folder
 
 
 def check_name(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normalgen.counts import PUBLISHED
 from normalgen.data.category import Category
 from normalgen.data.classes import Labelled, class_folders, has_class_folders, one_against_all
 from normalgen.data.windows import png
@@ -21,7 +22,7 @@ from normalgen.images import ImageItem
 
 __all__ = ["NAMES", "cifar10", "fits_cifar10", "read_batch"]
 
-NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+NAMES = tuple(PUBLISHED["cifar10"])
 PARTS = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 ROW = 3 * 32 * 32
 

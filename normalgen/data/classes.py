@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
+from normalgen.counts import GOOD_TESTS, OTHER_TESTS
 from normalgen.data.category import GOOD, Category, TestImage
 from normalgen.data.places import items, subfolder
 from normalgen.errors import DataError
 from normalgen.images import ImageItem, Images
 from normalgen.seeds import generator
 
-__all__ = ["GOOD_TESTS", "OTHER_TESTS", "SEED", "Labelled", "class_folders", "has_class_folders", "one_against_all"]
+__all__ = ["SEED", "Labelled", "class_folders", "has_class_folders", "one_against_all"]
 
-GOOD_TESTS, OTHER_TESTS, SEED = 100, 900, 42
+SEED = 42
 PARTS = {"train": ("train", "training"), "test": ("test", "testing")}
 
 Labelled = tuple[ImageItem, str]

@@ -3,30 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from normalgen.counts import Counts
 from normalgen.data.category import Category
 from normalgen.data.places import USUAL, found_in, locate
 from normalgen.errors import DataError
 
-__all__ = ["Counts", "Dataset"]
-
-
-class Counts(NamedTuple):
-    """How many images a category has."""
-
-    train: int
-    good: int
-    anomalous: int
-
-    def __str__(self) -> str:
-        return " / ".join(map(str, self))
-
-    @classmethod
-    def of(cls, category: Category) -> "Counts":
-        """Those of a category that was read."""
-        anomalous = sum(category.labels)
-        return cls(len(category.normals), len(category.tests) - anomalous, anomalous)
+__all__ = ["Dataset"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from normalgen.counts import PUBLISHED
 from normalgen.data.category import Category
 from normalgen.data.classes import Labelled, class_folders, has_class_folders, one_against_all
 from normalgen.data.places import found_in
@@ -17,7 +18,7 @@ from normalgen.images import ImageItem
 
 __all__ = ["NAMES", "fits_mnist", "mnist"]
 
-NAMES = tuple("0123456789")
+NAMES = tuple(PUBLISHED["mnist"])
 PARTS = {"train": "train", "test": "t10k"}
 
 

@@ -5,7 +5,8 @@ CATEGORY/train/good/x.png, CATEGORY/test/{good,DEFECT}/x.png, CATEGORY/ground_tr
 
 from pathlib import Path
 
-from normalgen.data.category import GOOD, Category, TestImage, category_noun
+from normalgen.counts import PUBLISHED
+from normalgen.data.category import GOOD, Category, TestImage, category_noun, kind_of
 from normalgen.data.places import child, folders, found_in, items, same_stem
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
@@ -13,10 +14,7 @@ from normalgen.images import ImageItem, Images
 
 __all__ = ["NAMES", "marked_categories", "mvtec_categories", "mvtec_category", "mvtec_tests"]
 
-NAMES = (
-    *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill", "screw"),
-    *("tile", "toothbrush", "transistor", "wood", "zipper"),
-)
+NAMES = tuple(PUBLISHED["mvtec"])
 
 
 def mvtec_categories(root: Path, names: tuple[str, ...] | None = None) -> list[str]:
@@ -59,7 +57,7 @@ def mvtec_tests(category: Path) -> tuple[TestImage, ...]:
     truth = category / "ground_truth"
     tests: list[TestImage] = []
     for folder in folders(child(category, "test")):
-        kind = GOOD if folder.name.lower() == GOOD else folder.name
+        kind = kind_of(folder.name)
         masked = kind != GOOD and truth.is_dir()
         for item in items(folder, f"test/{folder.name}/"):
             tests.append(TestImage(item, kind, _mask(truth / folder.name, item) if masked else None))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
+from normalgen.files import hidden
 from normalgen.images import SUFFIXES, ImageItem
 
 __all__ = ["USUAL", "child", "folders", "found_in", "image_files", "items", "locate", "plain", "same_stem", "subfolder"]
@@ -73,11 +74,7 @@ def found_in(folder: Path, most: int = 8) -> str:
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """The image files in a folder, sorted, hidden ones left alone; `deep` goes into its folders, too."""
     inside = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not _hidden(p, folder) and p.is_file())
-
-
-def _hidden(path: Path, above: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(above).parts)
+    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not hidden(p, folder) and p.is_file())
 
 
 def items(folder: Path, prefix: str = "") -> list[ImageItem]:

@@ -105,8 +105,8 @@ class Plan:
                 )
             if len(category.normals) < max(self.shots):
                 raise DataError(
-                    f"{category.name} has {len(category.normals)} normal images to choose from, --shots asks for "
-                    f"{max(self.shots)}"
+                    f"{category.name} has {len(category.normals)} normal images to choose from, too few for "
+                    f"{max(self.shots)} shots; give smaller --shots"
                 )
             most = max([arm.size or self.n for arm in self.arms if arm.kind == "real"], default=0)
             if len(category.normals) - max(self.shots) < most:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from normalgen.data.sets import DATASETS
+from normalgen.counts import PUBLISHED
 from normalgen.results.cells import FAILING, Cell, arm_kind, arm_rank, plain, select, sized
 from normalgen.results.contrasts import falsification, gains
 from normalgen.results.details import branches, costs, published_too, settings_studies, sizes, worth_in_photos
@@ -132,8 +132,7 @@ def _short_of(places: list[tuple[str, str]], cells: list[Cell], paper: bool) -> 
 
 def _fewer(cell: Cell) -> list[str]:
     """Of how many test images, if not of all that the published category has."""
-    dataset = DATASETS.get(cell.dataset)
-    whole = dataset.published.get(cell.category) if dataset else None
+    whole = PUBLISHED.get(cell.dataset, {}).get(cell.category)
     tested = tuple(cell.counts.get(name, 0) for name in ("normal", "anomalous"))
     if whole is None or tested == whole[1:] or arm_kind(cell.arm) in FAILING:
         return []
