@@ -186,3 +186,8 @@ def test_worth_is_told_only_of_a_gain_that_is_shown_and_of_a_curve_of_some_point
     assert worths(real | {"generated": [0.5, 0.7, 0.9]}) == "cannot tell: no gain is shown"
     two = {arm: values for arm, values in real.items() if arm != "real:8"}
     assert worths(two | {"generated": [0.7, 0.69, 0.71]}) == "cannot tell: only 0 and 16 measured"
+
+
+def test_worth_looks_for_a_gain_over_the_seeds_of_the_curve_alone() -> None:
+    arms = {"none": [0.6] * 5, "real:8": [0.8] * 3, "real:16": [0.9] * 3, "generated": [0.7, 0.69, 0.71, 0.5, 0.5]}
+    assert worths(arms) == "4.0"

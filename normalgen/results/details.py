@@ -81,12 +81,14 @@ def worth_in_photos(cells: list[Cell]) -> list[Table]:
     shown = plain(cells)
     for detector, role, dataset, k in sorted({(c.detector, c.role, c.dataset, c.k) for c in shown}):
         own = select(shown, dataset=dataset, role=role, k=k, detector=detector)
-        real = [cell for cell in own if arm_kind(cell.arm) in ("real", "none")]
+        sizes_of = _by_photos([cell for cell in own if arm_kind(cell.arm) in ("real", "none")])
         for arm in sorted({cell.arm for cell in own if arm_kind(cell.arm) not in WORTHLESS}, key=arm_rank):
-            curve, mean = _curve(real, select(own, arms={arm}))
-            if mean is None or len(curve) < 2 or 0 not in curve:
+            groups = _in_all([select(own, arms={arm}), *sizes_of.values()])
+            if not groups[0] or len(sizes_of) < 2 or 0 not in sizes_of:
                 continue
-            found = _worth(curve, mean.value, gain(own, arm, "none", AUROC))
+            mean, *means_by_size = (mean_of(group, AUROC) for group in groups)
+            curve = {size: each.value for size, each in zip(sizes_of, means_by_size, strict=True)}
+            found = _worth(curve, mean.value, gain([cell for group in groups for cell in group], arm, "none", AUROC))
             points = ", ".join(f"{size}: {100 * value:.1f}" for size, value in curve.items())
             rows.append((detector, set_name(dataset, role), str(k), arm, percent(mean), str(found), points))
             remark = "" if found.photos is not None else str(found)
@@ -215,20 +217,21 @@ def _worth(curve: dict[int, float], value: float, over_none: Gain | None) -> Wor
     return Worth(None, "unsure", found.most) if over_none and over_none.holds_0 else found
 
 
-def _curve(real: list[Cell], arm: list[Cell]) -> tuple[dict[int, float], Mean | None]:
-    """The mean by number of real photos, and that of an arm, over the categories and seeds that all have."""
+def _by_photos(real: list[Cell]) -> dict[int, list[Cell]]:
+    """Cells of real photos by how many those are, ascending."""
     by_arm: dict[str, list[Cell]] = {}
     for cell in real:
         by_arm.setdefault(cell.arm, []).append(cell)
     by_size: dict[int, list[Cell]] = {}
     for own in by_arm.values():
         by_size.setdefault(round(fmean(cell.counts.get("extra", 0) for cell in own)), []).extend(own)
-    groups = [arm, *(by_size[size] for size in sorted(by_size))]
+    return dict(sorted(by_size.items()))
+
+
+def _in_all(groups: list[list[Cell]]) -> list[list[Cell]]:
+    """The cells of each group whose categories and seeds all groups have."""
     shared = set.intersection(*({(c.category, c.seed) for c in group if AUROC(c) is not None} for group in groups))
-    if not shared:
-        return {}, None
-    found = [mean_of([cell for cell in group if (cell.category, cell.seed) in shared], AUROC) for group in groups]
-    return {size: mean.value for size, mean in zip(sorted(by_size), found[1:], strict=True)}, found[0]
+    return [[cell for cell in group if (cell.category, cell.seed) in shared] for group in groups]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
