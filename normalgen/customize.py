@@ -98,10 +98,12 @@ def customize(
     Raises:
         DataError: `folder` holds a model of other settings, or is being written.
         MissingWeights: the preset's weights are not there.
-        PresetError: a piece that the denoiser's grid does not divide.
+        PresetError: a method that the weights do not have, or a piece that the denoiser's grid does not divide.
     """
     preset = settled(preset, references)
     parts = open_parts(preset.weights)
+    if preset.method not in parts.methods:
+        raise PresetError(f"these weights can be trained by method {' or '.join(parts.methods)}, got {preset.method}")
     if preset.piece % parts.codec.multiple:
         raise PresetError(f"piece must be a multiple of {parts.codec.multiple}, or 0, got {preset.piece}")
     settings = _settings(references, preset, seed, parts.digest)

@@ -211,3 +211,11 @@ def test_what_killed_writes_left_is_removed(references: References, small: Prese
     (tmp_path / "m" / ".checkpoint.pt.123.partial").write_bytes(b"half")
     customize(references, small, tmp_path / "m")
     assert not [*tmp_path.rglob("*.partial")]
+
+
+def test_a_method_that_the_weights_do_not_have_is_told_of_before_any_work(
+    references: References, stable: Preset, tmp_path: Path
+) -> None:
+    with pytest.raises(PresetError, match="can be trained by method full or lora, got fine"):
+        customize(references, change(stable, method="fine"), tmp_path / "m")
+    assert not (tmp_path / "m").exists()

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +17,7 @@ from normalgen.diffusion.schedule import NoiseSchedule
 from normalgen.errors import MissingWeights
 from normalgen.files import write_whole
 from normalgen.presets import Preset
+from normalgen.settings import Method
 
 __all__ = ["Parts", "digest", "read_weights", "write_halves"]
 
@@ -33,8 +34,10 @@ class Parts(ABC):
         digest: SHA-256 of the weights.
         adapted: only low-rank adapters are trained and saved, on top of the preset's weights.
         distilled: the `Preset.distilled` that is merged into the weights.
+        methods: the `Preset.method`s that can train them.
     """
 
+    methods: ClassVar[tuple[Method, ...]] = ("full", "lora")
     codec: Codec
     denoiser: nn.Module
     prompt_encoder: nn.Module
@@ -71,11 +74,7 @@ class Parts(ABC):
 
     @abstractmethod
     def prepare_training(self, preset: Preset) -> Self:
-        """Parts in which what the preset trains asks for gradients.
-
-        Raises:
-            PresetError: a method that these parts do not have.
-        """
+        """Parts in which what the preset trains, by one of `methods`, asks for gradients."""
 
     @abstractmethod
     def begin_from(self, references: Tensor) -> None:

@@ -93,8 +93,6 @@ class StableParts(Parts):
 
     def prepare_training(self, preset: Preset) -> "StableParts":
         """The UNet or adapters of its attention ask for gradients."""
-        if preset.method == "fine":
-            raise PresetError("method fine is for the tiny preset; Stable Diffusion has full and lora")
         for module in (self.codec.vae, self.prompt_encoder):
             module.requires_grad_(False)
         self.denoiser.requires_grad_(preset.method == "full")

@@ -33,6 +33,7 @@ class TinyParts(Parts):
     `base` is the digest of what adapters build on.
     """
 
+    methods = ("full", "fine", "lora")
     denoiser: TinyDenoiser
     prompt_encoder: WordEncoder
     base: str = ""
