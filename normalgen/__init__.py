@@ -19,6 +19,7 @@ Rooms, each importing only those above it:
     augment        what a reference may undergo
     record         locks, and settings that later runs must agree with
     references     the k shots and their manifest
+    outputs        folders of results that a later run replaces
     data/          one reader a published data set
     features/      what networks see: patches, images, statistics
     text           WinCLIP's sentences, and linear maps from patches to them
@@ -48,6 +49,7 @@ Rooms, each importing only those above it:
     pages/         pictures and the page of a detection
     results/       what many evaluations say together: tables, figures, a page
     detection      a run of detection as files
+    twin_files     a run of personalization as files
     evaluation/    detectors x shots x seeds x banks on labelled data, a file a cell
     cli/           parses, calls one function, shows
 """

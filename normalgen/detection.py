@@ -8,24 +8,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from normalgen.errors import DataError
-from normalgen.files import keep_only, write_json, write_whole
 from normalgen.images import to_pil
 from normalgen.metrics import image_ap, image_auroc
 from normalgen.one_to_normal import Explanation, OneToNormal
+from normalgen.outputs import Outputs, flat, picture, replacing
 from normalgen.pages import Shown, overlay, write_page
 from normalgen.queries import GOOD, Queries
 from normalgen.threshold import Threshold
 from normalgen.watch import Watch, silent
 
-__all__ = ["RUN", "Result", "Run", "detect"]
+__all__ = ["MADE_BY", "Result", "Run", "detect"]
 
-RUN = "run.json"
+MADE_BY = "normalgen detect"
 
 
 @dataclass(frozen=True)
@@ -83,29 +82,42 @@ def detect(
         detector: fitted.
         queries: photos; what cannot be read is named in the results.
         threshold: from scores to verdicts.
-        folder: of detections alone; gets the files, and loses those of an earlier run.
+        folder: new, or of an earlier run, whose files give way.
         title: of the page.
         save_maps: also write each fused map as it is, float32 (H, W), to `maps/NAME.npy`.
         watch: told of the stages "detect" and "maps".
 
     Raises:
-        DataError: not one photo can be read.
+        DataError: not one photo can be read; or the folder holds other files, or is in use.
     """
-    scores, maps, errors = _score(detector, queries, folder, save_maps, watch)
+    with replacing(folder, MADE_BY) as outputs:
+        return _detect(detector, queries, threshold, outputs, title, save_maps, watch)
+
+
+def _detect(
+    detector: OneToNormal,
+    queries: Queries,
+    threshold: Threshold,
+    outputs: Outputs,
+    title: str,
+    save_maps: bool,
+    watch: Watch,
+) -> Run:
+    scores, maps, errors = _score(detector, queries, outputs, save_maps, watch)
     readable = queries.without(errors)
     results = _results(readable, scores, threshold)
     broken = [Result(name, error=message) for name, message in errors.items()]
     scale = _scale(maps, detector.left_out)
     run = Run((*sorted(results, key=lambda each: each.rank), *broken), *_measured(readable, scores["fused"]))
-    _write_tables(folder, run)
+    _write_tables(outputs, run)
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
     measured = {"auroc": run.auroc, "average_precision": run.average_precision}
-    write_json(folder / RUN, {"settings": settings, "sentence": threshold.sentence()} | value | measured)
-    shown = _draw(readable, results, maps, scale, folder, watch, twins="p" in settings["branches"])
+    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | measured
+    shown = _draw(readable, results, maps, scale, outputs, watch, twins="p" in settings["branches"])
     unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
     write_page(
-        folder / "report.html",
+        outputs.path("report.html"),
         (each for part in (shown, unread) for each in part),
         title=title,
         facts=_measured_facts(run),
@@ -113,19 +125,11 @@ def detect(
         scale=scale,
         settings=_facts(settings),
     )
-    _drop_older(folder, [each.file for each in results], twins="p" in settings["branches"], arrays=save_maps)
     return run
 
 
-def _drop_older(folder: Path, names: list[str], *, twins: bool, arrays: bool) -> None:
-    """Remove an earlier run's maps and twins."""
-    pictures = {_png(name) for name in names}
-    keep_only(folder / "maps", pictures | ({f"{_flat(name)}.npy" for name in names} if arrays else set()))
-    keep_only(folder / "twins", pictures if twins else set())
-
-
 def _score(
-    detector: OneToNormal, queries: Queries, folder: Path, save_maps: bool, watch: Watch
+    detector: OneToNormal, queries: Queries, outputs: Outputs, save_maps: bool, watch: Watch
 ) -> tuple[dict[str, Tensor], Tensor, dict[str, str]]:
     """Scores (N,) a branch and "fused", fused maps (N, H, W), and what could not be read.
 
@@ -137,7 +141,7 @@ def _score(
     for some, unread in queries.batches(detector.settings()["size"], detector.batch):
         errors |= unread
         for each in detector.explain(some):
-            _write_batch(each, some.names, folder, save_maps)
+            _write_batch(each, some.names, outputs, save_maps)
             found.append(each.scores)
             maps.append(each.maps.half())
         done += len(some) + len(unread)
@@ -147,11 +151,11 @@ def _score(
     return {name: torch.cat([scores[name] for scores in found]) for name in found[0]}, torch.cat(maps), errors
 
 
-def _write_batch(found: Explanation, names: list[str], folder: Path, save_maps: bool) -> None:
+def _write_batch(found: Explanation, names: list[str], outputs: Outputs, save_maps: bool) -> None:
     for name, twin in zip(names, found.twins if found.twins is not None else (), strict=False):
-        _write_png(folder / "twins" / _png(name), to_pil(twin))
+        outputs.png(f"twins/{picture(name)}", to_pil(twin))
     for name, values in zip(names, found.maps if save_maps else (), strict=False):
-        _write_array(folder / "maps" / f"{_flat(name)}.npy", values)
+        outputs.array(f"maps/{flat(name)}.npy", values.float().cpu().numpy())
 
 
 def _results(queries: Queries, scores: dict[str, Tensor], threshold: Threshold) -> list[Result]:
@@ -194,16 +198,16 @@ def _draw(
     results: list[Result],
     maps: Tensor,
     scale: tuple[float, float],
-    folder: Path,
+    outputs: Outputs,
     watch: Watch,
     *,
     twins: bool,
 ) -> Iterator[Shown]:
     """What the page shows; each map over its photo is written meanwhile."""
     for place, (result, query) in enumerate(zip(results, queries.images, strict=True)):
-        _write_png(folder / "maps" / _png(result.file), overlay(query, maps[place].float(), *scale))
+        outputs.png(f"maps/{picture(result.file)}", overlay(query, maps[place].float(), *scale))
         watch("maps", place + 1, len(results))
-        path = folder / "twins" / _png(result.file)
+        path = outputs.folder / "twins" / picture(result.file)
         yield Shown(
             name=result.file,
             query=query,
@@ -217,9 +221,9 @@ def _draw(
         )
 
 
-def _write_tables(folder: Path, run: Run) -> None:
+def _write_tables(outputs: Outputs, run: Run) -> None:
     lines = [json.dumps(asdict(each), ensure_ascii=False) for each in run.results]
-    _write_text(folder / "results.jsonl", "\n".join(lines) + "\n")
+    outputs.text("results.jsonl", "\n".join(lines) + "\n")
     branches = [*(run.results[0].scores or {})]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -228,7 +232,7 @@ def _write_tables(folder: Path, run: Run) -> None:
         parts = [(each.scores or {}).get(branch, "") for branch in branches]
         score = "" if each.error else each.score
         writer.writerow([each.file, each.rank or "", score, *parts, each.verdict, each.label or "", each.error])
-    _write_text(folder / "results.csv", table.getvalue())
+    outputs.text("results.csv", table.getvalue())
 
 
 def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
@@ -246,27 +250,3 @@ def _measured_facts(run: Run) -> list[tuple[str, str]]:
     if run.auroc is None or run.average_precision is None:
         return []
     return [("image AUROC", f"{run.auroc:.3f}"), ("average precision", f"{run.average_precision:.3f}")]
-
-
-def _flat(name: str) -> str:
-    return name.replace("/", "__")
-
-
-def _png(name: str) -> str:
-    return f"{_flat(name)}.png"
-
-
-def _write_png(path: Path, picture: Image.Image) -> None:
-    write_whole(path, lambda partial: picture.save(partial, format="png"))
-
-
-def _write_array(path: Path, values: Tensor) -> None:
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            np.save(file, values.float().cpu().numpy())
-
-    write_whole(path, write)
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "hidden", "keep_only", "slug", "write_json", "write_whole"]
+__all__ = ["PARTIAL", "hidden", "slug", "write_json", "write_whole"]
 
 PARTIAL = ".partial"
 
@@ -39,13 +39,6 @@ def _dump(path: Path, data: dict[str, Any]) -> None:
 def hidden(path: Path, above: Path) -> bool:
     """Whether `path`, or a folder between `above` and it, has a name that begins with a dot."""
     return any(part.startswith(".") for part in path.relative_to(above).parts)
-
-
-def keep_only(folder: Path, names: Collection[str]) -> None:
-    """Remove the files directly in `folder` that have other names; none where there is no such folder."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_file() and path.name not in names:
-            path.unlink()
 
 
 def slug(text: str) -> str:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from normalgen.errors import DataError
 from normalgen.files import write_json
 
-__all__ = ["agree", "claim", "differing", "locked", "locked_if_free", "read_record"]
+__all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "refuse_foreign"]
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def agree(
     if odd is None and _foreign(folder):
         odd = differing(path, record["settings"])  # another process may have begun it since
         if odd is None:
-            _refuse_foreign(folder)
+            refuse_foreign(folder)
     if odd is None:
         if not look:
             write_json(path, record)
@@ -114,17 +114,15 @@ def agree(
         )
 
 
-def claim(path: Path) -> None:
-    """Take the folder of `path` for files that replace an earlier run's; the record at `path` marks it as ours.
+def refuse_foreign(folder: Path) -> None:
+    """See that `folder` is new, or holds nothing but what begins with `.` or `__`.
 
     Raises:
-        DataError: it holds other files, is none, or cannot be written.
+        DataError: it holds other files; or is none, or cannot be written.
     """
-    folder = path.parent
     _refuse_file(folder)
-    if read_record(path) is None:
-        _refuse_foreign(folder)
-        write_json(path, {"settings": {}})
+    if foreign := _foreign(folder):
+        raise DataError(f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder")
 
 
 def _refuse_file(folder: Path) -> None:
@@ -138,11 +136,6 @@ def _refuse_file(folder: Path) -> None:
         raise DataError(f"{folder} cannot be a folder, {there} is a file; choose another")
     if not os.access(there, os.W_OK):
         raise DataError(f"{folder} cannot be written: {there} is not yours to write in; choose another folder")
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if foreign := _foreign(folder):
-        raise DataError(f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder")
 
 
 def _foreign(folder: Path) -> str:

@@ -104,7 +104,7 @@ def test_links_and_pictures_exist(document: str) -> None:
                 assert image.width > 200
 
 
-@pytest.mark.parametrize("folder", ["evaluation", "protocol", "classes"])
+@pytest.mark.parametrize("folder", ["evaluation", "protocol", "classes", "pool-size"])
 def test_the_committed_tables_are_what_their_cells_give(tmp_path: Path, folder: str) -> None:
     there = ROOT / "docs/results" / folder
     run(["results", str(there), "--format", "md,csv", "--out", str(tmp_path)])

@@ -169,10 +169,12 @@ def test_worth_tells_nothing_where_real_photos_do_not_help() -> None:
 
 def test_the_worth_table_uses_the_categories_and_seeds_that_all_arms_have() -> None:
     arms = {"none": 0.6, "real:4": 0.7, "real": 0.9, "generated": 0.8}
-    cells = [cell(v, arm=arm, extra=8 if arm == "real" else None) for arm, v in arms.items()]
-    cells.append(cell(0.1, arm="generated", seed=1))
+    cells = [
+        cell(v, arm=arm, seed=seed, extra=8 if arm == "real" else None) for arm, v in arms.items() for seed in range(3)
+    ]
+    cells.append(cell(0.1, arm="generated", seed=3))
     table = named(every_table(cells), "worth")
-    assert table.rows == (("memory", "elpv", "2", "generated", "80.0", "6.0", "0: 60.0, 4: 70.0, 8: 90.0"),)
+    assert table.rows == (("memory", "elpv", "2", "generated", "80.0 ± 0.0", "6.0", "0: 60.0, 4: 70.0, 8: 90.0"),)
 
 
 def worths(arms: dict[str, list[float]]) -> str:
@@ -191,3 +193,8 @@ def test_worth_is_told_only_of_a_gain_that_is_shown_and_of_a_curve_of_some_point
 def test_worth_looks_for_a_gain_over_the_seeds_of_the_curve_alone() -> None:
     arms = {"none": [0.6] * 5, "real:8": [0.8] * 3, "real:16": [0.9] * 3, "generated": [0.7, 0.69, 0.71, 0.5, 0.5]}
     assert worths(arms) == "4.0"
+
+
+def test_worth_is_not_told_where_there_is_no_interval() -> None:
+    few = {"none": [0.6] * 5, "real:8": [0.8] * 2, "real:16": [0.9] * 2, "generated": [0.7, 0.69, 0.3, 0.3, 0.3]}
+    assert worths(few) == "cannot tell: no gain is shown"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from normalgen.errors import DataError
-from normalgen.files import write_json
-from normalgen.record import agree, claim, differing, locked, read_record
+from normalgen.record import agree, differing, locked, read_record
 
 HOLD = """
 import pathlib, sys, time
@@ -130,24 +129,11 @@ def test_a_folder_of_other_files_is_refused_and_named(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_claimed_folder_is_claimed_again_and_one_of_others_is_not(tmp_path: Path) -> None:
-    claim(tmp_path / "run.json")
-    (tmp_path / "results.csv").write_text("")
-    write_json(tmp_path / "run.json", RECORD)
-    claim(tmp_path / "run.json")
-    assert read_record(tmp_path / "run.json") == RECORD
-    (tmp_path / "run.json").unlink()
-    with pytest.raises(DataError, match=r"is not empty \(results\.csv\)"):
-        claim(tmp_path / "run.json")
-
-
 def test_a_folder_that_cannot_be_written_is_told_of_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
     with pytest.raises(DataError, match=f"run cannot be written: {tmp_path} is not yours"):
-        claim(tmp_path / "run" / "run.json")
-    with pytest.raises(DataError, match="run cannot be written"):
         agree(tmp_path / "run" / "run.json", RECORD, look=True)
 
 

@@ -116,9 +116,10 @@ def test_folders_of_others_are_refused_before_any_work(here: Path, capsys: pytes
     Path("thesis").mkdir()
     Path("thesis/mine.txt").write_text("all of it")
     for command in (detect, personalize):
-        for folder in ("thesis", "mixed"):
-            assert command("--out", folder) == 1
-            assert f"{folder} is not empty" in capsys.readouterr().err.splitlines()[-1]
+        assert command("--out", "thesis") == 1
+        assert "thesis is not empty" in capsys.readouterr().err.splitlines()[-1]
+        assert command("--out", "mixed") == 1
+        assert "mixed lies in mixed, where results are written" in capsys.readouterr().err.splitlines()[-1]
     assert [path.name for path in Path("thesis").iterdir()] == ["mine.txt"]
     assert not Path("pools").exists()
 
@@ -153,9 +154,37 @@ def test_photos_that_are_not_read_and_copies_are_told_of(here: Path, capsys: pyt
         Path(place).write_bytes(Path("good/1.png").read_bytes())
     assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--device", "cpu") == 0
     told = capsys.readouterr().err
-    assert "1 of the files in mixed end in .heic, which is not read" in told
-    assert "1 images lie deeper in good and are left out, such as more/1.png" in told
+    assert "left out, as .heic is not read: 1 in mixed; export as JPEG or PNG" in told
+    assert "left out, as deeper folders are not read: 1, such as good/more/1.png" in told
     assert "of 7 references only 6 differ" in told
+
+
+def test_a_folder_of_phone_photos_alone_says_why_nothing_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("phone").mkdir()
+    Path("phone/IMG_1.HEIC").write_bytes(b"")
+    assert run("generate", "phone") == 1
+    first, last = capsys.readouterr().err.splitlines()
+    assert "left out, as .heic is not read: 1 in phone" in first
+    assert "no images in phone" in last
+
+
+def test_results_inside_the_photos_are_no_photos(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--references", "good", "-n", "0", "--branches", "n", "--device", "cpu", "--out", "mixed/results"]
+    for _ in range(2):
+        assert run("detect", "mixed", *words) == 0
+        assert "left out" not in capsys.readouterr().err
+
+
+def test_personalize_takes_nothing_away_where_it_makes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert personalize() == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("twins/good").rglob("*.png")}
+    assert len(before) == 10
+    assert personalize("--crop", "0,0,99,99") == 1
+    assert "none of 5 photos can be read" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in Path("twins/good").rglob("*.png")} == before
 
 
 def test_photos_without_labels_are_not_read_to_know_which_are_references(references: References) -> None:
@@ -176,9 +205,12 @@ def test_generate_tells_of_a_larger_pool_and_of_a_model_of_other_photos(
     assert "the pool held 2 images already; -n 1 takes none away" in capsys.readouterr().err
     assert run("generate", "mixed/good", "--category", "good", "-n", "1", "--out", "other", *words) == 0
     told = capsys.readouterr().err
-    assert "models/good was made from 6 photos, 6 of them not among these references; name another folder" in told
+    assert (
+        "models/good was made from 6 photos, 6 of them not among these references; leave --model out, or name another"
+        in told
+    )
 
 
 def test_doctor_takes_what_is_to_be_tried_with_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--preset", "sd15") == 1
-    assert "say what to try; add --run" in capsys.readouterr().err
+    assert "--preset: say what to try; add --run" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.presets import Preset
 from normalgen.settings import least_strength, steps_made
 
-__all__ = ["need", "need_distilled", "need_photos", "need_queries", "need_steps", "need_twins"]
+__all__ = ["need", "need_apart", "need_distilled", "need_photos", "need_queries", "need_steps", "need_twins"]
 
 
 def need(path: Path | None, message: str) -> None:
@@ -43,6 +43,16 @@ def need_queries(path: Path) -> None:
         DataError: nothing is there.
     """
     need(path, f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
+
+
+def need_apart(queries: Path, folder: Path) -> None:
+    """See that the photos to be judged are not results that would be replaced.
+
+    Raises:
+        DataError: they lie in the folder of results.
+    """
+    if folder.resolve() in (queries.resolve(), *queries.resolve().parents):
+        raise DataError(f"{queries} lies in {folder}, where results are written; choose another --out")
 
 
 def need_steps(settings: Preset) -> None:

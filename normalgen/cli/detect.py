@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from normalgen.cli import found, inputs
-from normalgen.cli.checks import need, need_queries
+from normalgen.cli.checks import need, need_apart, need_queries
 from normalgen.cli.photos import QUERY_DEPTH, references_from, tell_of_left_out
 from normalgen.cli.ready import (
     HIGHEST_RATE,
@@ -19,7 +19,6 @@ from normalgen.cli.ready import (
 )
 from normalgen.cli.show import going_on, progress
 from normalgen.presets import preset as make_preset
-from normalgen.record import claim
 
 DETECTOR = "Detector"
 
@@ -29,7 +28,10 @@ ReferenceFolder = Annotated[
         "--references", help="Folder of normal photos, instead of --category's.", rich_help_panel=inputs.WHICH
     ),
 ]
-OutFolder = Annotated[Path | None, typer.Option("--out", help="Folder of the results; default: detections/CATEGORY.")]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder of the results; an earlier run's give way. Default: detections/CATEGORY."),
+]
 SaveMaps = Annotated[
     bool,
     typer.Option(
@@ -139,23 +141,26 @@ def detect(
     need_queries(queries)
     need(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
     chosen = references_from(references, category, data, noun, k, manifest, crop, seed)
+    tell_of_left_out(queries, QUERY_DEPTH)
+    tell_of_left_out(calibrate)
     from normalgen.queries import find_queries
 
-    tell_of_left_out(queries, QUERY_DEPTH)
     asked = unmeasured(find_queries(queries, chosen.images.crop), chosen)
     customized, bank = model or Path("models") / chosen.category, pool_folder(pool, chosen.category)
     unused = None if calibrate is None else unused_photos(calibrate, chosen, asked, [customized, bank], rate)
-    from normalgen.detection import RUN
+    from normalgen.detection import MADE_BY
     from normalgen.detection import detect as run_detection
+    from normalgen.outputs import see_free
     from normalgen.self_test import self_test as test_itself
 
     where = inputs.pick_device(device)
     detector = open_detector(preset, features, branches, fusion, text, choice, seed, where)
     folder = out or Path("detections") / chosen.category
-    claim(folder / RUN)
+    need_apart(queries, folder)
+    see_free(folder, MADE_BY)
+    maker = Making(chosen, settings, trained, seed, where, customized)
     title = f"{chosen.category}: {len(asked.images)} photos"
     with going_on(), progress() as watch:
-        maker = Making(chosen, settings, trained, seed, where, customized)
         joining = None
         if "n" in detector.branches:
             joining = maker.given_pool(bank) if pool else maker.pool(bank, n, watch)

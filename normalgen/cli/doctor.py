@@ -13,6 +13,7 @@ from normalgen.errors import PresetError
 from normalgen.presets import Preset
 from normalgen.presets import preset as make_preset
 
+TRIED = ("preset", "weights", "size", "device")
 PACKAGES = (
     "torch",
     "torchvision",
@@ -28,6 +29,7 @@ PACKAGES = (
 
 
 def doctor(
+    context: typer.Context,
     preset: inputs.PresetName = "tiny",
     weights: inputs.Weights = None,
     size: inputs.Size = None,
@@ -46,8 +48,8 @@ def doctor(
     """
     if run:
         return _try(make_preset(preset, weights=weights, size=size), device)
-    if (preset, weights, size, device) != ("tiny", None, None, "auto"):
-        raise PresetError("--preset, --weights, --size and --device say what to try; add --run")
+    if named := [name for name in TRIED if _is_named(context, name)]:
+        raise PresetError(f"--{', --'.join(named)}: say what to try; add --run")
     import torch
 
     from normalgen.cli.inputs import pick_device
@@ -68,6 +70,11 @@ def doctor(
     if not whole:
         raise typer.Exit(1)
     return None
+
+
+def _is_named(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _try(settings: Preset, device: str) -> None:

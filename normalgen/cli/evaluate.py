@@ -133,7 +133,7 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
     from normalgen.evaluation.estimate import estimate
 
     for category in plan.categories:
-        for line in departures(category, fewer_tests=plan.tests > 0):
+        for line in departures(category, fewer_tests=0 < plan.tests <= len(category.tests)):
             note(f"{category.dataset}/{category.name}: {line}")
     if plan.tests:
         note(f"at most {plan.tests} test images of a category are measured (--tests 0 for all)")

@@ -1,15 +1,12 @@
 """The options that several commands share, and what they mean."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from normalgen.errors import DataError
 from normalgen.presets import PRESETS
-
-if TYPE_CHECKING:
-    pass
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
 TWINS = "Twins"

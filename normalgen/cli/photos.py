@@ -33,6 +33,7 @@ def references_from(
         DataError: nothing named, not found, too few, or options that contradict each other.
     """
     need_photos(folder, data, manifest)
+    tell_of_left_out(folder)
     from normalgen.data import check_name, find_category, folder_category
     from normalgen.images import parse_crop
     from normalgen.references import choose, from_manifest, read_manifest
@@ -59,8 +60,6 @@ def references_from(
         wanted = k if k is not None or folder else min(DEFAULT_K, len(found.normals))
         references = choose(found.normals, wanted, dataset=found.dataset, category=found.name, noun=noun, seed=seed)
     used = len(references.images)
-    if folder:
-        tell_of_left_out(folder)
     if used < references.available:
         note(f"{used} of {references.available} normal images are references (-k); the others are left out")
     tell_of_copies(references)
@@ -101,8 +100,8 @@ def made_from(folder: Path) -> MadeFrom | None:
     return None
 
 
-def tell_of_others(what: str, folder: Path, references: "References") -> None:
-    """A note if the model or pool in `folder` was made from other photos, or from others parts of them."""
+def tell_of_others(what: str, folder: Path, references: "References", remedy: str) -> None:
+    """A note if the model or pool in `folder` was made from other photos than these, or other parts; and what to do."""
     made = made_from(folder)
     if made is None:
         return
@@ -110,7 +109,7 @@ def tell_of_others(what: str, folder: Path, references: "References") -> None:
     if others:
         note(
             f"{what} {folder} was made from {len(made.hashes)} photos, {len(others)} of them not among these "
-            "references; name another folder to have one made from these"
+            f"references; {remedy}"
         )
     tell_of_crop(what, folder, references.images.crop)
 
@@ -120,8 +119,8 @@ def tell_of_crop(what: str, folder: Path, crop: Any) -> None:
     made = made_from(folder)
     if made is not None and _words(made.crop) != _words(crop):
         note(
-            f"{what} {folder} was made from photos with {_words(made.crop)}, these are taken with {_words(crop)}: "
-            "parts of another size are compared; give the same --crop"
+            f"{what} {folder} was made from photos with {_words(made.crop)}, these are taken with {_words(crop)}, so "
+            "parts look larger or smaller in them; give the same --crop"
         )
 
 
@@ -131,8 +130,13 @@ def _words(crop: Any) -> str:
     return f"--crop {crop if isinstance(crop, str) else ','.join(map(str, crop))}"
 
 
-def tell_of_left_out(folder: Path, depth: int = 1) -> None:
-    """Notes of photos in and below `folder` that are not read: in other formats, or deeper than `depth` folders."""
+def tell_of_left_out(folder: Path | None, depth: int = 1) -> None:
+    """Notes of photos that are not read: of other formats, or one folder deeper than the `depth` that are looked into.
+
+    What commands wrote there is passed over.
+    """
+    if folder is None or not folder.is_dir():
+        return
     from normalgen.files import hidden
     from normalgen.images import SUFFIXES
 
@@ -140,19 +144,24 @@ def tell_of_left_out(folder: Path, depth: int = 1) -> None:
         inside = folder.glob("/".join("*" * level))
         return [path for path in inside if path.is_file() and not hidden(path, folder)]
 
-    if not folder.is_dir():
-        return
     read = [path for level in range(1, depth + 1) for path in below(level)]
     for ending, count in sorted(Counter(path.suffix.lower() for path in read).items()):
         if ending in UNREAD:
-            note(f"{count} of the files in {folder} end in {ending}, which is not read; export them as JPEG or PNG")
-    deeper = [path for path in below(depth + 1) if path.suffix.lower() in SUFFIXES]
+            note(f"left out, as {ending} is not read: {count} in {folder}; export as JPEG or PNG")
+    deeper = [path for path in below(depth + 1) if path.suffix.lower() in SUFFIXES and not _ours(path, folder)]
     if deeper:
-        note(f"{len(deeper)} images lie deeper in {folder} and are left out, such as {deeper[0].relative_to(folder)}")
+        note(f"left out, as deeper folders are not read: {len(deeper)}, such as {min(deeper)}")
+
+
+def _ours(path: Path, above: Path) -> bool:
+    """Whether a folder between `above` and `path` is one of results."""
+    from normalgen.outputs import RUN
+
+    return any((folder / RUN).is_file() for folder in path.parents if folder.is_relative_to(above))
 
 
 def tell_of_copies(references: "References") -> None:
-    """A note if some references are copies of others, and tell nothing more."""
+    """A note if some references are byte for byte copies of others."""
     hashes = references.images.hashes()
     if len(set(hashes)) < len(hashes):
         note(f"of {len(hashes)} references only {len(set(hashes))} differ, the others are copies of them")

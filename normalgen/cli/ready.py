@@ -68,7 +68,9 @@ class Making:
                     "name another folder with --model"
                 )
             see_made(found.preset, self.folder, self.asked)
-            tell_of_others("the model", self.folder, self.references)
+            tell_of_others(
+                "the model", self.folder, self.references, "name another --model to have one made from these"
+            )
         if found is None:
             settings = settle(self.settings, self.references)
             found = customize(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
@@ -112,7 +114,9 @@ class Making:
         found, run = Pool.load(folder), read_record(folder / RUN)
         if run is not None:
             see_made(Preset.from_settings(run["preset"]), folder, self.asked)
-        tell_of_others("the pool", folder, self.references)
+        tell_of_others(
+            "the pool", folder, self.references, "leave --pool out, or move this one away, to have one made from these"
+        )
         note(f"{len(found)} images of the pool {folder} join the bank")
         return found
 

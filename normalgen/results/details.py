@@ -97,8 +97,8 @@ def worth_in_photos(cells: list[Cell]) -> list[Table]:
     notes = (
         "How many more real normal photos give the same mean image AUROC, by linear interpolation of the closest curve "
         "that never falls, over the same categories and seeds. Where it is flat, small gains look like many photos. It "
-        "cannot be told where fewer than two numbers of photos were measured, or where the interval of the gain over "
-        "none holds 0.",
+        "cannot be told where fewer than two numbers of photos were measured, or where the gain over none has no "
+        "interval or one that holds 0.",
         *tuning_note({number.role for number in numbers}),
     )
     return [_table("worth", "Worth in real photos", heads, rows, 4, notes, numbers)] if rows else []
@@ -214,7 +214,8 @@ def _worth(curve: dict[int, float], value: float, over_none: Gain | None) -> Wor
     found = worth(curve, value)
     if len(curve) < FEWEST_SIZES:
         return Worth(None, "sparse", found.most)
-    return Worth(None, "unsure", found.most) if over_none and over_none.holds_0 else found
+    shown = over_none is not None and over_none.low is not None and not over_none.holds_0
+    return found if shown else Worth(None, "unsure", found.most)
 
 
 def _by_photos(real: list[Cell]) -> dict[int, list[Cell]]:
