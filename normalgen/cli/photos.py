@@ -133,9 +133,12 @@ def _words(crop: Any) -> str:
 def tell_of_left_out(folder: Path | None, depth: int = 1) -> None:
     """Notes of photos that are not read: of other formats, or one folder deeper than the `depth` that are looked into.
 
-    What commands wrote there is passed over.
+    What commands wrote there is passed over; what cannot be read is told of when it is read.
     """
-    if folder is None or not folder.is_dir():
+    try:
+        if folder is None or not folder.is_dir():
+            return
+    except OSError:
         return
     from normalgen.files import hidden
     from normalgen.images import SUFFIXES
