@@ -190,7 +190,6 @@ def test_help_says_what_a_setting_is_in_preset_tiny(name: str, capsys: pytest.Ca
     if name == "personalize":
         helps = {f"twin_{setting}": helps[setting] for setting in ("prompts", "strength", "steps")}
     known = {setting: value for setting, value in preset("tiny").settings().items() if setting in helps}
-    known |= {"class_images": 0} if "class_images" in known else {}
     assert len(known) >= 3
     for setting, value in known.items():
         words = {"True": "on", "False": "off", "": "none"}

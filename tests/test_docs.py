@@ -90,6 +90,7 @@ def test_the_extras_named_in_the_readme_exist() -> None:
         "docs/reproduce.md",
         "docs/evaluation.md",
         "docs/results.md",
+        "docs/choices.md",
         "docs/datasets.md",
         "normalgen/diffusion/prior/README.md",
     ],
@@ -110,6 +111,14 @@ def test_the_committed_tables_are_what_their_cells_give(tmp_path: Path, folder: 
     run(["results", str(there), "--format", "md,csv", "--out", str(tmp_path)])
     for name in ("results.md", "results.csv"):
         assert (tmp_path / name).read_text() == (there / name).read_text(), f"normalgen results {there}"
+
+
+@pytest.mark.parametrize("folder", ["choices", "choices-reporting"])
+def test_the_tables_of_choices_are_what_their_cells_give(folder: str) -> None:
+    words = ["tests/benchmarks/customizing.py", "--table", f"docs/results/{folder}"]
+    made = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert made.count("\n") > 5
+    assert made in (ROOT / "docs/choices.md").read_text(encoding="utf-8")
 
 
 def test_contributing_is_short() -> None:

@@ -83,6 +83,9 @@ def test_pools_of_all_sizes_are_as_measured() -> None:
         for head, kind in (("augmented", "augmented"), ("generated", "generated"), ("more real photos", "real")):
             mean = found.get(("brain-mri", "reporting", 4, "memory", f"{kind}:{size}" if size else "none"))
             assert row[head] == shown(mean, row[head]), (size, head)
+        gained = tables("docs/results/pool-size/results.md", "images", "generated - augmented")
+        found_gains = {each["images"]: each["generated - augmented"] for each in gained}
+        assert row["generated - augmented"] == found_gains.get(str(size), "")
     assert len(rows) == 6
 
 
@@ -107,3 +110,12 @@ def test_the_settings_are_as_measured(cells: list[Cell]) -> None:
             mean = means(few, branch(BRANCHES[head])).get((dataset, role, 4, row["setting"], "none"))
             assert row[head] == shown(mean, row[head]), (row["setting"], row["set"], head)
     assert len(rows) >= 10
+
+
+def test_rows_that_name_their_cells_are_those_of_the_committed_tables() -> None:
+    rows = tables("docs/results.md", "cells")
+    for row in rows:
+        folder = row.pop("cells")
+        known = tables(f"docs/results/{folder}/results.md", *row)
+        assert row in [{head: each[head] for head in row} for each in known], (folder, row)
+    assert len(rows) >= 17

@@ -179,6 +179,9 @@ def test_a_cell_says_what_was_used(measured: Path) -> None:
     assert found["memory", "generated"]["settings"]["preset"]["plain"] == 0
     assert "preset" not in found["memory", "none"]["settings"]
     assert found["memory", "none"]["digests"]["model"] is None
+    assert found["memory", "generated"]["digests"]["model"] == found["one-to-normal", "none"]["digests"]["model"]
+    tested = {arm: row["digests"]["tests"] for (_, arm), row in found.items()}
+    assert tested["none"] == tested["generated"] != tested["poisoned:3"] == tested["unpoisoned:3"]
     joined = [found["memory", arm]["digests"]["joined"] for arm in ("none", "rotations", "augmented", "generated")]
     assert len(set(joined)) == 4
 

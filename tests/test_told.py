@@ -214,3 +214,16 @@ def test_generate_tells_of_a_larger_pool_and_of_a_model_of_other_photos(
 def test_doctor_takes_what_is_to_be_tried_with_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--preset", "sd15") == 1
     assert "--preset: say what to try; add --run" in capsys.readouterr().err
+
+
+def test_class_images_without_weight_are_refused_and_with_it_preserve(
+    here: Path, prior: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = ["--weights", str(prior), "--size", "32", "--training-steps", "1", "--device", "cpu", "--category", "new"]
+    for command in ("customize", "generate"):
+        assert run(command, "good", *toy, "--class-images", "2") == 1
+        assert "--class-images have no weight in the loss: give --prior-weight, too" in capsys.readouterr().err
+    assert run("customize", "good", *toy, "--class-images", "2", "--prior-weight", "1") == 0
+    assert "class images 2/2" in capsys.readouterr().err
+    assert run("generate", "good", "--model", "models/new", "-n", "1", "--prior-weight", "0", *toy[:4], *toy[6:]) == 1
+    assert "models/new was made with prior_weight 1.0, now 0.0" in capsys.readouterr().err

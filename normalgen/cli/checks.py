@@ -6,7 +6,16 @@ from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.presets import Preset
 from normalgen.settings import least_strength, steps_made
 
-__all__ = ["need", "need_apart", "need_distilled", "need_photos", "need_queries", "need_steps", "need_twins"]
+__all__ = [
+    "need",
+    "need_apart",
+    "need_distilled",
+    "need_photos",
+    "need_prior",
+    "need_queries",
+    "need_steps",
+    "need_twins",
+]
 
 
 def need(path: Path | None, message: str) -> None:
@@ -70,6 +79,16 @@ def need_steps(settings: Preset) -> None:
             f"makes, got {wanted}; give fewer, 0 for all of them, or {'a larger --strength or ' if restores else ''}"
             "more --sampling-steps"
         )
+
+
+def need_prior(settings: Preset, class_images: int | None) -> None:
+    """See that class images that were asked for count.
+
+    Raises:
+        PresetError: they have no weight.
+    """
+    if class_images and not settings.prior_weight:
+        raise PresetError("--class-images have no weight in the loss: give --prior-weight, too (1 is DreamBooth's)")
 
 
 def need_twins(settings: Preset) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
+from normalgen.cli.checks import need_prior
 from normalgen.cli.job import settle
 from normalgen.cli.photos import check_photos, references_from
 from normalgen.cli.show import going_on, progress, say
@@ -28,6 +29,7 @@ def customize(
     augment: inputs.AugmentName = None,
     method: inputs.MethodName = None,
     training_steps: inputs.TrainingSteps = None,
+    prior_weight: inputs.PriorWeight = None,
     class_images: inputs.ClassImages = None,
     out: Annotated[Path | None, typer.Option(help="The model's folder; default: models/CATEGORY.")] = None,
     device: inputs.DeviceName = "auto",
@@ -44,8 +46,10 @@ def customize(
         augment=augment,
         method=method,
         training_steps=training_steps,
+        prior_weight=prior_weight,
         class_images=class_images,
     )
+    need_prior(settings, class_images)
     references = references_from(folder, category, data, noun, k, manifest, crop, seed)
     check_photos(references, settings.size)
     settings = settle(settings, references)

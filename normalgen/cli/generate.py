@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need_distilled, need_steps
+from normalgen.cli.checks import need_distilled, need_prior, need_steps
 from normalgen.cli.job import Job, given_model
 from normalgen.cli.photos import check_photos, references_from, tell_of_others
 from normalgen.cli.show import going_on, note, progress, say
@@ -40,6 +40,7 @@ def generate(
     augment: inputs.AugmentName = None,
     method: inputs.MethodName = None,
     training_steps: inputs.TrainingSteps = None,
+    prior_weight: inputs.PriorWeight = None,
     class_images: inputs.ClassImages = None,
     sampling_steps: inputs.SamplingSteps = None,
     explicit_steps: inputs.ExplicitSteps = None,
@@ -78,6 +79,7 @@ def generate(
         "augment": augment,
         "method": method,
         "training_steps": training_steps,
+        "prior_weight": prior_weight,
         "class_images": class_images,
         "sampling_steps": sampling_steps,
         "explicit_steps": explicit_steps,
@@ -94,6 +96,7 @@ def generate(
         "budget": budget,
     }
     settings = make_preset(preset, **changes)
+    need_prior(settings, class_images)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
     if devices:

@@ -17,8 +17,6 @@ def _setting(flags: str, setting: str, text: str, panel: str) -> Any:
     """An option that is a setting, so that its default is the preset's; help says what that is in preset tiny."""
     tiny = PRESETS["tiny"]
     value = getattr(tiny, setting)
-    if setting == "class_images" and not tiny.prior_weight:
-        value = 0
     shown = f"{value:g}" if isinstance(value, float) else str(value)
     return typer.Option(flags, help=f"{text} Preset tiny: {_WORDS.get(shown, shown)}.", rich_help_panel=panel)
 
@@ -89,7 +87,16 @@ ClassImages = Annotated[
     _setting(
         "--class-images",
         "class_images",
-        "Images of such objects in general, made once and kept, that preserve what the model knew; 0: none.",
+        "Images of such objects in general, made once and kept, for prior preservation (--prior-weight above 0).",
+        MODEL,
+    ),
+]
+PriorWeight = Annotated[
+    float | None,
+    _setting(
+        "--prior-weight",
+        "prior_weight",
+        "Weight of --class-images in the loss, to keep what the model knew (DreamBooth: 1); 0 leaves them out.",
         MODEL,
     ),
 ]

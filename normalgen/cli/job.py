@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from normalgen.pool import Pool, Shard
     from normalgen.references import References
 
-TRAINED = ("weights", "method", "training_steps", "class_images")
+TRAINED = ("weights", "method", "training_steps", "prior_weight", "class_images")
 
 
 def given_model(

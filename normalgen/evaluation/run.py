@@ -128,7 +128,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     seed, kept = cell.setup.seed, given.kept
     detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, twins=twins)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
-    used = given.model.preset.settings() if given.model and (model or arm.generates) else None
+    used = given.model if given.model and (model or arm.generates) else None
     begun = time.monotonic()
     fit(detector, given.references, pool, model)
     _refuse_trained_on(detector, category.queries)
@@ -148,8 +148,8 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
             "normal": len(tests) - anomalous,
             "anomalous": anomalous,
         },
-        "settings": _settings(detector) | asked | ({"preset": used} if used else {}),
-        "digests": _digests(given.references, pool, model),
+        "settings": _settings(detector) | asked | ({"preset": used.preset.settings()} if used else {}),
+        "digests": _digests(given.references, pool, used, category.queries.take(places)),
         "versions": versions(_PACKAGES),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
         "memory_mb": _peak(),
@@ -184,15 +184,20 @@ def _settings(detector: Detector) -> dict[str, Any]:
     return {name: value for name, value in vars(detector).items() if isinstance(value, plain) and name[-1] != "_"}
 
 
-def _digests(references: References, pool: Pool | None, model: NormalModel | None) -> dict[str, Any]:
-    """Which shots, which images joined them, and which model the detector was given."""
+def _digests(references: References, pool: Pool | None, model: NormalModel | None, tests: Images) -> dict[str, Any]:
+    """Which shots, which images joined them, which model drew these or made twins, and which images were tested."""
     named = zip(references.images.names, references.images.hashes(), strict=True)
-    joined = sha256("".join(pool.images.hashes()).encode()).hexdigest() if pool else None
     return {
         "references": [f"{name} {digest[:16]}" for name, digest in named],
-        "joined": joined,
+        "joined": _joint(pool.images) if pool else None,
         "model": model.digest if model else None,
+        "tests": _joint(tests),
     }
+
+
+def _joint(images: Images) -> str:
+    """One SHA-256 of all images' SHA-256s, in order."""
+    return sha256("".join(images.hashes()).encode()).hexdigest()
 
 
 def _peak() -> int:

@@ -6,6 +6,7 @@ what is there is not made again. Choose by `screw` and `hazelnut` alone.
 
     python tests/benchmarks/customizing.py --data ROOT --out DIR --variants training_steps=1000 method=full,batch=8
     python tests/benchmarks/customizing.py --data ROOT --out DIR --categories brain-mri --made evaluation/made
+    python tests/benchmarks/customizing.py --table docs/results/choices
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -28,6 +30,7 @@ from normalgen.quality import compare
 from normalgen.references import References, choose
 
 MODES = {"img2img": 1.0, "txt2img": 0.0}
+SHOWN = {"distance": ".2f", "coverage": ".2f", "closed": ".3f", "sharpness": ".2f", "seam": ".2f"}
 
 
 def settings(variant: str) -> dict[str, Any]:
@@ -90,10 +93,40 @@ def show(row: dict[str, Any]) -> None:
         )
 
 
+def table(folder: Path) -> list[str]:
+    """The cells in `folder` as a Markdown table: means over seeds, beside those of `tiny` over the same seeds."""
+    cells = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    heads = ["category", "k", "seeds", "variant", "images", *SHOWN]
+    rows = [heads, ["---"] * len(heads)]
+    for name, k in sorted({(row["category"], row["k"]) for row in cells}):
+        seeds: dict[str, dict[int, Any]] = {}
+        for row in cells:
+            if (row["category"], row["k"]) == (name, k):
+                seeds.setdefault(row["variant"], {})[row["seed"]] = row["measures"]
+        for some in sorted({tuple(sorted(own)) for own in seeds.values()}, key=len, reverse=True):
+            held = {variant: own for variant, own in seeds.items() if tuple(sorted(own)) == some}
+            held |= {"": seeds[""]} if set(some) <= seeds.get("", {}).keys() else {}
+            place = [name, str(k), ",".join(map(str, some))]
+            for variant, own in sorted(held.items()):
+                every = [own[seed] for seed in some]
+                for mode in (mode for mode in every[0] if mode != "augmented" or not variant):
+                    rows.append([*place, variant or "tiny", mode, *_means(every, mode)])
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _means(every: list[dict[str, Any]], mode: str) -> list[str]:
+    found = [
+        {"distance": own[mode]["patch_distance"] / own["augmented"]["patch_distance"], "coverage": own[mode]["nearer"]}
+        | own[mode]
+        for own in every
+    ]
+    return [f"{fmean(each[number] for each in found):{digits}}" for number, digits in SHOWN.items()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with mvtec/, hazelnut_photos/ and BrainMRI/")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path(), help="folder with mvtec/, hazelnut_photos/ and BrainMRI/")
+    parser.add_argument("--out", type=Path, default=Path("customizing"))
     parser.add_argument("--categories", nargs="+", default=[*TUNING])
     parser.add_argument("--variants", nargs="+", default=[""], metavar="NAME=VALUE,...")
     parser.add_argument("-k", type=int, default=4)
@@ -101,7 +134,11 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=24)
     parser.add_argument("--txt2img", dest="modes", action="store_const", const=[*MODES], default=["img2img"])
     parser.add_argument("--made", type=Path, help="folder of an evaluation's models, which are taken up")
+    parser.add_argument("--table", type=Path, metavar="DIR", help="measure nothing; what is in DIR as Markdown")
     asked = parser.parse_args()
+    if asked.table:
+        print("\n".join(table(asked.table)))
+        return
     for seed in range(asked.seeds):
         for name in asked.categories:
             for variant in asked.variants:
