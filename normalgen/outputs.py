@@ -1,5 +1,6 @@
 """Folders of results: a later run of the same command replaces what an earlier one wrote there, and nothing else."""
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from normalgen.errors import DataError
 from normalgen.files import write_json, write_whole
-from normalgen.record import locked, read_record, refuse_foreign
+from normalgen.record import locked, read_record, refuse_file, refuse_foreign
 
 __all__ = ["RUN", "Outputs", "flat", "picture", "replacing", "see_free"]
 
@@ -59,7 +60,7 @@ class Outputs:
 def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
     """Hold `folder` for a run; at its end `run.json` is written, and what an earlier run alone wrote is removed.
 
-    A run that fails removes nothing.
+    A run that fails or is stopped removes nothing; the next one knows of what it wrote.
 
     Args:
         folder: new, empty, or of an earlier run of the same command.
@@ -69,26 +70,43 @@ def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
         DataError: as `see_free`; or another process holds the folder.
     """
     with locked(folder):
-        earlier = see_free(folder, made_by)
-        if earlier is None:
-            write_json(folder / RUN, {"made_by": made_by, "settings": {}, "files": []})
-        outputs = Outputs(folder)
-        yield outputs
-        for name in set(earlier or ()) - outputs.names:
-            (folder / name).unlink(missing_ok=True)
+        earlier, before = set(see_free(folder, made_by)), read_record(folder / RUN)
+        outputs, begun = Outputs(folder), {"made_by": made_by, "settings": {}, "files": sorted(earlier)}
+        write_json(folder / RUN, begun)
+        try:
+            yield outputs
+        except BaseException:
+            begun["files"] = sorted(earlier | outputs.names)
+            write_json(folder / RUN, begun if outputs.names or before is None else before)
+            raise
+        _remove(folder, earlier, outputs.names)
         write_json(folder / RUN, {"made_by": made_by} | outputs.record | {"files": sorted(outputs.names)})
 
 
-def see_free(folder: Path, made_by: str) -> list[str] | None:
-    """The files that an earlier run of the command wrote to `folder`; None if nothing is there.
+def _remove(folder: Path, earlier: set[str], kept: set[str]) -> None:
+    """Remove the files called `earlier` but those that are `kept`, which some disks also find by other spellings."""
+    same = {_plain(name) for name in kept}
+    for name in earlier:
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if inside and _plain(name) not in same:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def see_free(folder: Path, made_by: str) -> list[str]:
+    """See that `folder` is free for files of the command; those that an earlier run wrote there.
 
     Raises:
         DataError: other files are there, or another command's; or it is no folder, or cannot be written.
     """
+    refuse_file(folder)
     record = read_record(folder / RUN)
     if record is None:
         refuse_foreign(folder)
-        return None
+        return []
     if record.get("made_by") != made_by:
         raise DataError(f"{folder} holds a {RUN} that {made_by} did not write; choose another folder")
     files: list[str] = record.get("files", [])

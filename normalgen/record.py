@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from normalgen.errors import DataError
 from normalgen.files import write_json
 
-__all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "refuse_foreign"]
+__all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "refuse_file", "refuse_foreign"]
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         DataError: another process holds it, or it is no folder.
     """
-    _refuse_file(folder)
+    refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=-1 if wait else 0):
@@ -96,7 +96,7 @@ def agree(
             none.
     """
     folder = path.parent.parent if path.parent.name.startswith("__") else path.parent
-    _refuse_file(folder)
+    refuse_file(folder)
     odd = differing(path, record["settings"])
     if odd is None and _foreign(folder):
         odd = differing(path, record["settings"])  # another process may have begun it since
@@ -120,12 +120,17 @@ def refuse_foreign(folder: Path) -> None:
     Raises:
         DataError: it holds other files; or is none, or cannot be written.
     """
-    _refuse_file(folder)
+    refuse_file(folder)
     if foreign := _foreign(folder):
         raise DataError(f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder")
 
 
-def _refuse_file(folder: Path) -> None:
+def refuse_file(folder: Path) -> None:
+    """See that `folder` is one, or can be made, and can be written.
+
+    Raises:
+        DataError: it cannot.
+    """
     try:
         there = next((path for path in (folder, *folder.parents) if path.exists()), None)
     except OSError as error:

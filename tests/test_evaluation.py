@@ -137,7 +137,9 @@ def test_a_setup_whose_donor_is_busy_waits_without_a_lock_of_its_own(toy: Preset
     with locked(tmp_path / "made" / asked.other(setup).name):
         assert ready_other(asked, setup, tmp_path, silent)
     evaluate(asked, tmp_path)
-    assert len(list(tmp_path.glob("cells/**/*.json"))) == 4
+    cells = [json.loads(path.read_text()) for path in tmp_path.glob("cells/**/*.json")]
+    assert len(cells) == 4
+    assert {cell["digests"]["model"] for cell in cells} == {None}
 
 
 def test_what_cannot_be_measured_is_told_at_the_end_and_the_rest_is_measured(

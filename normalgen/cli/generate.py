@@ -113,7 +113,7 @@ def generate(
     need_steps(settings)
     if ready:
         references = named_as(ready, references, renamed=noun is not None)
-        tell_of_others("the model", place, references, "leave --model out, or name another, to make one from these")
+        tell_of_others("the model", place, references, "name another --model to have one made from these")
     elif not is_customized(place):
         need_distilled(settings)
     check_photos(references, settings.size)

@@ -24,7 +24,10 @@ ModelFolder = Annotated[
 ]
 OutFolder = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder of twins and pictures; an earlier run's give way. Default: twins/CATEGORY."),
+    typer.Option(
+        "--out",
+        help="Folder of twins and pictures; an earlier run's give way. Default: twins/CATEGORY.",
+    ),
 ]
 PresetName = Annotated[str, typer.Option(help="All settings by name.", rich_help_panel=OTHERS)]
 Weights = Annotated[
@@ -71,7 +74,8 @@ def personalize(
         raise DataError(nothing)
     need_twins(loaded.preset)
     tell_of_crop("the model", model, found.images.crop)
-    folder = out or Path("twins") / (loaded.category or model.resolve().stem)
+    place = model.resolve()
+    folder = out or Path("twins") / (loaded.category or (place if place.is_dir() else place.parent).name)
     need_apart(queries, folder)
     see_free(folder, MADE_BY)
     with going_on(), progress() as watch:

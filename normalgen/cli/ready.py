@@ -115,7 +115,7 @@ class Making:
         if run is not None:
             see_made(Preset.from_settings(run["preset"]), folder, self.asked)
         tell_of_others(
-            "the pool", folder, self.references, "leave --pool out, or move this one away, to have one made from these"
+            "the pool", folder, self.references, "move it away, and leave --pool out, to have one made from these"
         )
         note(f"{len(found)} images of the pool {folder} join the bank")
         return found

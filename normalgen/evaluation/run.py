@@ -149,7 +149,9 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
             "anomalous": anomalous,
         },
         "settings": _settings(detector) | asked | ({"preset": used.preset.settings()} if used else {}),
-        "digests": _digests(given.references, pool, used, category.queries.take(places)),
+        "digests": _digests(
+            given.references, pool, used if model or arm.kind != "wrong" else None, category.queries.take(places)
+        ),
         "versions": versions(_PACKAGES),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
         "memory_mb": _peak(),
@@ -185,7 +187,10 @@ def _settings(detector: Detector) -> dict[str, Any]:
 
 
 def _digests(references: References, pool: Pool | None, model: NormalModel | None, tests: Images) -> dict[str, Any]:
-    """Which shots, which images joined them, which model drew these or made twins, and which images were tested."""
+    """Which shots, which images joined them, which model drew these or made twins, and which images were tested.
+
+    Another category's model, which drew for the arm `wrong`, is not named.
+    """
     named = zip(references.images.names, references.images.hashes(), strict=True)
     return {
         "references": [f"{name} {digest[:16]}" for name, digest in named],
