@@ -111,13 +111,18 @@ def tell_of_others(what: str, folder: Path, references: "References", remedy: st
             f"{what} {folder} was made from {len(made.hashes)} photos, {len(others)} of them not among these "
             f"references; {remedy}"
         )
-    tell_of_crop(what, folder, references.images.crop)
+    _tell_of_crop(what, folder, made, references.images.crop)
 
 
 def tell_of_crop(what: str, folder: Path, crop: Any) -> None:
     """A note if the photos that the model or pool in `folder` was made from were cropped otherwise than by `crop`."""
     made = made_from(folder)
-    if made is not None and _words(made.crop) != _words(crop):
+    if made is not None:
+        _tell_of_crop(what, folder, made, crop)
+
+
+def _tell_of_crop(what: str, folder: Path, made: MadeFrom, crop: Any) -> None:
+    if _words(made.crop) != _words(crop):
         note(
             f"{what} {folder} was made from photos with {_words(made.crop)}, these are taken with {_words(crop)}, so "
             "parts look larger or smaller in them; give the same --crop"

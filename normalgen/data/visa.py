@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from normalgen.counts import PUBLISHED
 from normalgen.data.category import GOOD, Category, TestImage, category_noun
 from normalgen.data.mvtec import mvtec_categories, mvtec_category
 from normalgen.data.split import file_item
@@ -11,10 +12,7 @@ from normalgen.images import ImageItem, Images
 
 __all__ = ["NAMES", "fits_visa", "visa_categories", "visa_category"]
 
-NAMES = (
-    *("candle", "capsules", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2"),
-    *("pcb1", "pcb2", "pcb3", "pcb4", "pipe_fryum"),
-)
+NAMES = tuple(PUBLISHED["visa"])
 TABLE = "split_csv/1cls.csv"
 
 

@@ -128,7 +128,8 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
     seed, kept = cell.setup.seed, given.kept
     detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, twins=twins)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
-    used = given.model if given.model and (model or arm.generates) else None
+    drew = arm.generates and arm.kind != "wrong"  # for which another category's model did
+    used = given.model if given.model and (model or drew) else None
     begun = time.monotonic()
     fit(detector, given.references, pool, model)
     _refuse_trained_on(detector, category.queries)
@@ -149,9 +150,7 @@ def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]
             "anomalous": anomalous,
         },
         "settings": _settings(detector) | asked | ({"preset": used.preset.settings()} if used else {}),
-        "digests": _digests(
-            given.references, pool, used if model or arm.kind != "wrong" else None, category.queries.take(places)
-        ),
+        "digests": _digests(given.references, pool, used, category.queries.take(places)),
         "versions": versions(_PACKAGES),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
         "memory_mb": _peak(),
