@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
-from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from tiny_stable import published, write_stable
 
@@ -103,6 +102,10 @@ def test_a_prompt_too_long_for_clip_is_refused(stable: Preset) -> None:
         encoder(["a photo of {object} " * 20], "bolt")
 
 
+def adapters(names: list[str]) -> LoraConfig:
+    return LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=names)
+
+
 def community_lora(stable: Preset, folder: Path) -> Path:
     """As diffusers' own script saves it: UNet and text encoder, scale 2."""
     pipeline = StableDiffusionPipeline.from_pretrained(
@@ -112,7 +115,7 @@ def community_lora(stable: Preset, folder: Path) -> Path:
         torch.manual_seed(5)
         layers = []
         for module, names in ((pipeline.unet, ["to_q", "to_v"]), (pipeline.text_encoder, ["q_proj", "v_proj"])):
-            module.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=names))
+            inject_adapter_in_model(adapters(names), module)
             layers.append(get_peft_model_state_dict(module))
     StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers[0], text_encoder_lora_layers=layers[1])
     return folder
@@ -134,11 +137,14 @@ def test_a_lora_that_others_trained_is_taken_up_as_diffusers_does(
     peer = StableDiffusionPipeline.from_pretrained(
         stable.weights, safety_checker=None, requires_safety_checker=False, feature_extractor=None
     )
+    text = {name.removeprefix("text_encoder."): value for name, value in load_file(file).items() if "text" in name}
     with torch.random.fork_rng(devices=[]):
-        peer.load_lora_weights(folder)
-    sample, t, text = torch.ones(1, 4, 8, 8), torch.tensor([300]), torch.ones(1, 77, 24)
+        peer.unet.load_lora_adapter(load_file(file), prefix="unet")
+        inject_adapter_in_model(adapters(["q_proj", "v_proj"]), peer.text_encoder)
+        set_peft_model_state_dict(peer.text_encoder, text)
+    given = torch.ones(1, 4, 8, 8), torch.tensor([300]), torch.ones(1, 77, 24)
     with torch.no_grad():
-        assert torch.allclose(parts.denoiser(sample, t, text).sample, peer.unet(sample, t, text).sample, atol=1e-5)
+        assert torch.allclose(parts.denoiser(*given).sample, peer.unet(*given).sample, atol=1e-5)
         ids = torch.arange(77)[None]
         assert torch.allclose(parts.pipeline.text_encoder(ids)[0], peer.text_encoder(ids)[0], atol=1e-5)
 

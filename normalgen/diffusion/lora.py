@@ -1,12 +1,30 @@
-"""Low-rank adapters (Hu et al. 2022) on the denoiser's attention, by peft."""
+"""Low-rank adapters (Hu et al. 2022): peft adds them to the denoiser's attention; a file of them is merged here.
+
+Merging calls no adapter code of transformers or diffusers, which works only beside some versions of peft.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from torch import nn
+from peft.utils.other import get_pattern_key
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-__all__ = ["add_lora"]
+__all__ = ["add_lora", "merge_lora"]
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
+NAME = re.compile(
+    r"(?P<part>unet\.|lora_unet_|text_encoder\.|lora_te1?_)(?P<layer>.+?)"
+    r"(?:[._]lora(?:_linear_layer)?[._](?P<half>A|B|down|up)\.weight|\.(?P<alpha>alpha))"
+)
+HALVES = {"A": "down", "down": "down", "B": "up", "up": "up", None: "alpha"}
 
 
 def add_lora(denoiser: nn.Module, rank: int) -> None:
@@ -22,3 +40,97 @@ def add_lora(denoiser: nn.Module, rank: int) -> None:
     for parameter in denoiser.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a file adds to the weight of a linear or convolutional layer: scale * up @ down."""
+
+    weight: Tensor
+    up: Tensor
+    down: Tensor
+    scale: float
+
+    def apply(self) -> None:
+        """Add it, in place."""
+        delta = self.scale * (self.up.float().flatten(1) @ self.down.float().flatten(1))
+        self.weight.data += delta.view(self.weight.shape).to(self.weight)
+
+
+def merge_lora(parts: Mapping[str, nn.Module], file: Path) -> set[str]:
+    """Add a LoRA to the weights of `parts` ("unet", "text_encoder"), in place; returns the parts that it changes.
+
+    The layers may be named as diffusers (with or without peft), peft or kohya name them. A weight W becomes
+    W + alpha / rank * up @ down; alpha is the file's, or else the rank.
+
+    Raises:
+        ValueError: not a LoRA, or not one of these parts; nothing is changed then.
+    """
+    layers, settings = _layers(load_file(file)), _settings(file)
+    weights = {part: _weights(part, module) for part, module in parts.items()}
+    updates = [
+        _update(weights[part].get(_flat(part, layer)), f"{part}.{layer}", tensors, settings)
+        for (part, layer), tensors in layers.items()
+    ]
+    for update in updates:
+        update.apply()
+    return {part for part, _ in layers}
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> dict[tuple[str, str], dict[str, Tensor]]:
+    """The tensors "up", "down" and perhaps "alpha" of each layer, by part and the layer's name in the file."""
+    layers: dict[tuple[str, str], dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        match = NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(f"{name} is not a weight of a LoRA for unet or text_encoder")
+        part = "unet" if "unet" in match["part"] else "text_encoder"
+        layers.setdefault((part, match["layer"]), {})[HALVES[match["half"]]] = tensor
+    if not layers:
+        raise ValueError("it has no weights")
+    return layers
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """peft's settings of the adapters, as diffusers writes them beside the tensors: `unet.lora_alpha` and the like."""
+    with safe_open(file, "pt") as held:
+        settings: dict[str, Any] = json.loads((held.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    return settings
+
+
+def _weights(part: str, module: nn.Module) -> dict[str, Tensor]:
+    layers = ((name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+    return {_flat(part, name): layer.weight for name, layer in layers}
+
+
+def _flat(part: str, layer: str) -> str:
+    """A layer's name with `_` for `.`, as kohya writes it, the same for all who name it."""
+    flat = layer.replace(".processor", "").replace(".", "_").removeprefix("text_model_")
+    if part == "unet":
+        return re.sub(r"to_out$", "to_out_0", flat)
+    return re.sub(r"to_(q|k|v|out)$", r"\1_proj", flat)
+
+
+def _update(weight: Tensor | None, name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Update:
+    if weight is None:
+        raise ValueError(f"the model has no layer {name}")
+    if not {"up", "down"} <= tensors.keys():
+        raise ValueError(f"{name} has {' and '.join(sorted(tensors))} alone, not up and down")
+    up, down = tensors["up"], tensors["down"]
+    fits = (len(up), up[0].numel(), down[0].numel()) == (len(weight), len(down), weight[0].numel())
+    if not fits:
+        shapes = " and ".join(str(tuple(each.shape)) for each in (up, down))
+        raise ValueError(f"{name} is {tuple(weight.shape)} in the model; up and down of {shapes} do not fit")
+    return Update(weight, up, down, _scale(name, len(down), tensors.get("alpha"), settings))
+
+
+def _scale(name: str, rank: int, alpha: Tensor | None, settings: Mapping[str, Any]) -> float:
+    """alpha / rank, or alpha / sqrt(rank) for rank-stabilized adapters (Kalajdzievski 2023)."""
+    part, _, layer = name.partition(".")
+    if alpha is not None:
+        return float(alpha) / rank
+    if f"{part}.lora_alpha" not in settings:
+        return 1.0
+    alphas = settings.get(f"{part}.alpha_pattern") or {}
+    value = alphas.get(get_pattern_key(alphas, layer), settings[f"{part}.lora_alpha"])
+    return float(value / (rank**0.5 if settings.get(f"{part}.use_rslora") else rank))

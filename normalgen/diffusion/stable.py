@@ -17,13 +17,13 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from diffusers.utils import convert_state_dict_to_diffusers
 from huggingface_hub import snapshot_download
 from peft import get_peft_model_state_dict
-from safetensors import safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
 from normalgen.diffusion.codec import LatentCodec
-from normalgen.diffusion.lora import add_lora
+from normalgen.diffusion.lora import add_lora, merge_lora
 from normalgen.diffusion.parts import Parts, digest, write_halves
 from normalgen.diffusion.schedule import NoiseSchedule, Prediction, Spacing
 from normalgen.errors import DataError, MissingWeights, PresetError
@@ -127,8 +127,8 @@ class StableParts(Parts):
     def merge(self, lora: Path) -> "StableParts":
         """Merge a LoRA, file or folder, in diffusers', peft's or kohya's naming, into UNet and text encoder."""
         file = _lora_file(lora)
-        _merge(self.pipeline, file)
-        taught = self.taught or _teaches_text(file)
+        changed = _merge(self.pipeline, file)
+        taught = self.taught or "text_encoder" in changed
         return replace(self, digest=digest([file], self.digest), taught=taught)
 
 
@@ -184,20 +184,11 @@ def _lora_file(path: Path) -> Path:
     return found[0]
 
 
-def _merge(pipeline: StableDiffusionPipeline, file: Path) -> None:
+def _merge(pipeline: StableDiffusionPipeline, file: Path) -> set[str]:
     try:
-        with torch.random.fork_rng(devices=[]):
-            pipeline.load_lora_weights(file.parent, weight_name=file.name, use_safetensors=True)
-        pipeline.fuse_lora()
-        pipeline.unload_lora_weights()
-    except (OSError, ValueError, RuntimeError, LookupError) as error:
+        return merge_lora({"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}, file)
+    except (OSError, ValueError, SafetensorError) as error:
         raise MissingWeights(f"{file} is not a LoRA of this model ({_first_line(error)})") from error
-
-
-def _teaches_text(lora: Path) -> bool:
-    """Whether a LoRA has weights for the text encoder, in diffusers' or kohya's naming."""
-    with safe_open(lora, "pt") as held:
-        return any(name.startswith(("text_encoder", "lora_te")) for name in held.keys())  # noqa: SIM118
 
 
 def _download(name: str) -> Path:
