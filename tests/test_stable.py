@@ -183,6 +183,38 @@ def test_the_text_encoder_of_a_saved_model_keeps_its_published_names(stable: Pre
     assert (tmp_path / "full" / "text_encoder" / "model.safetensors").read_bytes() == published.read_bytes()
 
 
+def test_a_model_saved_over_itself_stays_whole(stable: Preset, tmp_path: Path) -> None:
+    saved = trained(change(stable, method="full"), tmp_path / "full")
+    files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
+    NormalModel.load(tmp_path / "full").save(tmp_path / "full")
+    again = NormalModel.load(tmp_path / "full")
+    assert again.digest == saved.digest
+    assert torch.equal(draw(again), draw(saved))
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*")} == files
+
+
+def draw(model: NormalModel) -> torch.Tensor:
+    return model.sample([0], prompts=PROMPTS[:1], seed=0)
+
+
+def test_a_save_that_fails_keeps_the_files_that_were_there(
+    stable: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = change(stable, method="full")
+    trained(settings, tmp_path / "full")
+    base = write_stable(tmp_path / "other", prediction="v_prediction")
+
+    def full_disk(*paths: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.link", full_disk)
+    monkeypatch.setattr("shutil.copyfile", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        opened(change(settings, weights=str(base))).save(tmp_path / "full")
+    monkeypatch.undo()
+    assert NormalModel.load(tmp_path / "full").preset == settings
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_compiled_model_draws_the_same(stable: Preset) -> None:

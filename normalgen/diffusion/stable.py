@@ -27,6 +27,7 @@ from normalgen.diffusion.lora import add_lora, merge_lora
 from normalgen.diffusion.parts import Parts, digest, write_halves
 from normalgen.diffusion.schedule import NoiseSchedule, Prediction, Spacing
 from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.files import PARTIAL, write_whole
 from normalgen.presets import Preset
 from normalgen.prompts import fill
 
@@ -120,8 +121,8 @@ class StableParts(Parts):
         if self.taught:
             write_halves(_weight_file(folder, "text_encoder", None), self.pipeline.text_encoder.state_dict())
         write_halves(_weight_file(folder, "unet", None), self.denoiser.state_dict())
-        self.denoiser.save_config(folder / "unet")
-        self.pipeline.save_config(folder)
+        write_whole(folder / "unet" / "config.json", self.denoiser.to_json_file)
+        write_whole(folder / INDEX, self.pipeline.to_json_file)
         return replace(open_stable(str(folder)), distilled=self.distilled)
 
     def merge(self, lora: Path) -> "StableParts":
@@ -236,15 +237,19 @@ def _schedule(scheduler: DDIMScheduler, folder: Path) -> NoiseSchedule:
 
 
 def _share(source: Path, target: Path) -> None:
-    """The files of a folder in another, as links where the disk allows."""
+    """The files of a folder in another, as links where the disk allows; a file stays until its replacement is whole."""
     target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():
         there = target / file.name
-        there.unlink(missing_ok=True)
+        if there.exists() and there.samefile(file):
+            continue
+        partial = there.with_name(f".{there.name}.{os.getpid()}{PARTIAL}")
+        partial.unlink(missing_ok=True)
         try:
-            os.link(file.resolve(), there)
+            os.link(file.resolve(), partial)
         except OSError:
-            shutil.copyfile(file, there)
+            shutil.copyfile(file, partial)
+        partial.replace(there)
 
 
 @contextmanager
