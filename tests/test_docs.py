@@ -35,8 +35,8 @@ def run(words: list[str]) -> None:
 
 
 def test_the_two_commands_of_a_new_user_are_there() -> None:
-    assert "pip install -e '.[samples]' && normalgen generate --category elpv-mono -n 100" in README
-    assert "pip install -e '.[dev,samples]' && pytest" in README
+    assert "pip install -c constraints.txt -e '.[samples]' && normalgen generate --category elpv-mono -n 100" in README
+    assert "pip install -c constraints.txt -e '.[dev,samples]' && pytest" in README
 
 
 def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +79,21 @@ def test_the_extras_named_in_the_readme_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {name for group in re.findall(r"'\.\[(.*?)\]'", README) for name in group.split(",")}
     assert named <= set(extras)
+
+
+def test_the_constraints_name_one_version_of_all_that_is_asked_for_but_torch() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    pinned = {plain(line) for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    assert {plain(line) for line in asked} - pinned == {"torch"}
+    assert not {name for name in pinned if re.match("normalgen|torch$|torchvision|triton|nvidia|cuda", name)}
+
+
+def plain(requirement: str) -> str:
+    """The package's name, spelled in one way."""
+    return re.sub(r"[-_.]+", "-", re.split("[<>=]", requirement)[0]).lower()
 
 
 @pytest.mark.parametrize(
