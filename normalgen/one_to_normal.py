@@ -108,7 +108,8 @@ class OneToNormal:
             branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept, self.device
         )
         usual = learn_usual(branches, banks, known, seed=self.seed)
-        weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights()
+        trust = {} if model is None else {"p": model.parts.twin_trust}
+        weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)
         left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
         named = (references.category, references.noun)
         self.fitted_ = Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known.sources)

@@ -4,7 +4,7 @@ A generator draws every pixel anew, so even a good part is not its own twin; and
 have a floor, which is learnt here from normal images alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,14 +15,11 @@ from normalgen.branches import Branches, joined
 from normalgen.defects import KINDS, paste
 from normalgen.metrics import image_auroc
 from normalgen.seeds import generator
-from normalgen.triplet import Banks, Levels, Moments, image_scores, moments
+from normalgen.triplet import Banks, Levels, Moments, Reduce, image_scores, moments
 
 __all__ = ["Known", "Usual", "learn_usual", "views"]
 
 VIEWS, DRAWN, ALIGNED = 6, 16, 1.5
-TRUST = {"p": 0.1}
-"""How much of a branch's worth on drawn defects counts; of the others all. Twins undo drawn defects far better than
-real ones. Chosen on screws and hazelnuts, with the preset `tiny` (docs/detection.md)."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +51,28 @@ class Usual:
     left_out: dict[str, Levels]
     spoilt: dict[str, Levels]
 
-    def weights(self) -> dict[str, float]:
-        """How much each branch is worth: 2 AUROC - 1 in telling `spoilt` from `left_out`, at least 0; mean 1.
+    def weights(self, trust: Mapping[str, float], reduce: Reduce) -> dict[str, float]:
+        """The weight of each branch, in proportion to its trust times its worth; mean 1.
 
-        Of that `TRUST` counts.
+        The worth of a branch is 2 AUROC - 1 in telling `spoilt` from `left_out`, at least 0. If every branch is worth
+        nothing, trust alone decides.
 
         Differs: the paper weighs the branches 1, 1 and 0.5 whatever they can see. Drawn defects cost no label.
-        """
-        worth = {name: TRUST.get(name, 1.0) * max(0.0, 2 * self._auroc(name) - 1) for name in self.moments}
-        total = sum(worth.values())
-        return {name: value * len(worth) / total if total else 1.0 for name, value in worth.items()}
 
-    def _auroc(self, name: str) -> float:
+        Args:
+            trust: the share of a branch's worth that counts, in (0, 1]; a branch that is not named has 1. The trust in
+                twins (branch "p") depends on the model that makes them: `normalgen.diffusion.parts.Parts.twin_trust`.
+            reduce: how the detector takes the score of an image from its map.
+        """
+        trusted = {name: trust.get(name, 1.0) for name in self.moments}
+        worth = {name: value * max(0.0, 2 * self._auroc(name, reduce) - 1) for name, value in trusted.items()}
+        shares = worth if any(worth.values()) else trusted
+        total = sum(shares.values())
+        return {name: value * len(shares) / total for name, value in shares.items()}
+
+    def _auroc(self, name: str, reduce: Reduce) -> float:
         both = [self.moments[name].standardize(maps[name]) for maps in (self.left_out, self.spoilt)]
-        scores = [image_scores({name: maps}, "calibrated", "top")[name] for maps in both]
+        scores = [image_scores({name: maps}, "calibrated", reduce)[name] for maps in both]
         labels = torch.cat([torch.full((len(found),), i) for i, found in enumerate(scores)])
         return image_auroc(labels, torch.cat(scores))
 

@@ -13,14 +13,17 @@ from torch.nn.functional import cosine_similarity
 
 from normalgen.branches import Branches
 from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.opening import open_parts
 from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features import EmbeddedFeatures
 from normalgen.images import Images, to_tensor
 from normalgen.one_to_normal import OneToNormal
 from normalgen.personalize import Personalizer
 from normalgen.pool import Pool, generate_pool, write_pool
+from normalgen.presets import Preset, change
 from normalgen.references import References
-from normalgen.triplet import Choice
+from normalgen.triplet import Choice, Reduce
+from normalgen.usual import Usual
 
 
 @pytest.fixture
@@ -206,3 +209,36 @@ def test_any_aspect_ratio_works(fitted: OneToNormal, tmp_path: Path) -> None:
     for name, size in (("wide", (90, 20)), ("tall", (17, 80)), ("dot", (1, 1))):
         Image.new("RGB", size, "grey").save(tmp_path / "odd" / f"{name}.png")
     assert fitted.predict(Images.from_folder(tmp_path / "odd")).image_scores.isfinite().all()
+
+
+def weighing(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, float], str]]:
+    """The trust and reduce of every weighing of branches from now on."""
+    asked: list[tuple[dict[str, float], str]] = []
+    plain = Usual.weights
+
+    def weights(self: Usual, trust: dict[str, float], reduce: Reduce) -> dict[str, float]:
+        asked.append((dict(trust), reduce))
+        return plain(self, trust, reduce)
+
+    monkeypatch.setattr(Usual, "weights", weights)
+    return asked
+
+
+@pytest.mark.parametrize("reduce", get_args(Reduce))
+def test_branches_are_weighed_with_the_reduce_that_was_asked_for(
+    reduce: Reduce, fast: NormalModel, references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = weighing(monkeypatch)
+    OneToNormal(reduce=reduce).fit(references, None, fast)
+    OneToNormal(reduce=reduce, branches=("n",)).fit(references)
+    assert asked == [({"p": 0.1}, reduce), ({}, reduce)]
+
+
+def test_twins_of_stable_diffusion_are_trusted_in_full(
+    stable: Preset, references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = weighing(monkeypatch)
+    preset = change(stable, twin_prompts=1, twin_strength=0.1)
+    model = NormalModel(open_parts(preset.weights), preset, category="good", noun="part")
+    OneToNormal().fit(references, None, model)
+    assert asked == [({"p": 1.0}, "top")]

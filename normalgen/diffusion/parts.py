@@ -35,9 +35,12 @@ class Parts(ABC):
         adapted: only low-rank adapters are trained and saved, on top of the preset's weights.
         distilled: the `Preset.distilled` that is merged into the weights.
         methods: the `Preset.method`s that can train them.
+        twin_trust: the share that counts of how well twins find drawn defects, in (0, 1], where a detector weighs its
+            branches; 1 unless it was measured that twins undo drawn defects better than real ones.
     """
 
     methods: ClassVar[tuple[Method, ...]] = ("full", "lora")
+    twin_trust: ClassVar[float] = 1.0
     codec: Codec
     denoiser: nn.Module
     prompt_encoder: nn.Module
