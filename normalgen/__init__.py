@@ -9,6 +9,7 @@ Rooms, each importing only those above it:
     seeds          random numbers from keys alone
     files, watch   whole files; progress
     versions       what a record was written by
+    peak_memory    the most memory that a process held
     kept_files     files that can be made again, up to a limit on disk
     prompts        templates and state words, as data
     counts         images of the published data sets, as data

@@ -4,8 +4,6 @@ Stable Diffusion's weights are not at hand where normalgen is built; whoever has
 they should. The photo is scikit-image's astronaut (public domain).
 """
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.diffusion.stable import ClipPrompts
 from normalgen.diffusion.training import Batch, Noising, TrainingPlan, train
+from normalgen.peak_memory import peak_memory
 from normalgen.presets import Preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.seeds import generator
@@ -41,14 +40,14 @@ class Finding:
         found: what came of it, as words for people.
         well: whether it is as it should be.
         seconds: how long it took.
-        memory: most bytes held until now, of the GPU's if it is one, else of the process.
+        memory: the most bytes held until now, of the GPU if it is one, else of the process; None if unknown.
     """
 
     name: str
     found: str
     well: bool
     seconds: float
-    memory: int
+    memory: int | None
 
 
 def trial(preset: Preset, *, device: str) -> Iterator[Finding]:
@@ -76,12 +75,11 @@ def trial(preset: Preset, *, device: str) -> Iterator[Finding]:
         yield Finding(name, *check(), *_cost(begun, device))
 
 
-def _cost(begun: float, device: str) -> tuple[float, int]:
+def _cost(begun: float, device: str) -> tuple[float, int | None]:
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
         return time.monotonic() - begun, torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return time.monotonic() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return time.monotonic() - begun, peak_memory()
 
 
 def _photo(size: int) -> Tensor:

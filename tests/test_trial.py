@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ def test_the_bundled_prior_does_what_it_should() -> None:
         "training step",
     ]
     assert all(each.well for each in found)
-    assert all(each.memory > 1e8 for each in found)
+    assert all(each.memory is not None and each.memory > 1e8 for each in found)
 
 
 def test_random_weights_are_found_out(stable: Preset) -> None:
@@ -30,6 +31,15 @@ def test_random_weights_are_found_out(stable: Preset) -> None:
 
 def test_full_training_is_tried_too(stable: Preset) -> None:
     assert "0.2 million weights" in list(trial(change(stable, method="full"), device="cpu"))[-1].found
+
+
+def test_doctor_run_works_where_memory_is_unknown(
+    prior: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)
+    with pytest.raises(SystemExit):
+        main(["doctor", "--preset", "tiny", "--weights", str(prior), "--size", "32", "--device", "cpu", "--run"])
+    assert "memory unknown" in capsys.readouterr().out
 
 
 def test_doctor_run_says_what_is_wrong(stable_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,8 @@ def _try(settings: Preset, device: str) -> None:
     well = True
     for each in trial(settings, device=chosen):
         verdict = "well " if each.well else "WRONG"
-        say(f"{verdict}  {each.name:<22}  {each.seconds:6.2f} s  {each.memory / 1e9:5.2f} GB  {each.found}")
+        memory = "memory unknown" if each.memory is None else f"{each.memory / 1e9:5.2f} GB"
+        say(f"{verdict}  {each.name:<22}  {each.seconds:6.2f} s  {memory}  {each.found}")
         well &= each.well
     if not well:
         raise typer.Exit(1)

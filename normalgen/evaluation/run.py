@@ -1,8 +1,6 @@
 """Working through a plan: one file a cell; what is there is not made again."""
 
 import json
-import resource
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
 from normalgen.files import write_json
 from normalgen.images import Images
 from normalgen.one_to_normal import OneToNormal
+from normalgen.peak_memory import peak_memory
 from normalgen.pool import Pool, Shard
 from normalgen.record import agree, locked, locked_if_free
 from normalgen.references import References
@@ -204,7 +203,7 @@ def _joint(images: Images) -> str:
     return sha256("".join(images.hashes()).encode()).hexdigest()
 
 
-def _peak() -> int:
-    """The most memory this process ever held, MB."""
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kilobytes / (1024 if sys.platform != "darwin" else 1024**2))
+def _peak() -> int | None:
+    """The most memory that this process ever held, MiB; None if unknown."""
+    held = peak_memory()
+    return None if held is None else round(held / 1024**2)
