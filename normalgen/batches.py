@@ -1,5 +1,6 @@
 """What customization learns from: augmented references, and class images that preserve what the model knew."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
@@ -16,18 +17,22 @@ from normalgen.augment import augment_each
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import Batch
 from normalgen.files import write_whole
-from normalgen.presets import PRESETS, change
+from normalgen.presets import PRESETS, Preset, change
 from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
 from normalgen.seeds import generator
 from normalgen.watch import Watch, silent
 
 __all__ = ["batches", "class_images"]
 
+_SAMPLING = ("sampling_steps", "guidance", "sampler", "explicit_steps")
+
 
 def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
     """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`.
 
     They are kept, group by group, in the user's cache: a killed run goes on, and all categories of one noun share them.
+    A preset of `PRESETS` samples them by its own settings, whatever `model.preset` changes; one of another name, as
+    `model.preset` says.
     """
     count, group = model.preset.class_images, model.preset.group
     folder = _class_folder(model, seed)
@@ -45,8 +50,16 @@ def _class_folder(model: NormalModel, seed: int) -> Path:
     preset = model.preset
     sentence = sha256(fill(CLASS_PROMPT, model.noun).encode()).hexdigest()[:8]
     versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}-{preset.precision}"
-    key = f"{model.digest[:16]}-{preset.name}-{preset.size}-{preset.group}-{sentence}-{seed}-{versions}"
+    key = f"{model.digest[:16]}-{_sampling_key(preset)}-{preset.size}-{preset.group}-{sentence}-{seed}-{versions}"
     return platformdirs.user_cache_path("normalgen") / "class-images" / key
+
+
+def _sampling_key(preset: Preset) -> str:
+    """The preset's name, which says how it samples class images; of one that is not in `PRESETS`, its settings too."""
+    if preset.name in PRESETS:
+        return preset.name
+    settings = json.dumps(preset.only(_SAMPLING), sort_keys=True)
+    return f"own-{sha256(settings.encode()).hexdigest()[:12]}"
 
 
 def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
@@ -61,9 +74,8 @@ def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
 
 
 def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:
-    named = PRESETS[model.preset.name]
-    names = ("sampling_steps", "guidance", "sampler", "explicit_steps")
-    model = model.using(change(model.preset, **{name: getattr(named, name) for name in names}))
+    settings = PRESETS.get(model.preset.name, model.preset)
+    model = model.using(change(model.preset, **{name: getattr(settings, name) for name in _SAMPLING}))
     drawn = model.sample(indices, prompts=[CLASS_PROMPT] * len(indices), seed=seed)
     return (drawn * 255).round().to(torch.uint8).contiguous()
 

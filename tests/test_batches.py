@@ -1,8 +1,10 @@
 """What a step of customization learns from."""
 
+import platformdirs
+import pytest
 import torch
 
-from normalgen.batches import batches
+from normalgen.batches import batches, class_images
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.opening import open_parts
 from normalgen.presets import Preset, change
@@ -30,3 +32,28 @@ def test_views_come_in_turns_of_references(stable: Preset) -> None:
     first = batch_at(0).images
     assert torch.equal(first, batch_at(1).images)  # two views of two photos: four places
     assert len({view.sum().item() for view in first}) == 4
+
+
+def kept() -> set[str]:
+    """The folders of class images in the user's cache."""
+    return {path.name for path in (platformdirs.user_cache_path("normalgen") / "class-images").iterdir()}
+
+
+def test_class_images_of_a_named_preset_do_not_depend_on_how_the_user_samples(small: Preset) -> None:
+    first = class_images(opened(small), seed=0)
+    assert torch.equal(class_images(opened(change(small, sampling_steps=9, explicit_steps=3)), seed=0), first)
+    (name,) = kept()
+    assert "-tiny-32-4-" in name
+
+
+@pytest.mark.parametrize("changes", [{"explicit_steps": 3}, {"guidance": 3.0}, {"sampler": "lcm"}])
+def test_class_images_of_a_preset_of_another_name_are_drawn_as_it_says(
+    changes: dict[str, object], small: Preset
+) -> None:
+    own = change(small, name="mine/fast")
+    first, other = (class_images(opened(change(own, **given)), seed=0) for given in ({}, changes))
+    assert first.shape == other.shape == (2, 3, 32, 32)
+    assert not torch.equal(first, other)
+    assert len(kept()) == 2
+    assert torch.equal(class_images(opened(own), seed=0), first)
+    assert len(kept()) == 2
