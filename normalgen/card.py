@@ -23,8 +23,8 @@ tags:
 
 # {category}: generated normal images
 
-Anomaly-free images of "{noun}", drawn by normalgen with a diffusion model customized on
-{len(settings["references"])} reference photo(s). They are synthetic: use them to train or to fill the memory bank of an
+Anomaly-free images of "{noun}", made by normalgen from {len(settings["references"])} reference photo(s).
+{_shares(settings)} They are synthetic: use them to train or to fill the memory bank of an
 anomaly detector, never as test images, and never as evidence of how a real part looks.
 
 ```python
@@ -46,11 +46,29 @@ pool = load_dataset("path/to/this/folder", split="train")
 | preset, model | preset's name; SHA-256 of the model's weights, empty if diffusion made none of the images |
 | nearest_reference, nearest_pool | the reference, and the earlier image, that it is most like (if the gate was on) |
 
-Images that the gate rejected, if it was on, are in `__normalgen__/` with its reasons; their numbers are missing here.
-
-Every setting and the references' names and hashes are in `__normalgen__/run.json`. The licence of the reference photos
-extends to what is drawn from them.
+normalgen keeps its records beside this folder, in `NAME.normalgen/` where NAME is this folder's name: every setting and
+the references' names and hashes in `run.json`, and what the gate rejected, if it was on, with its reasons. The numbers
+of rejected images are missing here. The records are no part of the data set. The licence of the reference photos
+extends to what is made from them.
 """
+
+
+def _shares(settings: dict[str, Any]) -> str:
+    """Which share of the images the diffusion model made, and which is augmented photos alone."""
+    plain, restored = settings["plain"], settings["mix"]
+    if plain == 1:
+        return "All are augmented reference photos (mode `augmented`); no diffusion model made any of them."
+    kinds = [
+        (plain, "are augmented reference photos that no diffusion model touched (mode `augmented`)"),
+        (
+            (1 - plain) * restored,
+            "are augmented reference photos that a diffusion model noised and restored (`img2img`)",
+        ),
+        ((1 - plain) * (1 - restored), "are drawn from noise by a diffusion model (`txt2img`)"),
+    ]
+    shares = "; ".join(f"{100 * share:.3g} % {what}" for share, what in kinds if share > 0)
+    gate = " The gate judges them, so the shares among those that it keeps can differ." if settings["gate"] else ""
+    return f"Of the candidates, {shares}.{gate} The column `mode` tells them apart."
 
 
 def _quoted(text: str) -> str:

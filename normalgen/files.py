@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "hidden", "slug", "write_json", "write_whole"]
+__all__ = ["PARTIAL", "RECORDS", "passed_over", "slug", "write_json", "write_whole"]
 
 PARTIAL = ".partial"
+RECORDS = ".normalgen"  # ends the name of the folder beside a pool that holds what is no part of it
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -36,9 +37,9 @@ def _dump(path: Path, data: dict[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def hidden(path: Path, above: Path) -> bool:
-    """Whether `path`, or a folder between `above` and it, has a name that begins with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(above).parts)
+def passed_over(path: Path, above: Path) -> bool:
+    """Whether `path`, or a folder between `above` and it, is hidden, or holds the records of a pool."""
+    return any(part.startswith(".") or part.endswith(RECORDS) for part in path.relative_to(above).parts)
 
 
 def slug(text: str) -> str:

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from normalgen.errors import DataError
-from normalgen.files import hidden
+from normalgen.files import passed_over
 
 __all__ = [
     "SUFFIXES",
@@ -76,7 +76,7 @@ class Images(Sequence[Image.Image]):
             raise DataError(f"{folder} is a file, not a folder; name a folder of normal images") from None
         except OSError as error:
             raise DataError(f"{folder} cannot be read ({error.strerror}); name a folder of normal images") from error
-        files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not hidden(file, folder))
+        files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not passed_over(file, folder))
         if not files:
             raise DataError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))}){_hint(folder)}")
         odd = next((file.name for file in files if not _is_text(file.name)), None)

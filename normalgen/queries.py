@@ -8,7 +8,7 @@ from PIL import Image
 
 from normalgen.data import GOOD, kind_of
 from normalgen.errors import DataError
-from normalgen.files import hidden
+from normalgen.files import passed_over
 from normalgen.images import SUFFIXES, Crop, ImageItem, Images, to_pil, to_tensor
 
 __all__ = ["GOOD", "Queries", "find_queries"]
@@ -101,7 +101,7 @@ def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
     files = sorted(
         file
         for file in (*path.glob("*"), *path.glob("*/*"))
-        if file.is_file() and file.suffix.lower() in SUFFIXES and not hidden(file, path)
+        if file.is_file() and file.suffix.lower() in SUFFIXES and not passed_over(file, path)
     )
     if not files:
         raise DataError(f"no images in {path} nor in its sub-folders ({', '.join(sorted(SUFFIXES))})")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ __all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "ref
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False, of: Path | None = None) -> Iterator[None]:
     """Hold `folder` for this process; the system lets go of the lock when the process ends, however it ends.
 
     Args:
         folder: made if need be.
         wait: until another process that holds it is done.
+        of: the folder that errors name, where `folder` lies beside it.
 
     Raises:
         DataError: another process holds it, or it is no folder.
@@ -32,7 +33,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
         with FileLock(folder / ".lock", timeout=-1 if wait else 0):
             yield
     except Timeout:
-        raise DataError(f"another process is writing {folder}; wait for it, or choose another folder") from None
+        raise DataError(f"another process is writing {of or folder}; wait for it, or choose another folder") from None
 
 
 @contextmanager
@@ -88,20 +89,33 @@ def agree(
     *,
     look: bool = False,
     remedy: str = "Use those, another folder, or --overwrite to start anew",
+    of: Path | None = None,
+    ours: Collection[str] = (),
 ) -> None:
-    """Write `record` to `path` (not if `look`), or see that the one there has the same `record["settings"]`.
+    """Write `record` to `path` (not if `look`), or raise if the one there has other `record["settings"]`.
+
+    Args:
+        path: of the record.
+        record: its "settings" count.
+        look: write nothing.
+        remedy: ends the error of other settings.
+        of: the folder that the record is of, where it lies beside that folder and not in it.
+        ours: names that may be in the record's folder before the record is.
 
     Raises:
-        DataError: it differs; names every setting that does. Or the folder holds other files, which are not ours, or is
-            none.
+        DataError: it differs; names every setting that does. Or one of the folders holds other files, which are not
+            ours, or is none.
     """
-    folder = path.parent.parent if path.parent.name.startswith("__") else path.parent
-    refuse_file(folder)
+    folder = path.parent if of is None or not of.exists() else of
+    both = {path.parent: ours} if of is None else {of: (), path.parent: ours}
+    for inside in both:
+        refuse_file(inside)
     odd = differing(path, record["settings"])
-    if odd is None and _foreign(folder):
+    if odd is None and any(_foreign(inside, names) for inside, names in both.items()):
         odd = differing(path, record["settings"])  # another process may have begun it since
         if odd is None:
-            refuse_foreign(folder)
+            for inside, names in both.items():
+                refuse_foreign(inside, names)
     if odd is None:
         if not look:
             write_json(path, record)
@@ -114,14 +128,14 @@ def agree(
         )
 
 
-def refuse_foreign(folder: Path) -> None:
-    """See that `folder` is new, or holds nothing but what begins with `.` or `__`.
+def refuse_foreign(folder: Path, ours: Collection[str] = ()) -> None:
+    """Raise if `folder` holds anything but hidden files and those called as in `ours`.
 
     Raises:
         DataError: it holds other files; or is none, or cannot be written.
     """
     refuse_file(folder)
-    if foreign := _foreign(folder):
+    if foreign := _foreign(folder, ours):
         raise DataError(f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder")
 
 
@@ -143,10 +157,10 @@ def refuse_file(folder: Path) -> None:
         raise DataError(f"{folder} cannot be written: {there} is not yours to write in; choose another folder")
 
 
-def _foreign(folder: Path) -> str:
+def _foreign(folder: Path, ours: Collection[str]) -> str:
     """A file in `folder` that may not be ours; "" if there is none."""
     inside = folder.iterdir() if folder.exists() else ()
-    return min((path.name for path in inside if not path.name.startswith((".", "__"))), default="")
+    return min((path.name for path in inside if not path.name.startswith(".") and path.name not in ours), default="")
 
 
 def _short(value: Any) -> str:

@@ -9,7 +9,7 @@ from normalgen.augment import augment, augment_each
 from normalgen.diffusion.model import NormalModel
 from normalgen.files import write_whole
 from normalgen.images import to_pil
-from normalgen.pool import ASIDE, METADATA, Pool, Rejected
+from normalgen.pool import METADATA, SHEET, Pool, Rejected, record_folder
 from normalgen.presets import Augment, Preset
 from normalgen.prompts import INSTANCE_PROMPT
 from normalgen.references import References
@@ -53,7 +53,7 @@ class PoolSheet:
     """The contact sheet of a pool in the making: references, their augmentations, and the pool or a preview of it.
 
     Args:
-        folder: the pool's; the sheet lies where no data loader looks.
+        folder: the pool's; the sheet lies among its records, beside it.
         references: shown first.
         preset: which augmentations are shown; size.
         seed: of the pool.
@@ -61,7 +61,7 @@ class PoolSheet:
 
     def __init__(self, folder: Path, references: References, preset: Preset, seed: int) -> None:
         self.folder = folder
-        self.path = folder / ASIDE / "contact_sheet.png"
+        self.path = record_folder(folder) / SHEET
         self.preset = preset
         self.seed = seed
         self.pixels = references.images.take(range(min(SHOWN, len(references.images)))).pixels(preset.size)

@@ -44,7 +44,7 @@ def test_generate_goes_from_a_folder_to_a_data_set(
     shown = capsys.readouterr()
     assert "5 normal images of 'good'" in shown.out
     assert len(datasets.load_dataset("pools/good", split="train")) == 5
-    with Image.open("pools/good/__normalgen__/contact_sheet.png") as sheet:
+    with Image.open("pools/good.normalgen/contact_sheet.png") as sheet:
         assert sheet.width > 1000
     assert "customize 2/2" in shown.err
     assert "generate 5/5" in shown.err
@@ -80,7 +80,7 @@ def test_prompts_have_the_noun_that_the_model_draws(
     assert "the model was customized with --object 'bracket', now 'nut'; leave --object out" in capsys.readouterr().err
     assert not Path("other").exists()
     assert '"prompt": "a photo of normal bracket ' in Path("pools/good/metadata.jsonl").read_text()
-    assert json.loads(Path("pools/good/__normalgen__/run.json").read_text())["settings"]["object"] == "bracket"
+    assert json.loads(Path("pools/good.normalgen/run.json").read_text())["settings"]["object"] == "bracket"
 
 
 def making(model: NormalModel, references: References, **twins: float) -> Making:
@@ -92,7 +92,7 @@ def making(model: NormalModel, references: References, **twins: float) -> Making
 def test_a_pool_made_by_detect_has_the_noun_that_the_model_draws(model: NormalModel, references: References) -> None:
     for n in (1, 2):
         making(model, replace(references, noun="nut")).pool(Path("p"), n, silent)
-    assert json.loads(Path("p/__normalgen__/run.json").read_text())["settings"]["object"] == "part"
+    assert json.loads(Path("p.normalgen/run.json").read_text())["settings"]["object"] == "part"
     assert len(Path("p/metadata.jsonl").read_text().splitlines()) == 2
 
 
@@ -150,7 +150,7 @@ def test_plain_images_alone_need_no_model(photos: Path, quick: list[str], capsys
     assert "made as        3 augmented photos" in shown.out
     assert not Path("models").exists()
     assert datasets.load_dataset("pools/good", split="train")["model"] == ["", "", ""]
-    assert json.loads(Path("pools/good/__normalgen__/run.json").read_text())["settings"]["model"] == ""
+    assert json.loads(Path("pools/good.normalgen/run.json").read_text())["settings"]["model"] == ""
 
 
 def test_a_category_in_mvtec_layout(photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,7 +252,7 @@ def test_quality_compares_what_diffusion_made_and_says_so_when_there_is_nothing(
     assert run("pool", "quality", "pools/good", "--photos", "good") == 0
     shown = capsys.readouterr().out
     assert "img2img" in shown
-    found = json.loads(Path("pools/good/__normalgen__/quality.json").read_text())
+    found = json.loads(Path("pools/good.normalgen/quality.json").read_text())
     assert set(found["img2img"]["misses"]) <= {line.split("  ")[0] for line in shown.splitlines() if " !" in line}
     assert all(f"  img2img, {name}: {words} (bar: " in shown for name, words in found["img2img"]["misses"].items())
     run("generate", "good", "-k", "2", "-n", "2", "--out", "plain", *quick[:-1], "1", "--model", "models/good")

@@ -193,7 +193,7 @@ def test_a_pool_of_other_settings_is_refused_and_kept(
     assert tree(here) == made
 
 
-@pytest.mark.parametrize("record", ["pools/good/__normalgen__/run.json", "models/good/customize.json"])
+@pytest.mark.parametrize("record", ["pools/good.normalgen/run.json", "models/good/customize.json"])
 def test_a_damaged_record_is_named(record: str, made: Tree, quick: list[str], capsys: Output) -> None:
     for text in ("{", "[]"):
         Path(record).write_text(text)

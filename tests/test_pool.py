@@ -29,15 +29,10 @@ def make(model: NormalModel, references: References, folder: Path, n: int = 6, *
 
 def test_a_pool_is_images_metadata_card_and_run(model: NormalModel, references: References, tmp_path: Path) -> None:
     pool = make(model, references, tmp_path / "p")
-    assert sorted(path.name for path in (tmp_path / "p").iterdir() if path.name != ".lock") == [
-        "README.md",
-        "__normalgen__",
-        "images",
-        "metadata.jsonl",
-    ]
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["README.md", "images", "metadata.jsonl"]
     assert len(pool) == len(list((tmp_path / "p" / "images").iterdir())) == 6
     assert pool.images[3].size == (32, 32)
-    run = json.loads((tmp_path / "p" / "__normalgen__" / "run.json").read_text())
+    run = json.loads((tmp_path / "p.normalgen" / "run.json").read_text())
     assert run["settings"]["model"] == model.digest
     assert run["references"]["references"][0]["name"] == "0.png"
 
@@ -97,7 +92,7 @@ def test_what_a_killed_run_left_is_mended(
 
 def test_plain_load_dataset_reads_every_column(model: NormalModel, references: References, tmp_path: Path) -> None:
     pool = make(model, references, tmp_path / "p")
-    Image.new("RGB", (8, 8)).save(tmp_path / "p" / "__normalgen__" / "contact_sheet.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.normalgen" / "contact_sheet.png")
     loaded = datasets.load_dataset(str(tmp_path / "p"), split="train")
     assert loaded.features == pool.dataset.features
     assert loaded.remove_columns("image").to_list() == pool.dataset.remove_columns("image").to_list()
@@ -136,10 +131,10 @@ def test_every_setting_changes_the_pool(
 
 
 def test_a_second_process_is_refused(model: NormalModel, references: References, tmp_path: Path) -> None:
-    folder = tmp_path / "p"
-    folder.mkdir()
-    with FileLock(folder / ".lock"):
-        code = f"from filelock import FileLock; FileLock({str(folder / '.lock')!r}).acquire(timeout=0)"
+    folder, records = tmp_path / "p", tmp_path / "p.normalgen"
+    records.mkdir()
+    with FileLock(records / ".lock"):
+        code = f"from filelock import FileLock; FileLock({str(records / '.lock')!r}).acquire(timeout=0)"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode != 0
         with pytest.raises(DataError, match="another process"):
             make(model, references, folder)

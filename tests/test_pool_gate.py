@@ -11,15 +11,16 @@ from conftest import SMALL
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny import new_tiny
 from normalgen.errors import NothingKept
-from normalgen.pool import REJECTED, Pool, generate_pool
+from normalgen.pool import REJECTED, Pool, generate_pool, record_folder
 from normalgen.presets import Preset, change
 from normalgen.quality import REASONS
 from normalgen.references import References
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = [*folder.rglob("*.png"), *folder.rglob("*.jsonl"), folder / "__normalgen__/gate.json"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    records = record_folder(folder)
+    files = [path for inside in (folder, records) for end in ("png", "jsonl") for path in inside.rglob(f"*.{end}")]
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in [*files, records / "gate.json"]}
 
 
 @pytest.fixture
@@ -37,7 +38,9 @@ def test_rejected_images_lie_where_no_loader_looks(gated: NormalModel, reference
     pool = make(gated, references, tmp_path / "p")
     rejected = pool.rejected()
     assert rejected
-    assert all(each.path.parent == tmp_path / "p" / REJECTED and each.path.is_file() for each in rejected)
+    assert all(
+        each.path.parent == record_folder(tmp_path / "p") / REJECTED and each.path.is_file() for each in rejected
+    )
     assert {each.reason for each in rejected} <= set(REASONS)
     loaded = datasets.load_dataset(str(tmp_path / "p"), split="train")
     assert [row["index"] for row in loaded] == [row["index"] for row in pool.rows]
@@ -60,7 +63,7 @@ def test_a_gate_that_keeps_none_says_what_to_do(gated: NormalModel, references: 
 
 def test_candidates_are_judged_once_each_and_booked(gated: NormalModel, references: References, tmp_path: Path) -> None:
     pool = make(gated, references, tmp_path / "p")
-    lines = (tmp_path / "p/__normalgen__/candidates.jsonl").read_text().splitlines()
+    lines = (tmp_path / "p.normalgen/candidates.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["index"] for row in rows] == list(range(len(pool) + len(pool.rejected())))
     assert all(row["kept"] == (row["reason"] == "") for row in rows)
@@ -86,7 +89,7 @@ def test_a_killed_gated_run_ends_as_if_it_had_not_been(
         case "image":
             sorted((folder / "images").iterdir())[-1].unlink()
         case name:
-            path = next(folder.rglob(f"{name}.jsonl"))
+            path = next(tmp_path.rglob(f"{name}.jsonl"))
             path.write_bytes(path.read_bytes()[:-20])
     make(gated, references, folder)
     assert contents(folder) == whole
@@ -117,7 +120,7 @@ def test_a_pool_that_was_being_cleared_when_killed_leaves_nothing_to_the_next(
 
     other = gated.using(change(gated.preset, strength=0.25))
     make(other, references, tmp_path / "whole")
-    assert not json.loads((tmp_path / "whole/__normalgen__/candidates.jsonl").read_text().splitlines()[0])["kept"]
+    assert not json.loads((tmp_path / "whole.normalgen/candidates.jsonl").read_text().splitlines()[0])["kept"]
     make(gated.using(change(gated.preset, plain=0.25)), references, tmp_path / "p")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
@@ -125,4 +128,4 @@ def test_a_pool_that_was_being_cleared_when_killed_leaves_nothing_to_the_next(
             generate_pool(other, references, 2, tmp_path / "p", overwrite=True)
     make(other, references, tmp_path / "p")
     assert contents(tmp_path / "p") == contents(tmp_path / "whole")
-    assert not list((tmp_path / "p").glob(".gone-*"))
+    assert not list(tmp_path.rglob(".gone-*"))

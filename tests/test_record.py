@@ -138,9 +138,9 @@ def test_a_folder_that_cannot_be_written_is_told_of_before_any_work(
 
 
 def test_a_lock_and_a_preview_are_no_other_files(tmp_path: Path) -> None:
-    (tmp_path / "__normalgen__").mkdir()
+    (tmp_path / "preview.png").write_bytes(b"ours")
     with locked(tmp_path):
-        agree(tmp_path / "run.json", RECORD)
+        agree(tmp_path / "run.json", RECORD, ours=("preview.png",))
     assert read_record(tmp_path / "run.json") == RECORD
 
 

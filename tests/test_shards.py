@@ -14,7 +14,7 @@ from torch import Tensor
 from normalgen.cli import main
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.pool import RUN, Pool, Shard, draw_shard, generate_pool, merge_pool
+from normalgen.pool import RUN, Pool, Shard, draw_shard, generate_pool, merge_pool, record_folder
 from normalgen.pool.ledger import drawn_folder
 from normalgen.pool.plan import draw_group
 from normalgen.record import locked, read_record
@@ -28,12 +28,18 @@ def gated(model: NormalModel) -> NormalModel:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    """The bytes of all files of a pool and its records."""
+    both = {"": folder, "records/": record_folder(folder)}
+    return {
+        f"{prefix}{path.relative_to(inside)}": path.read_bytes()
+        for prefix, inside in both.items()
+        for path in inside.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
 
 
 def drawn(folder: Path) -> Path:
-    return drawn_folder(folder, (read_record(folder / RUN) or {})["settings"])
+    return drawn_folder(folder, (read_record(record_folder(folder) / RUN) or {})["settings"])
 
 
 def draw(model: NormalModel, references: References, folder: Path, shard: str, n: int = 10) -> Pool | None:
@@ -249,4 +255,4 @@ def test_what_is_not_finite_is_broken_through_a_shard_too(
     for shard in ("1/2", "2/2"):
         draw(model, references, tmp_path / "shards", shard, 6)
     assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
-    assert "NaN" not in (tmp_path / "whole/__normalgen__/candidates.jsonl").read_text()
+    assert "NaN" not in (tmp_path / "whole.normalgen/candidates.jsonl").read_text()

@@ -165,14 +165,14 @@ def tell_of_modes(pool: "Pool", settings: Preset) -> None:
 
 def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
     """What the gate rejected, what it cannot tell, and what to do when it left too few."""
-    from normalgen.pool import REJECTED
+    from normalgen.pool import REJECTED, record_folder
 
     for sentence in pool.gate().get("unknown", []):
         note(sentence)
     reasons = Counter(each.reason for each in pool.rejected())
     if reasons:
         what = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        say(f"  rejected       {what}: {pool.folder / REJECTED}")
+        say(f"  rejected       {what}: {record_folder(pool.folder) / REJECTED}")
     if len(pool) > n:
         note(f"the pool held {len(pool)} images already; -n {n} takes none away")
     if len(pool) < n:

@@ -170,7 +170,7 @@ GateSwitch = Annotated[
     _setting(
         "--gate/--no-gate",
         "gate",
-        "Judge each image before it enters; what is rejected lies in the pool's __normalgen__/rejected.",
+        "Judge each image before it enters; what is rejected lies in POOL.normalgen/rejected.",
         POOL,
     ),
 ]

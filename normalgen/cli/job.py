@@ -76,12 +76,12 @@ class Job:
     """One pool in the making: its checks, its previews, and its sheet."""
 
     def __init__(self, references: "References", settings: "Preset", out: Path, seed: int, overwrite: bool) -> None:
-        from normalgen.pool import RUN, check_pool
+        from normalgen.pool import RUN, check_pool, record_folder
         from normalgen.report import PoolSheet
 
         settings = settle(settings, references)
         self.references, self.settings, self.seed, self.out, self.overwrite = references, settings, seed, out, overwrite
-        if not overwrite or not (out / RUN).is_file():
+        if not overwrite or not (record_folder(out) / RUN).is_file():
             check_pool(out, references, settings, seed)
         self.sheet = PoolSheet(out, references, settings, seed)
         self.clock = Clock(45, 120)

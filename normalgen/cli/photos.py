@@ -92,9 +92,9 @@ class MadeFrom(NamedTuple):
 def made_from(folder: Path) -> MadeFrom | None:
     """What the model or the pool in `folder` was made from; None where it does not say."""
     from normalgen.customize import RECORD
-    from normalgen.pool import RUN
+    from normalgen.pool import RUN, record_folder
 
-    for path in (folder / RECORD, folder / RUN):
+    for path in (folder / RECORD, record_folder(folder) / RUN):
         if (record := read_record(path)) and "references" in record["settings"]:
             return MadeFrom(frozenset(record["settings"]["references"]), record["settings"].get("crop"))
     return None
@@ -145,12 +145,12 @@ def tell_of_left_out(folder: Path | None, depth: int = 1) -> None:
             return
     except OSError:
         return
-    from normalgen.files import hidden
+    from normalgen.files import passed_over
     from normalgen.images import SUFFIXES
 
     def below(level: int) -> list[Path]:
         inside = folder.glob("/".join("*" * level))
-        return [path for path in inside if path.is_file() and not hidden(path, folder)]
+        return [path for path in inside if path.is_file() and not passed_over(path, folder)]
 
     read = [path for level in range(1, depth + 1) for path in below(level)]
     for ending, count in sorted(Counter(path.suffix.lower() for path in read).items()):

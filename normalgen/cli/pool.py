@@ -66,7 +66,7 @@ def quality(
     references reach. A value that misses its bar is marked with !, and put into words below the table.
     """
     from normalgen.files import write_json
-    from normalgen.pool import ASIDE, Pool
+    from normalgen.pool import QUALITY, Pool, record_folder
     from normalgen.quality import compare, lines
 
     pool = Pool.load(folder)
@@ -81,19 +81,20 @@ def quality(
     say(table(["measure", *measures, "bar"], _rows(found)))
     _tell_of_misses(found)
     say(f"{measures['augmented'].images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
-    path = folder / ASIDE / "quality.json"
+    path = record_folder(folder) / QUALITY
     misses = {name: {line.measure: line.misses[name] for line in found if name in line.misses} for name in measures}
     write_json(path, {name: asdict(measures[name]) | {"misses": misses[name]} for name in measures})
     say(f"as data: {path}")
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    from normalgen.pool import RUN
+    from normalgen.pool import RUN, record_folder
     from normalgen.record import read_record
 
-    run = read_record(folder / RUN)
+    path = record_folder(folder) / RUN
+    run = read_record(path)
     if run is None:
-        raise DataError(f"{folder / RUN} is missing; the pool's settings are not known")
+        raise DataError(f"{path} is missing; the pool's settings are not known")
     return run
 
 
@@ -131,7 +132,7 @@ def _photos(run: dict[str, Any], photos: Path | None, data: Path | None) -> "tup
 
 def _sets(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
     """The first `sample` images of each mode that diffusion made."""
-    from normalgen.pool import REJECTED
+    from normalgen.pool import REJECTED, record_folder
 
     sets = {}
     for mode in ("img2img", "txt2img"):
@@ -140,7 +141,7 @@ def _sets(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
             sets[mode] = pool.images.take(places).pixels(size).float() / 255
     if not sets:
         judged = len(pool.rejected())
-        why = f"; the gate rejected {judged} candidates, see {pool.folder / REJECTED}" if judged else ""
+        why = f"; the gate rejected {judged} candidates, see {record_folder(pool.folder) / REJECTED}" if judged else ""
         raise DataError(
             f"{pool.folder} holds augmented photos alone, no image that diffusion made: nothing to compare{why}. "
             "Make one with --plain 0, or with --no-gate to see what diffusion draws"

@@ -109,9 +109,9 @@ class Making:
 
     def given_pool(self, folder: Path) -> "Pool":
         """The pool in `folder` as it is."""
-        from normalgen.pool import RUN, Pool
+        from normalgen.pool import RUN, Pool, record_folder
 
-        found, run = Pool.load(folder), read_record(folder / RUN)
+        found, run = Pool.load(folder), read_record(record_folder(folder) / RUN)
         if run is not None:
             see_made(Preset.from_settings(run["preset"]), folder, self.asked)
         tell_of_others(

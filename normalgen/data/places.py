@@ -5,7 +5,7 @@ from pathlib import Path
 
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.files import hidden
+from normalgen.files import passed_over
 from normalgen.images import SUFFIXES, ImageItem
 
 __all__ = ["USUAL", "child", "folders", "found_in", "image_files", "items", "locate", "plain", "same_stem", "subfolder"]
@@ -72,9 +72,9 @@ def found_in(folder: Path, most: int = 8) -> str:
 
 
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
-    """The image files in a folder, sorted, hidden ones left alone; `deep` goes into its folders, too."""
+    """The image files in a folder, sorted, without hidden ones and records of pools; `deep` goes into folders, too."""
     inside = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not hidden(p, folder) and p.is_file())
+    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not passed_over(p, folder) and p.is_file())
 
 
 def items(folder: Path, prefix: str = "") -> list[ImageItem]:
@@ -96,6 +96,6 @@ def same_stem(folder: Path, stem: str) -> Path | None:
 
 
 def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted, hidden ones left alone; none where there is no such folder."""
+    """The folders in a folder, sorted, without hidden ones and records of pools; none where there is no such folder."""
     inside = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path for path in inside if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in inside if path.is_dir() and not passed_over(path, folder))

@@ -1,23 +1,26 @@
 """Pools: anomaly-free images as a Hugging Face data set.
 
-`images/00000.png ...`, `metadata.jsonl` (a row an image), `README.md` (the data-set card), and aside, where no data
-loader looks, in `__normalgen__/`: `run.json` (every setting), `gate.json` (its cut-offs), `candidates.jsonl` (a verdict
-a candidate), `rejected/`, the contact sheet, and `drawn/` while several workers are at it. An image is called by its
-candidate's index, so numbers are missing where one was rejected.
+The pool's folder holds `images/00000.png ...`, `metadata.jsonl` (a row per image) and `README.md` (the data-set card),
+nothing else: tools that take every image below it take the pool. Its records lie beside it, those of `pools/nut` in
+`pools/nut.normalgen`: `run.json` (every setting), `gate.json` (its cut-offs), `candidates.jsonl` (a verdict per
+candidate), `rejected/`, the contact sheet, `quality.json`, the lock, and `drawn/` while several workers are at it. A
+pool that is handed on without them loads all the same. An image is called by its candidate's index, so numbers are
+missing where one was rejected.
 """
 
 from normalgen.pool.folder import Pool, Rejected
-from normalgen.pool.ledger import ASIDE, METADATA, REJECTED
-from normalgen.pool.make import RUN, check_pool, draw_shard, generate_pool, merge_pool
+from normalgen.pool.ledger import METADATA, QUALITY, REJECTED, RUN, SHEET, record_folder
+from normalgen.pool.make import check_pool, draw_shard, generate_pool, merge_pool
 from normalgen.pool.plan import Candidate, candidate
 from normalgen.pool.shards import Shard
 from normalgen.pool.write import write_pool
 
 __all__ = [
-    "ASIDE",
     "METADATA",
+    "QUALITY",
     "REJECTED",
     "RUN",
+    "SHEET",
     "Candidate",
     "Pool",
     "Rejected",
@@ -27,5 +30,6 @@ __all__ = [
     "draw_shard",
     "generate_pool",
     "merge_pool",
+    "record_folder",
     "write_pool",
 ]

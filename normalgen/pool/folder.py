@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
 from normalgen.images import ImageItem, Images
-from normalgen.pool.ledger import CANDIDATES, GATE, METADATA, image_name, whole_rows
+from normalgen.pool.ledger import CANDIDATES, GATE, METADATA, image_path, record_folder, whole_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,7 +26,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Pool:
-    """A folder of generated normal images.
+    """A folder of generated normal images; what else is known of them lies beside it, and may be missing.
 
     Attributes:
         folder: where it is.
@@ -73,11 +73,11 @@ class Pool:
 
     def gate(self) -> dict[str, Any]:
         """The gate's cut-offs ("limits") and what so few references cannot tell ("unknown"); empty if it was off."""
-        path = self.folder / GATE
+        path = record_folder(self.folder) / GATE
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def rejected(self) -> list[Rejected]:
         """What the gate kept out, in order of index."""
-        path = self.folder / CANDIDATES
+        path = record_folder(self.folder) / CANDIDATES
         rows = [row for row in (whole_rows(path) if path.is_file() else []) if not row["kept"]]
-        return [Rejected(self.folder / image_name(row["index"], False), row["reason"], row["numbers"]) for row in rows]
+        return [Rejected(image_path(self.folder, row["index"], False), row["reason"], row["numbers"]) for row in rows]

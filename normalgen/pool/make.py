@@ -5,7 +5,7 @@ that grows, or one that several workers drew, ends as if made at once by one.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,20 @@ from typing import Any
 from normalgen.card import card
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.files import write_whole
+from normalgen.files import RECORDS, write_whole
 from normalgen.pool.folder import Pool
-from normalgen.pool.ledger import ASIDE, DRAWN, IMAGES, METADATA, Ledger, discard, drawn_folder
+from normalgen.pool.ledger import (
+    CARD,
+    DRAWN,
+    RUN,
+    SHEET,
+    Ledger,
+    discard,
+    discard_pool,
+    drawn_folder,
+    record_folder,
+    refuse_other_pool,
+)
 from normalgen.pool.making import Making
 from normalgen.pool.plan import preset_of
 from normalgen.pool.shards import Shard, Window
@@ -26,9 +37,8 @@ from normalgen.suited import settled
 from normalgen.versions import versions
 from normalgen.watch import Watch, silent
 
-__all__ = ["RUN", "check_pool", "draw_shard", "generate_pool", "merge_pool"]
+__all__ = ["check_pool", "draw_shard", "generate_pool", "merge_pool"]
 
-RUN, CARD = f"{ASIDE}/run.json", "README.md"
 _DECIDING = [
     "size",
     "sampling_steps",
@@ -118,9 +128,9 @@ def draw_shard(
             window = Window.open(n, shard.count, making)
             held.enter_context(window.hold(making.drawn, shard))
         window.draw(shard, making, watch)
-    with locked(folder, wait=True):
-        agree(folder / RUN, {"settings": making.settings}, look=True)
-        if not (folder / RUN).is_file():
+    with _locked(folder, wait=True):
+        _agree(folder, {"settings": making.settings}, look=True)
+        if not (record_folder(folder) / RUN).is_file():
             raise DataError(f"{folder} was removed while this worker drew; run its command again")
         if window.is_under_way(making.drawn) and not window.is_drawn(making.drawn):
             return None
@@ -140,10 +150,11 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         DataError: nothing drawn is waiting there, or the folder is in use; or the gate kept none, in the end.
     """
     nothing = f"{folder} has nothing drawn by --shard workers that waits to be merged"
-    if not (folder / RUN).is_file():
+    if not (record_folder(folder) / RUN).is_file():
         raise DataError(nothing)
-    with locked(folder):
-        run, drawn = read_record(folder / RUN), _drawn(folder)
+    with _locked(folder):
+        refuse_other_pool(folder)
+        run, drawn = read_record(record_folder(folder) / RUN), _drawn(folder)
         under_way = Window.read(drawn)
         if run is None or under_way is None:
             raise DataError(nothing)
@@ -153,7 +164,7 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         making = Making(folder, preset, run["settings"], names, sources, Ledger.open(folder), None, drawn)
         making.fill(window.n, watch, lambda: None)
         if window.is_drawn(drawn):
-            discard(folder, [DRAWN])
+            discard(record_folder(folder), [DRAWN])
         else:
             window.end(drawn)
         making.refuse_empty(window.n)
@@ -161,12 +172,12 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
 
 
 def check_pool(folder: Path, references: References, preset: Preset, seed: int) -> None:
-    """Before long work: see that `folder` is free, or a pool of the same settings.
+    """Raise before long work unless `folder` is free, or holds a pool of the same settings.
 
     Raises:
-        DataError: it is neither.
+        DataError: it is neither, or the folder of its records beside it is not free.
     """
-    agree(folder / RUN, {"settings": _settings(references, preset, seed)}, look=True)
+    _agree(folder, {"settings": _settings(references, preset, seed)}, look=True)
 
 
 def _check(model: NormalModel | Preset, references: References, n: int) -> None:
@@ -204,10 +215,14 @@ def _begun(
         model = preset if isinstance(model, Preset) else model.using(preset)
     digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
     settings = _settings(references, preset, seed) | {"model": digest}
-    with locked(folder, wait=wait):
-        if overwrite and differing(folder / RUN, settings):
-            discard(folder, [METADATA, CARD, IMAGES, ASIDE])  # the record last: until then it is the old pool
-        agree(folder / RUN, _record(settings, model, references))
+    record = record_folder(folder) / RUN
+    if not overwrite or not record.is_file():
+        _agree(folder, {"settings": settings}, look=True)  # before the lock, which makes a folder
+    with _locked(folder, wait=wait):
+        refuse_other_pool(folder)
+        if overwrite and differing(record, settings):
+            discard_pool(folder)
+        _agree(folder, _record(settings, model, references))
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
@@ -220,15 +235,31 @@ def _finished(making: Making, n: int, watch: Watch, preview: Callable[[], None] 
     making.fill(n, watch, preview)
     under_way = Window.read(making.drawn)
     larger = under_way is not None and under_way[0].n > n
-    if (making.folder / DRAWN).is_dir() and not larger:
-        discard(making.folder, [DRAWN])
+    records = record_folder(making.folder)
+    if (records / DRAWN).is_dir() and not larger:
+        discard(records, [DRAWN])
     making.refuse_empty(n)
     return Pool.load(making.folder)
 
 
+def _locked(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]:
+    """The pool in `folder`, held for this process."""
+    return locked(record_folder(folder), wait=wait, of=folder)
+
+
+def _agree(folder: Path, record: dict[str, Any], *, look: bool = False) -> None:
+    """Record the pool's settings, or raise if others are recorded or what is in its folders is not ours."""
+    if folder.resolve().name.endswith(RECORDS):
+        raise DataError(
+            f"{folder} cannot be a pool: names in {RECORDS} are for records beside one; choose another name"
+        )
+    refuse_other_pool(folder)
+    agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET,))
+
+
 def _drawn(folder: Path) -> Path:
     """Where workers lay aside what they draw for the pool in `folder`, as it is recorded."""
-    run = read_record(folder / RUN)
+    run = read_record(record_folder(folder) / RUN)
     return drawn_folder(folder, run["settings"] if run else {})
 
 

@@ -14,7 +14,7 @@ from normalgen.errors import NothingKept
 from normalgen.files import write_json, write_whole
 from normalgen.images import to_pil, to_tensor
 from normalgen.pool.folder import Pool
-from normalgen.pool.ledger import GATE, Ledger, image_name, numbered
+from normalgen.pool.ledger import GATE, Ledger, image_name, image_path, numbered, record_folder
 from normalgen.pool.plan import Candidate, candidate, draw_group
 from normalgen.presets import Preset
 from normalgen.prompts import fill
@@ -77,7 +77,7 @@ class Making:
         """
         if not self.ledger.kept and self.ledger.judged >= self._limit(n):
             raise NothingKept(
-                f"the gate kept none of {self.ledger.judged} candidates (see {self.folder / image_name(0, False)}); "
+                f"the gate kept none of {self.ledger.judged} candidates (see {image_path(self.folder, 0, False)}); "
                 "try, with --overwrite, more reference photos, more training steps, or --no-gate"
             )
 
@@ -99,7 +99,7 @@ class Making:
     def _open_gate(self) -> None:
         """Calibrate the gate, and tell it what is in the pool already."""
         self._gate = Gate(self.sources, self.preset.augment, seed=self.settings["seed"])
-        write_json(self.folder / GATE, self._gate.settings())
+        write_json(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
             self._gate.remember(to_tensor(image, self.preset.size))
 
@@ -107,7 +107,7 @@ class Making:
         """Write one candidate where it belongs, and book it."""
         verdict = self._gate.judge(image) if self._gate else None
         kept = verdict is None or verdict.kept
-        path = self.folder / image_name(each.index, kept)
+        path = image_path(self.folder, each.index, kept)
         write_whole(path, lambda partial: to_pil(image).save(partial, format="png"))
         row = self._row(each) | (self._nearest(verdict) if verdict else {}) if kept else None
         judged = {"reason": verdict.reason, "numbers": verdict.numbers} if verdict else {"reason": ""}
@@ -132,7 +132,7 @@ class Making:
         place = verdict.nearest_pool
         return {
             "nearest_reference": self.names[verdict.nearest_reference],
-            "nearest_pool": "" if place is None else image_name(self.ledger.kept[place], True),
+            "nearest_pool": "" if place is None else image_name(self.ledger.kept[place]),
         }
 
 

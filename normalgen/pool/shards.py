@@ -1,6 +1,6 @@
 """Several workers draw one pool: each takes every n-th group of candidates and lays the images aside.
 
-A folder in `__normalgen__/drawn/`, called after the pool's settings, holds the images that wait for their verdict,
+A folder in the records' `drawn/`, called after the pool's settings, holds the images that wait for their verdict,
 `window.json` (which candidates this round draws; a round is over when it is gone), the references, so that judging
 needs no photos, and a lock a shard. A worker whose pool was begun anew with other settings finds its round gone, and
 what it was drawing is nowhere that others look.

@@ -29,7 +29,7 @@ def write_pool(
     if not (folder / METADATA).is_file():
         rows = []
         for index, (image, reference) in enumerate(zip(images, references, strict=True)):
-            name = image_name(index, True)
+            name = image_name(index)
             write_whole(folder / name, lambda partial, image=image: image.save(partial, format="png"))  # type: ignore[misc]
             row = {"file_name": name, "category": category, "label": label, "index": index}
             rows.append(row | {"mode": mode, "reference": reference})
