@@ -18,9 +18,15 @@ from normalgen.references import References
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    records = record_folder(folder)
-    files = [path for inside in (folder, records) for end in ("png", "jsonl") for path in inside.rglob(f"*.{end}")]
-    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in [*files, records / "gate.json"]}
+    """The bytes of the images, rows and cut-offs of a pool and its records."""
+    wanted = (".png", ".jsonl")
+    both = {"": folder, "records/": record_folder(folder)}
+    return {
+        f"{prefix}{path.relative_to(inside)}": path.read_bytes()
+        for prefix, inside in both.items()
+        for path in inside.rglob("*")
+        if path.suffix in wanted or path.name == "gate.json"
+    }
 
 
 @pytest.fixture
