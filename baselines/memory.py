@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from normalgen.detector import Prediction
+from normalgen.detectors.base import Prediction
 from normalgen.errors import NotFittedError
-from normalgen.features import Features, KeptFeatures, open_features
-from normalgen.images import Images
-from normalgen.memory import MemoryBank
-from normalgen.pool import Pool
+from normalgen.features.cached import KeptFeatures
+from normalgen.features.contract import Features
+from normalgen.features.memory_bank import MemoryBank
+from normalgen.features.open_features import open_features
+from normalgen.images.images import Images
+from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
 __all__ = ["PatchMemory"]

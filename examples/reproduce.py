@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normalgen.cli import main as normalgen
-from normalgen.presets import Preset, preset, steps_made
+from normalgen.settings.presets import Preset, preset, steps_made
 
 # Categories and test images of the eleven data sets, as InCTRL's and BMAD's splits have them; MNIST and CIFAR-10
 # one class against all, on 100 normal and 900 anomalous test images a class (the paper does not say).

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from normalgen.errors import DataError
-from normalgen.files import write_json
-from normalgen.images import Images
-from normalgen.seeds import generator
+from normalgen.images.images import Images
+from normalgen.io.atomic import write_json
+from normalgen.io.rng import generator
 
 __all__ = ["References", "Shots", "choose", "from_manifest", "read_manifest", "write_manifest"]
 

@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 from tiny_stable import write_stable
 
-from normalgen.diffusion.denoiser import TinyConfig
+from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.opening import open_parts
-from normalgen.diffusion.tiny import new_tiny
-from normalgen.images import ImageItem, Images, decode
-from normalgen.presets import Preset, change, preset
+from normalgen.diffusion.tiny.tiny_parts import new_tiny
+from normalgen.diffusion.tiny.unet import TinyConfig
+from normalgen.images.images import ImageItem, Images, decode
 from normalgen.references import References
+from normalgen.settings.presets import Preset, change, preset
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would pass over Ctrl-C
 
@@ -179,5 +179,5 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counts[item.source] += 1
         return decode(item)
 
-    monkeypatch.setattr("normalgen.images.decode", counted)
+    monkeypatch.setattr("normalgen.images.images.decode", counted)
     return counts

@@ -9,10 +9,12 @@ import numpy as np
 from conftest import drawn
 from PIL import Image
 
-from normalgen.data import Category, TestImage
-from normalgen.evaluation import Arm, DetectorSpec, Plan
-from normalgen.images import ImageItem, Images
-from normalgen.presets import Preset
+from normalgen.data.category import Category, TestImage
+from normalgen.evaluation.arms import Arm
+from normalgen.evaluation.detector_specs import DetectorSpec
+from normalgen.evaluation.protocol import Plan
+from normalgen.images.images import ImageItem, Images
+from normalgen.settings.presets import Preset
 
 ARMS = ("none", "rotations", "augmented", "generated", "both", "real:2", "poisoned:3", "unpoisoned:3")
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
-from normalgen.defects import paste
-from normalgen.features import TextSide
-from normalgen.images import to_pil
-from normalgen.seeds import generator
+from normalgen.features.contract import TextSide
+from normalgen.images.defects import paste
+from normalgen.images.images import to_pil
+from normalgen.io.rng import generator
 
 
 class Words:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from normalgen.results import Cell, Table
+from normalgen.evaluation.cells import Cell
+from normalgen.evaluation.table_format import Table
 
 WHICH = {"dataset": "elpv", "category": "elpv", "k": 2, "seed": 0, "detector": "memory", "arm": "none"}
 

@@ -41,7 +41,7 @@ def label(file: Path) -> str:
 
 
 def test_every_room_is_listed() -> None:
-    assert {room(file) for file in FILES} - {"__init__", "__main__"} == set(rooms())
+    assert {room(file) for file in FILES} - {"__init__", "__main__"} <= set(rooms())
 
 
 @pytest.mark.parametrize("file", FILES, ids=label)
@@ -60,9 +60,9 @@ DOORS = {
     "peft": {"diffusion"},
     "open_clip": {"features"},
     "timm": {"features"},
-    "datasets": {"pool", "export"},
-    "sklearn": {"metrics", "data"},
-    "matplotlib": {"results"},
+    "datasets": {"pool"},
+    "sklearn": {"data", "detectors"},
+    "matplotlib": {"evaluation"},
     "typer": {"cli"},
     "rich": {"cli"},
     "elpv_dataset": {"data"},
@@ -78,7 +78,7 @@ def test_each_heavy_package_has_one_door(package: str) -> None:
 
 def test_matplotlib_stays_in_one_file() -> None:
     users = {f for f in FILES if any(name.split(".")[0] == "matplotlib" for name in imported(f))}
-    assert users == {ROOT / "results" / "figures.py"}
+    assert users == {ROOT / "evaluation" / "figures.py"}
 
 
 def calls(file: Path) -> list[ast.Call]:
@@ -108,9 +108,27 @@ def test_no_options_travel_as_kwargs(file: Path) -> None:
 
 
 def test_the_bundled_prior_is_small() -> None:
-    sizes = [path.stat().st_size for path in (ROOT / "diffusion" / "prior").iterdir()]
+    sizes = [path.stat().st_size for path in (ROOT / "diffusion" / "tiny" / "prior").iterdir()]
     assert sum(sizes) <= 25_000_000
 
 
 def test_baselines_are_imported_from_inside_the_package() -> None:
     assert Path(importlib.import_module("normalgen.baselines").__file__ or "").parent.name == "baselines"
+
+
+def test_no_module_stands_at_the_root_but_those_listed() -> None:
+    loose = {file.stem for file in ROOT.glob("*.py")}
+    assert loose <= {"__init__", "__main__", "errors", "references", "pipeline"}
+
+
+def test_no_room_is_a_drawer_for_everything() -> None:
+    names = {path.stem for path in ROOT.rglob("*") if path.is_dir() or path.suffix == ".py"}
+    assert not names & {"utils", "util", "common", "core", "helpers", "misc"}
+
+
+def test_no_module_and_no_class_is_called_as_another() -> None:
+    modules = [file.stem for file in FILES if room(file) != "cli" and not file.stem.startswith("__")]
+    trees = [ast.parse(file.read_text()) for file in FILES]
+    classes = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for names in (modules, [name for name in classes if not name.startswith("_")]):
+        assert {name for name in names if names.count(name) > 1} == set()

@@ -107,7 +107,7 @@ def plain(requirement: str) -> str:
         "docs/results.md",
         "docs/choices.md",
         "docs/datasets.md",
-        "normalgen/diffusion/prior/README.md",
+        "normalgen/diffusion/tiny/prior/README.md",
     ],
 )
 def test_links_and_pictures_exist(document: str) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from normalgen.results import Cell, Mean, load_cells, means
-from normalgen.results.layout import percent
-from normalgen.results.stats import branch, metric
+from normalgen.evaluation.cells import Cell, load_cells
+from normalgen.evaluation.statistics import Mean, branch, means, metric
+from normalgen.evaluation.table_format import percent
 
 ROOT = Path(__file__).parent.parent
 SETS = {"BrainMRI": "brain-mri", "ELPV": "elpv", "mvtec/screw": "mvtec"}

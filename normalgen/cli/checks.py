@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from normalgen.errors import DataError, MissingWeights, PresetError
-from normalgen.presets import Preset
-from normalgen.settings import least_strength, steps_made
+from normalgen.settings.configs import least_strength, steps_made
+from normalgen.settings.presets import Preset
 
 __all__ = [
     "need",
@@ -119,7 +119,7 @@ def need_distilled(settings: Preset) -> None:
         MissingWeights: the weights, or it, are not there, or it is not one of them.
         PresetError: the weights take none.
     """
-    from normalgen.diffusion.opening import open_parts
+    from normalgen.diffusion.loading import open_parts
 
     if not settings.distilled or not settings.draws:
         return

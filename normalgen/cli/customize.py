@@ -11,7 +11,7 @@ from normalgen.cli.checks import need_prior
 from normalgen.cli.job import settle
 from normalgen.cli.photos import check_photos, references_from
 from normalgen.cli.show import going_on, progress, say
-from normalgen.presets import preset as make_preset
+from normalgen.settings.presets import preset as make_preset
 
 
 def customize(
@@ -55,7 +55,7 @@ def customize(
     settings = settle(settings, references)
     target = out or Path("models") / references.category
     chosen = inputs.pick_device(device)
-    from normalgen.customize import customize as fine_tune
+    from normalgen.customize.dreambooth import customize as fine_tune
 
     begun = time.monotonic()
     with going_on(), progress() as watch:

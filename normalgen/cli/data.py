@@ -9,9 +9,9 @@ from normalgen.cli.show import note, progress, say, table
 from normalgen.errors import DataError
 
 if TYPE_CHECKING:
-    from normalgen.counts import Counts
     from normalgen.data.check import Checked
-    from normalgen.data.dataset import Dataset
+    from normalgen.data.counts import Counts
+    from normalgen.data.published_set import Dataset
 
 data_app = typer.Typer(
     no_args_is_help=True, help="Published data sets: which can be read, whether yours are whole, how they are split."
@@ -48,7 +48,7 @@ def list_() -> None:
     mnist and cifar10 each class is a category, with at most 100 good and 900 anomalous test images, drawn once and for
     all. The licence binds whoever downloads the images, and pools made from them.
     """
-    from normalgen.data.sets import DATASETS
+    from normalgen.data.registry import DATASETS
 
     rows = [
         [each.name, str(len(each.published) or "any"), *_totals(each), each.licence, each.where]
@@ -82,7 +82,7 @@ def check(
     their names: inside the training images, inside the test images, and across, which is the number of test images that
     are training images, too. Copies across make results look better than they are. Nothing is changed or left out.
     """
-    from normalgen.data.sets import find_dataset, found_datasets
+    from normalgen.data.registry import find_dataset, found_datasets
 
     if root is None and dataset is None:
         raise DataError("name the folder to look at, or --dataset elpv for the package")
@@ -171,8 +171,8 @@ def split(
     Sets with official parts keep them. Of the others 25 % of the normal images are tested, drawn from sorted names with
     seed 42: the same files split alike on every machine.
     """
-    from normalgen.data.sets import find_dataset
-    from normalgen.files import write_json
+    from normalgen.data.registry import find_dataset
+    from normalgen.io.atomic import write_json
 
     if out.exists():
         raise DataError(f"{out} is there already; remove it, or name another file with --out")

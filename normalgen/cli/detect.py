@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from normalgen.cli import found, inputs
+from normalgen.cli import detect_summary as found
+from normalgen.cli import inputs
 from normalgen.cli.checks import need, need_apart, need_queries
 from normalgen.cli.photos import QUERY_DEPTH, references_from, tell_of_left_out
 from normalgen.cli.ready import (
     HIGHEST_RATE,
-    Making,
+    Preparation,
     open_detector,
     open_threshold,
     pool_folder,
@@ -18,7 +19,7 @@ from normalgen.cli.ready import (
     unused_photos,
 )
 from normalgen.cli.show import going_on, progress
-from normalgen.presets import preset as make_preset
+from normalgen.settings.presets import preset as make_preset
 
 DETECTOR = "Detector"
 
@@ -143,22 +144,22 @@ def detect(
     chosen = references_from(references, category, data, noun, k, manifest, crop, seed)
     tell_of_left_out(queries, QUERY_DEPTH)
     tell_of_left_out(calibrate)
-    from normalgen.queries import find_queries
+    from normalgen.data.queries import find_queries
 
     asked = unmeasured(find_queries(queries, chosen.images.crop), chosen)
     customized, bank = model or Path("models") / chosen.category, pool_folder(pool, chosen.category)
     unused = None if calibrate is None else unused_photos(calibrate, chosen, asked, [customized, bank], rate)
-    from normalgen.detection import MADE_BY
-    from normalgen.detection import detect as run_detection
-    from normalgen.outputs import see_free
-    from normalgen.self_test import self_test as test_itself
+    from normalgen.detectors.self_test import self_test as test_itself
+    from normalgen.io.outputs import see_free
+    from normalgen.report.detection_run import MADE_BY
+    from normalgen.report.detection_run import detect as run_detection
 
     where = inputs.pick_device(device)
     detector = open_detector(preset, features, branches, fusion, text, choice, seed, where)
     folder = out or Path("detections") / chosen.category
     need_apart(queries, folder)
     see_free(folder, MADE_BY)
-    maker = Making(chosen, settings, trained, seed, where, customized)
+    maker = Preparation(chosen, settings, trained, seed, where, customized)
     title = f"{chosen.category}: {len(asked.images)} photos"
     with going_on(), progress() as watch:
         joining = None

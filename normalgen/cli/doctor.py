@@ -12,8 +12,8 @@ import typer
 from normalgen.cli import inputs
 from normalgen.cli.show import note, say
 from normalgen.errors import PresetError
-from normalgen.presets import Preset
-from normalgen.presets import preset as make_preset
+from normalgen.settings.presets import Preset
+from normalgen.settings.presets import preset as make_preset
 
 TRIED = ("preset", "weights", "size", "device")
 PACKAGES = (
@@ -116,7 +116,7 @@ def doctor(
     import torch
 
     from normalgen.cli.inputs import pick_device
-    from normalgen.diffusion.tiny import bundled_files
+    from normalgen.diffusion.tiny.tiny_parts import bundled_files
 
     say(f"device: {pick_device('auto')} ({torch.get_num_threads()} threads on the CPU)")
     prior, config = bundled_files()
@@ -149,7 +149,7 @@ def _is_named(context: typer.Context, name: str) -> bool:
 
 def _try(settings: Preset, device: str) -> None:
     from normalgen.cli.inputs import pick_device
-    from normalgen.trial import trial
+    from normalgen.diffusion.preset_check import trial
 
     chosen = pick_device(device)
     say(f"preset {settings.name} at {settings.size} px on {chosen}, weights {settings.weights}")

@@ -10,11 +10,11 @@ import typer
 from normalgen.cli import inputs
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_together
-from normalgen.studies import STUDIES, TIERS
+from normalgen.evaluation.studies import STUDIES, TIERS
 
 if TYPE_CHECKING:
-    from normalgen.evaluation import Plan
-    from normalgen.pool import Shard
+    from normalgen.evaluation.protocol import Plan
+    from normalgen.pool.workers import Shard
 
 HOW = "How"
 Datasets = Annotated[str, typer.Option("--dataset", help="Data sets, by comma; see: normalgen data list.")]
@@ -94,10 +94,10 @@ def evaluate(
     One JSON file a cell: stop it whenever you like, the same command goes on. Then: normalgen results evaluation
     """
     sys.path.insert(0, str(Path.cwd()))  # for a detector that lies here
-    from normalgen.evaluation import check
-    from normalgen.evaluation.asked import ask
-    from normalgen.pool import Shard
-    from normalgen.presets import preset
+    from normalgen.evaluation.request import ask
+    from normalgen.evaluation.run import check
+    from normalgen.pool.workers import Shard
+    from normalgen.settings.presets import preset
 
     changes = {"training_steps": training_steps, "weights": weights, "augment": augment}
     plan = ask(
@@ -129,7 +129,7 @@ def evaluate(
 
 
 def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
-    from normalgen.data.sets import departures
+    from normalgen.data.registry import departures
     from normalgen.evaluation.estimate import estimate
 
     for category in plan.categories:
@@ -150,7 +150,7 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
 
 
 def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
-    from normalgen.evaluation import evaluate as measure
+    from normalgen.evaluation.run import evaluate as measure
 
     def tell(row: dict[str, Any]) -> None:
         cell, seconds = row["cell"], row["seconds"]

@@ -14,12 +14,13 @@ from normalgen.cli.photos import check_photos, references_from, tell_of_others
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_workers
 from normalgen.errors import DataError
-from normalgen.presets import Preset
-from normalgen.presets import preset as make_preset
+from normalgen.settings.presets import Preset
+from normalgen.settings.presets import preset as make_preset
 
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
-    from normalgen.pool import Pool, Shard
+    from normalgen.pool.dataset import Pool
+    from normalgen.pool.workers import Shard
     from normalgen.references import References
 
 
@@ -103,8 +104,8 @@ def generate(
         with going_on():
             return run_workers(devices, shard, sys.argv[1:])
     references = references_from(folder, category, data, noun, k, manifest, crop, seed)
-    from normalgen.customize import is_customized
-    from normalgen.pool import Shard
+    from normalgen.customize.dreambooth import is_customized
+    from normalgen.pool.workers import Shard
 
     share = None if shard is None else Shard.parse(shard)
     chosen = inputs.pick_device(device)
@@ -165,7 +166,7 @@ def tell_of_modes(pool: "Pool", settings: Preset) -> None:
 
 def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
     """What the gate rejected, what it cannot tell, and what to do when it left too few."""
-    from normalgen.pool import REJECTED, record_folder
+    from normalgen.pool.journal import REJECTED, record_folder
 
     for sentence in pool.gate().get("unknown", []):
         note(sentence)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from normalgen.errors import DataError
-from normalgen.presets import PRESETS
+from normalgen.settings.presets import PRESETS
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
 TWINS = "Twins"

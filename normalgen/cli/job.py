@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from normalgen.cli.show import Clock, note
 from normalgen.errors import PresetError
-from normalgen.presets import Preset
-from normalgen.watch import Watch
+from normalgen.io.progress import Watch
+from normalgen.settings.presets import Preset
 
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
-    from normalgen.pool import Pool, Shard
+    from normalgen.pool.dataset import Pool
+    from normalgen.pool.workers import Shard
     from normalgen.references import References
 
 TRAINED = ("weights", "method", "training_steps", "prior_weight", "class_images")
@@ -46,9 +47,9 @@ def open_model(
     Raises:
         PresetError: asked to be trained otherwise than it was, or others' without a preset for it.
     """
-    from normalgen.customize import is_begun, is_customized
+    from normalgen.customize.dreambooth import is_begun, is_customized
+    from normalgen.diffusion.loading import is_foreign
     from normalgen.diffusion.model import NormalModel
-    from normalgen.diffusion.opening import is_foreign
 
     if is_customized(folder):
         sampling = {name: value for name, value in changes.items() if name not in TRAINED}
@@ -76,8 +77,9 @@ class Job:
     """One pool in the making: its checks, its previews, and its sheet."""
 
     def __init__(self, references: "References", settings: "Preset", out: Path, seed: int, overwrite: bool) -> None:
-        from normalgen.pool import RUN, check_pool, record_folder
-        from normalgen.report import PoolSheet
+        from normalgen.pool.contact_sheet import PoolSheet
+        from normalgen.pool.generate import check_pool
+        from normalgen.pool.journal import RUN, record_folder
 
         settings = settle(settings, references)
         self.references, self.settings, self.seed, self.out, self.overwrite = references, settings, seed, out, overwrite
@@ -97,7 +99,7 @@ class Job:
             shard: which worker of how many; None makes all.
             watch: told of the stages.
         """
-        from normalgen.pool import draw_shard, generate_pool
+        from normalgen.pool.generate import draw_shard, generate_pool
 
         ready = self._ready(*model, watch, wait=shard is not None) if isinstance(model, tuple) else model
         given = (ready, self.references, n, self.out)
@@ -112,7 +114,7 @@ class Job:
 
     def _ready(self, folder: Path, device: str, watch: Watch, *, wait: bool) -> "NormalModel | Preset":
         """The model, customized; the preset itself if it draws nothing."""
-        from normalgen.customize import customize
+        from normalgen.customize.dreambooth import customize
 
         if not self.settings.draws:
             return self.settings
@@ -137,7 +139,7 @@ class Job:
 
 def settle(settings: "Preset", references: "References") -> "Preset":
     """The settings with their augmentation settled; and a note where the references called for turns."""
-    from normalgen.suited import settled
+    from normalgen.customize.auto_augment import settled
 
     found = settled(settings, references)
     if found.augment == "turned" and found is not settings:

@@ -11,7 +11,7 @@ from normalgen.cli.job import open_model
 from normalgen.cli.photos import QUERY_DEPTH, tell_of_crop, tell_of_left_out
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.errors import DataError
-from normalgen.presets import preset as make_preset
+from normalgen.settings.presets import preset as make_preset
 
 OTHERS = "Models of others"
 
@@ -60,11 +60,11 @@ def personalize(
     nothing = f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}"
     need(model, nothing)
     tell_of_left_out(queries, QUERY_DEPTH)
-    from normalgen.images import parse_crop
-    from normalgen.outputs import see_free
-    from normalgen.personalize import Personalizer
-    from normalgen.queries import find_queries
-    from normalgen.twin_files import MADE_BY, TRIPTYCHS, TWINS, write_twins
+    from normalgen.data.queries import find_queries
+    from normalgen.detectors.one_to_normal.twins import Personalizer
+    from normalgen.images.images import parse_crop
+    from normalgen.io.outputs import see_free
+    from normalgen.report.twin_files import MADE_BY, TRIPTYCHS, TWINS, write_twins
 
     found = find_queries(queries, None if crop is None else parse_crop(crop))
     changes = {"weights": weights, "twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from normalgen.cli.checks import need_photos
 from normalgen.cli.show import note
 from normalgen.errors import DataError
-from normalgen.record import read_record
+from normalgen.io.run_folder import read_record
 
 if TYPE_CHECKING:
     from normalgen.references import References
@@ -34,8 +34,9 @@ def references_from(
     """
     need_photos(folder, data, manifest)
     tell_of_left_out(folder)
-    from normalgen.data import check_name, find_category, folder_category
-    from normalgen.images import parse_crop
+    from normalgen.data.category import check_name
+    from normalgen.data.find import find_category, folder_category
+    from normalgen.images.images import parse_crop
     from normalgen.references import choose, from_manifest, read_manifest
 
     shots = read_manifest(manifest) if manifest else None
@@ -91,8 +92,8 @@ class MadeFrom(NamedTuple):
 
 def made_from(folder: Path) -> MadeFrom | None:
     """What the model or the pool in `folder` was made from; None where it does not say."""
-    from normalgen.customize import RECORD
-    from normalgen.pool import RUN, record_folder
+    from normalgen.customize.dreambooth import RECORD
+    from normalgen.pool.journal import RUN, record_folder
 
     for path in (folder / RECORD, record_folder(folder) / RUN):
         if (record := read_record(path)) and "references" in record["settings"]:
@@ -145,8 +146,8 @@ def tell_of_left_out(folder: Path | None, depth: int = 1) -> None:
             return
     except OSError:
         return
-    from normalgen.files import passed_over
-    from normalgen.images import SUFFIXES
+    from normalgen.images.images import SUFFIXES
+    from normalgen.io.atomic import passed_over
 
     def below(level: int) -> list[Path]:
         inside = folder.glob("/".join("*" * level))
@@ -163,7 +164,7 @@ def tell_of_left_out(folder: Path | None, depth: int = 1) -> None:
 
 def _ours(path: Path, above: Path) -> bool:
     """Whether a folder between `above` and `path` is one of results."""
-    from normalgen.outputs import RUN
+    from normalgen.io.outputs import RUN
 
     return any((folder / RUN).is_file() for folder in path.parents if folder.is_relative_to(above))
 

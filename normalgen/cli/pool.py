@@ -13,9 +13,9 @@ from normalgen.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from normalgen.images import Images
-    from normalgen.pool import Pool
-    from normalgen.quality import Line
+    from normalgen.images.images import Images
+    from normalgen.pool.dataset import Pool
+    from normalgen.quality.acceptance import Line
 
 pool_app = typer.Typer(no_args_is_help=True, help="Look at pools.")
 
@@ -30,7 +30,7 @@ def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
 
     normalgen pool merge pools/elpv-mono
     """
-    from normalgen.pool import merge_pool
+    from normalgen.pool.generate import merge_pool
 
     with progress() as watch:
         pool, wanted = merge_pool(folder, watch=watch)
@@ -65,9 +65,11 @@ def quality(
     to real photos that is taken for like them, as far as augmented references go if that is farther; or what augmented
     references reach. A value that misses its bar is marked with !, and put into words below the table.
     """
-    from normalgen.files import write_json
-    from normalgen.pool import QUALITY, Pool, record_folder
-    from normalgen.quality import compare, lines
+    from normalgen.io.atomic import write_json
+    from normalgen.pool.dataset import Pool
+    from normalgen.pool.journal import QUALITY, record_folder
+    from normalgen.quality.acceptance import lines
+    from normalgen.quality.comparison import compare
 
     pool = Pool.load(folder)
     run = _run(folder)
@@ -88,8 +90,8 @@ def quality(
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    from normalgen.pool import RUN, record_folder
-    from normalgen.record import read_record
+    from normalgen.io.run_folder import read_record
+    from normalgen.pool.journal import RUN, record_folder
 
     path = record_folder(folder) / RUN
     run = read_record(path)
@@ -100,7 +102,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _photos(run: dict[str, Any], photos: Path | None, data: Path | None) -> "tuple[Images, Images | None]":
     """The pool's references, found by SHA-256, and the other normal photos; None if there are too few."""
-    from normalgen.data import find_category, folder_category
+    from normalgen.data.find import find_category, folder_category
 
     category = run["settings"]["category"]
     try:
@@ -132,7 +134,7 @@ def _photos(run: dict[str, Any], photos: Path | None, data: Path | None) -> "tup
 
 def _sets(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
     """The first `sample` images of each mode that diffusion made."""
-    from normalgen.pool import REJECTED, record_folder
+    from normalgen.pool.journal import REJECTED, record_folder
 
     sets = {}
     for mode in ("img2img", "txt2img"):

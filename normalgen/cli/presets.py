@@ -1,6 +1,6 @@
 """normalgen presets."""
 
-from normalgen.presets import PRESETS
+from normalgen.settings.presets import PRESETS
 
 
 def presets() -> None:

@@ -11,24 +11,24 @@ from normalgen.cli.job import Job, given_model, see_made, settle
 from normalgen.cli.photos import made_from, tell_of_others
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
-from normalgen.presets import PRESETS, Preset, change
-from normalgen.record import read_record
-from normalgen.watch import Watch
+from normalgen.io.progress import Watch
+from normalgen.io.run_folder import read_record
+from normalgen.settings.presets import PRESETS, Preset, change
 
 if TYPE_CHECKING:
+    from normalgen.data.queries import Queries
+    from normalgen.detectors.conformal import Threshold
+    from normalgen.detectors.one_to_normal.detector import OneToNormal
+    from normalgen.detectors.one_to_normal.triplet import Choice, Fusion
     from normalgen.diffusion.model import NormalModel
-    from normalgen.images import Images
-    from normalgen.one_to_normal import OneToNormal
-    from normalgen.pool import Pool
-    from normalgen.queries import Queries
+    from normalgen.images.images import Images
+    from normalgen.pool.dataset import Pool
     from normalgen.references import References
-    from normalgen.threshold import Threshold
-    from normalgen.triplet import Choice, Fusion
 
 HIGHEST_RATE = 0.5
 
 
-class Making:
+class Preparation:
     """The model and the pool, made on the way where they are missing.
 
     Args:
@@ -55,7 +55,7 @@ class Making:
 
     def model(self, watch: Watch) -> "NormalModel":
         """The model, finished, others', or customized now."""
-        from normalgen.customize import customize, is_customized
+        from normalgen.customize.dreambooth import customize, is_customized
 
         if self.opened is not None:
             return self.opened
@@ -86,7 +86,7 @@ class Making:
 
     def _sampling(self) -> Preset:
         """How the model samples that is there, or shall be made; loads no weights."""
-        from normalgen.customize import is_customized
+        from normalgen.customize.dreambooth import is_customized
         from normalgen.diffusion.model import MODEL_FILE
 
         saved = read_record(self.folder / MODEL_FILE) if is_customized(self.folder) else None
@@ -109,7 +109,8 @@ class Making:
 
     def given_pool(self, folder: Path) -> "Pool":
         """The pool in `folder` as it is."""
-        from normalgen.pool import RUN, Pool, record_folder
+        from normalgen.pool.dataset import Pool
+        from normalgen.pool.journal import RUN, record_folder
 
         found, run = Pool.load(folder), read_record(record_folder(folder) / RUN)
         if run is not None:
@@ -122,7 +123,7 @@ class Making:
 
     def pool(self, folder: Path, n: int, watch: Watch) -> "Pool | None":
         """The pool in `folder`, made where it is missing, and gone on with where it was left; None for `n` 0."""
-        from normalgen.pool import METADATA
+        from normalgen.pool.journal import METADATA
 
         if not n:
             return None
@@ -133,8 +134,9 @@ class Making:
 
     def _goes_on(self, folder: Path, n: int, watch: Watch) -> bool:
         """Whether a pool has too few images, and this very run's settings: it was stopped, or is to grow."""
-        from normalgen.customize import is_customized
-        from normalgen.pool import Pool, check_pool
+        from normalgen.customize.dreambooth import is_customized
+        from normalgen.pool.dataset import Pool
+        from normalgen.pool.generate import check_pool
 
         if len(Pool.load(folder)) >= n or not is_customized(self.folder):
             return False
@@ -161,7 +163,7 @@ def open_detector(
     Raises:
         PresetError: options that cannot work.
     """
-    from normalgen.one_to_normal import OneToNormal
+    from normalgen.detectors.one_to_normal.detector import OneToNormal
 
     paper = preset == "paper"
     detector = OneToNormal(
@@ -185,7 +187,8 @@ def pool_folder(given: Path | None, category: str) -> Path:
     Raises:
         DataError: `given` holds none, or one of another category.
     """
-    from normalgen.pool import METADATA, Pool
+    from normalgen.pool.dataset import Pool
+    from normalgen.pool.journal import METADATA
 
     folder = given or Path("pools") / category
     if not (folder / METADATA).is_file():
@@ -219,7 +222,7 @@ def unused_photos(
     Raises:
         DataError: too few for the rate.
     """
-    from normalgen.images import Images
+    from normalgen.images.images import Images
 
     try:
         photos = Images.from_folder(folder).cropped(references.images.crop)
@@ -244,7 +247,7 @@ def unused_photos(
 
 def open_threshold(detector: "OneToNormal", unused: "Images | None", rate: float) -> "Threshold":
     """From photos that were not used; or approximate, from left-out references."""
-    from normalgen.threshold import Threshold
+    from normalgen.detectors.conformal import Threshold
 
     if unused is None:
         return Threshold(detector.left_out, rate, "approximate")

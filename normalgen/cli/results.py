@@ -10,7 +10,7 @@ from normalgen.cli.show import note, say
 from normalgen.errors import DataError
 
 if TYPE_CHECKING:
-    from normalgen.results import Table
+    from normalgen.evaluation.table_format import Table
 
 FORMATS = ("md", "csv", "html")
 
@@ -32,7 +32,10 @@ def results(
     unknown = [part for part in wanted if part not in FORMATS]
     if unknown or not wanted:
         raise DataError(f"--format takes {', '.join(FORMATS)}, by comma, got {formats!r}")
-    from normalgen.results import gains, load_cells, main_tables, write_results
+    from normalgen.evaluation.cells import load_cells
+    from normalgen.evaluation.contrasts import gains
+    from normalgen.evaluation.tables import main_tables
+    from normalgen.report.results_files import write_results
 
     cells = load_cells(folder)
     for table in [*main_tables(cells, ["image_auroc"]), *gains(cells)[:1]]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from normalgen.watch import Watch
+from normalgen.io.progress import Watch
 
 __all__ = ["MARK", "Clock", "fail", "going_on", "note", "progress", "say", "table"]
 

@@ -32,12 +32,12 @@ def train_text(
     """
     if out.exists():
         raise DataError(f"{out} is there already; remove it, or name another file with --out")
-    from normalgen.data.mvtec import marked_categories
+    from normalgen.data.readers.mvtec import marked_categories
 
     categories = marked_categories(data)
     chosen = inputs.pick_device(device)
-    from normalgen.features import open_features
-    from normalgen.text_training import train_text as learn
+    from normalgen.detectors.one_to_normal.text_training import train_text as learn
+    from normalgen.features.open_features import open_features
 
     opened = open_features(features, device=chosen)
     if opened.text is None:

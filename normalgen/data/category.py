@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from normalgen.counts import Counts
+from normalgen.data.counts import Counts
 from normalgen.errors import DataError
-from normalgen.images import ImageItem, Images, decode_mask, to_tensor
+from normalgen.images.images import ImageItem, Images, decode_mask, to_tensor
 
 __all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name", "kind_of"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from normalgen.data.category import Category, TestImage
 from normalgen.errors import DataError
-from normalgen.images import ImageItem, decode, pixel_digest
-from normalgen.watch import Watch, silent
+from normalgen.images.images import ImageItem, decode, pixel_digest
+from normalgen.io.progress import Watch, silent
 
 __all__ = ["Checked", "check_category"]
 

@@ -4,10 +4,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from normalgen.data.category import NORMAL, Category, category_noun, check_name
-from normalgen.data.elpv import ELPV, elpv
-from normalgen.data.places import USUAL, plain
+from normalgen.data.layout import USUAL, plain
+from normalgen.data.readers.elpv import ELPV, elpv
 from normalgen.errors import DataError
-from normalgen.images import Images
+from normalgen.images.images import Images
 
 __all__ = ["find_category", "folder_category", "known_categories"]
 

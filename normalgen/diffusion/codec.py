@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
 
-from normalgen.seeds import noise_like
+from normalgen.io.rng import noise_like
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL

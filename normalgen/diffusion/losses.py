@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from normalgen.features import EmbeddedFeatures
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
 
 __all__ = ["FeatureError"]
 

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normalgen.diffusion.opening import open_foreign, open_saved
+from normalgen.diffusion.loading import open_foreign, open_saved
 from normalgen.diffusion.parts import Parts
 from normalgen.diffusion.sampler import advance
 from normalgen.errors import DataError, PresetError
-from normalgen.files import write_json
-from normalgen.presets import Preset, change
-from normalgen.record import read_record
-from normalgen.seeds import generator, noise_like
+from normalgen.io.atomic import write_json
+from normalgen.io.rng import generator, noise_like
+from normalgen.io.run_folder import read_record
+from normalgen.settings.presets import Preset, change
 
 __all__ = ["MODEL_FILE", "NormalModel"]
 
@@ -26,7 +26,7 @@ class NormalModel:
     """A diffusion model of one category's normal images.
 
     Args:
-        parts: from `normalgen.diffusion.opening.open_parts`, customized or not.
+        parts: from `normalgen.diffusion.loading.open_parts`, customized or not.
         preset: how it samples; `preset.size` is the width and height of its images.
         category: which category it was customized on; "" before.
         noun: the noun in its prompts, such as "solar cell".

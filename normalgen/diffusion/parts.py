@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from normalgen.diffusion.codec import Codec
 from normalgen.diffusion.schedule import NoiseSchedule
 from normalgen.errors import MissingWeights
-from normalgen.files import write_whole
-from normalgen.presets import Preset
-from normalgen.settings import Method
+from normalgen.io.atomic import write_whole
+from normalgen.settings.configs import Method
+from normalgen.settings.presets import Preset
 
 __all__ = ["Parts", "digest", "read_weights", "write_halves"]
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from normalgen.diffusion.schedule import NoiseSchedule
-from normalgen.presets import Sampler
-from normalgen.seeds import noise_like
+from normalgen.io.rng import noise_like
+from normalgen.settings.presets import Sampler
 
 __all__ = ["advance"]
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from normalgen.diffusion.losses import FeatureError
 from normalgen.diffusion.model import NormalModel
-from normalgen.files import write_whole
-from normalgen.seeds import generator, noise_like
+from normalgen.io.atomic import write_whole
+from normalgen.io.rng import generator, noise_like
 
 __all__ = ["Batch", "Noising", "TrainingPlan", "denoising_loss", "train"]
 

@@ -26,17 +26,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from normalgen.augment import augment_each
-from normalgen.data import Category
+from normalgen.data.category import Category
 from normalgen.errors import DataError
-from normalgen.images import Images, pixel_digest, to_pil
-from normalgen.pool import Pool, write_pool
-from normalgen.presets import Preset
+from normalgen.evaluation.studies import ARMS
+from normalgen.images.augment import augment_each
+from normalgen.images.images import Images, pixel_digest, to_pil
+from normalgen.io.rng import generator
+from normalgen.pool.dataset import Pool
+from normalgen.pool.from_images import write_pool
 from normalgen.references import References
-from normalgen.seeds import generator
-from normalgen.studies import ARMS
+from normalgen.settings.presets import Preset
 
-__all__ = ["ARMS", "Arm", "Banks", "rotations"]
+__all__ = ["ARMS", "Arm", "ArmPools", "rotations"]
 
 _GENERATED = ("generated", "both", "no-twins", "wrong")
 
@@ -73,7 +74,7 @@ class Arm:
         return self.kind in _GENERATED
 
 
-class Banks:
+class ArmPools:
     """The arms of one setup, as pools on disk.
 
     Args:

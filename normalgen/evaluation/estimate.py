@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from normalgen.evaluation.protocol import Cell, Plan, Setup
-from normalgen.pool import Shard
+from normalgen.evaluation.protocol import CellPlan, Plan, Setup
+from normalgen.pool.workers import Shard
 
 __all__ = ["Estimate", "estimate"]
 
@@ -50,7 +50,7 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
     return Estimate(len(setups), len(cells), len(cells) - len(lacking), hours, disk, calibrated)
 
 
-def _wanted(plan: Plan, lacking: list[Cell], out: Path) -> dict[str, int]:
+def _wanted(plan: Plan, lacking: list[CellPlan], out: Path) -> dict[str, int]:
     """How often each kind of work is to be done: queries by detector, models, pools."""
     wanted: dict[str, int] = {}
     for cell in lacking:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from normalgen import metrics
-from normalgen.data import TestImage
-from normalgen.detector import Prediction
+from normalgen.data.category import TestImage
+from normalgen.detectors import metrics
+from normalgen.detectors.base import Prediction
 
 __all__ = ["PIXELS", "by_branch", "measure"]
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from normalgen.data import Category
+from normalgen.data.category import Category
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
-from normalgen.evaluation.detectors import DetectorSpec
-from normalgen.files import slug
-from normalgen.pool import Shard
-from normalgen.presets import Preset, change
-from normalgen.seeds import generator
+from normalgen.evaluation.detector_specs import DetectorSpec
+from normalgen.io.atomic import slug
+from normalgen.io.rng import generator
+from normalgen.pool.workers import Shard
+from normalgen.settings.presets import Preset, change
 
-__all__ = ["TUNING", "Cell", "Plan", "Setup"]
+__all__ = ["TUNING", "CellPlan", "Plan", "Setup"]
 
 TUNING = (("mvtec", "screw"), ("hazelnut_photos", "hazelnut"))
 """(data set, category) that settings of the preset `tiny` were chosen on: MVTec-AD's screw, and photos of hazelnuts."""
@@ -41,7 +41,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellPlan:
     """One detector with one arm in a setup."""
 
     setup: Setup
@@ -122,12 +122,12 @@ class Plan:
         every = [Setup(c, k, seed) for seed in range(self.seeds) for c in self.categories for k in self.shots]
         return every if shard is None else every[shard.number - 1 :: shard.count]
 
-    def cells(self, setup: Setup) -> Iterator[Cell]:
+    def cells(self, setup: Setup) -> Iterator[CellPlan]:
         """The cells of a setup; the arm no-twins is for detectors that make twins."""
         for detector in self.detectors:
             for arm in self.arms:
                 if arm.kind != "no-twins" or detector.makes_twins:
-                    yield Cell(setup, detector, arm)
+                    yield CellPlan(setup, detector, arm)
 
     def other(self, setup: Setup) -> Setup:
         """The same shots and seed of the next category."""

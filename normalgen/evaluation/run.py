@@ -11,22 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normalgen.detector import Detector, Prediction
+from normalgen.detectors.base import Detector, Prediction
+from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError
-from normalgen.evaluation.detectors import fit, sampling
+from normalgen.evaluation.detector_specs import fit, sampling
 from normalgen.evaluation.measure import by_branch, measure
-from normalgen.evaluation.protocol import Cell, Plan, Setup
+from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
-from normalgen.files import write_json
-from normalgen.images import Images
-from normalgen.one_to_normal import OneToNormal
-from normalgen.peak_memory import peak_memory
-from normalgen.pool import Pool, Shard
-from normalgen.record import agree, locked, locked_if_free
+from normalgen.images.images import Images
+from normalgen.io.atomic import write_json
+from normalgen.io.peak_memory import peak_memory
+from normalgen.io.progress import Watch, silent
+from normalgen.io.provenance import versions
+from normalgen.io.run_folder import agree, locked, locked_if_free
+from normalgen.pool.dataset import Pool
+from normalgen.pool.workers import Shard
 from normalgen.references import References
-from normalgen.versions import versions
-from normalgen.watch import Watch, silent
 
 __all__ = ["check", "evaluate"]
 
@@ -102,7 +103,7 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
     return True
 
 
-def _write(plan: Plan, cell: Cell, given: Made, out: Path, tell: Tell, failed: list[str]) -> None:
+def _write(plan: Plan, cell: CellPlan, given: Made, out: Path, tell: Tell, failed: list[str]) -> None:
     try:
         row = _measure(plan, cell, given, out / "cache")
         write_json(cell.path(out), row)
@@ -118,7 +119,7 @@ def _write(plan: Plan, cell: Cell, given: Made, out: Path, tell: Tell, failed: l
     tell(row)
 
 
-def _measure(plan: Plan, cell: Cell, given: Made, cache: Path) -> dict[str, Any]:
+def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, Any]:
     arm, category = cell.arm, cell.setup.category
     pool = given.banks.pool(arm)
     places = given.banks.tested(arm)

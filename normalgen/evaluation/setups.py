@@ -8,18 +8,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from normalgen.customize import customize, is_customized
+from normalgen.customize.auto_augment import settled
+from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.detectors.one_to_normal.shared_banks import Kept
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept
-from normalgen.evaluation.arms import Banks
+from normalgen.evaluation.arms import ArmPools
 from normalgen.evaluation.protocol import Plan, Setup
-from normalgen.files import write_json
-from normalgen.pool import METADATA, Pool, generate_pool
-from normalgen.record import locked_if_free
+from normalgen.io.atomic import write_json
+from normalgen.io.progress import Watch
+from normalgen.io.run_folder import locked_if_free
+from normalgen.pool.dataset import Pool
+from normalgen.pool.generate import generate_pool
+from normalgen.pool.journal import METADATA
 from normalgen.references import References, choose
-from normalgen.shared_banks import Kept
-from normalgen.suited import settled
-from normalgen.watch import Watch
 
 __all__ = ["Made", "agree_on_data", "made", "ready_other", "shots"]
 
@@ -41,7 +43,7 @@ class Made:
 
     references: References
     model: NormalModel | None
-    banks: Banks
+    banks: ArmPools
     seconds: dict[str, float]
     kept: Kept = field(default_factory=dict)
 
@@ -101,7 +103,7 @@ def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
     donor = out / "made" / plan.other(setup).name / "pool"
     other = Pool.load(donor) if plan.wants_others and (donor / METADATA).is_file() else None
     given = (setup.category, references, settled(plan.preset, references), pool, other, plan.n, setup.seed, lacking)
-    return Made(references, model, Banks(folder / "arms", *given), _Seconds(folder / SECONDS).read())
+    return Made(references, model, ArmPools(folder / "arms", *given), _Seconds(folder / SECONDS).read())
 
 
 def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:

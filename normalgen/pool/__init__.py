@@ -7,29 +7,3 @@ candidate), `rejected/`, the contact sheet, `quality.json`, the lock, and `drawn
 pool that is handed on without them loads all the same. An image is called by its candidate's index, so numbers are
 missing where one was rejected.
 """
-
-from normalgen.pool.folder import Pool, Rejected
-from normalgen.pool.ledger import METADATA, QUALITY, REJECTED, RUN, SHEET, record_folder
-from normalgen.pool.make import check_pool, draw_shard, generate_pool, merge_pool
-from normalgen.pool.plan import Candidate, candidate
-from normalgen.pool.shards import Shard
-from normalgen.pool.write import write_pool
-
-__all__ = [
-    "METADATA",
-    "QUALITY",
-    "REJECTED",
-    "RUN",
-    "SHEET",
-    "Candidate",
-    "Pool",
-    "Rejected",
-    "Shard",
-    "candidate",
-    "check_pool",
-    "draw_shard",
-    "generate_pool",
-    "merge_pool",
-    "record_folder",
-    "write_pool",
-]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from normalgen.augment import augment_each
 from normalgen.diffusion.model import NormalModel
-from normalgen.presets import Preset
-from normalgen.prompts import prompt_set
-from normalgen.seeds import generator
+from normalgen.images.augment import augment_each
+from normalgen.io.rng import generator
+from normalgen.settings.presets import Preset
+from normalgen.settings.prompts import prompt_set
 
 __all__ = ["Candidate", "candidate", "draw_group", "preset_of"]
 

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from normalgen.augment import augment_each
-from normalgen.features import EmbeddedFeatures
-from normalgen.memory import MemoryBank
-from normalgen.presets import Augment
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.memory_bank import MemoryBank
+from normalgen.images.augment import augment_each
+from normalgen.io.rng import generator
 from normalgen.quality.measures import seam, sharpness
-from normalgen.seeds import generator
+from normalgen.settings.presets import Augment
 
 __all__ = ["REASONS", "Gate", "Verdict"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from normalgen.features import EmbeddedFeatures
-from normalgen.memory import MemoryBank
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.memory_bank import MemoryBank
 
 __all__ = [
     "Coverage",
@@ -19,7 +19,6 @@ __all__ = [
     "coverage",
     "measure",
     "patch_distance",
-    "patches",
     "seam",
     "sharpness",
     "spectrum",
@@ -139,12 +138,12 @@ def measure(
     """
     count = min(len(images) for images in (augmented, *sets.values()))
     shown = {"augmented": augmented[:count]} | {name: images[:count] for name, images in sets.items()}
-    bank, plain = patches(features, references, grid), patches(features, shown["augmented"], grid)
-    unused = None if held_out is None else patches(features, held_out, grid)
+    bank, plain = features.patches(references, grid), features.patches(shown["augmented"], grid)
+    unused = None if held_out is None else features.patches(held_out, grid)
     real = references if held_out is None else held_out
     found = {}
     for name, images in shown.items():
-        seen = plain if name == "augmented" else patches(features, images, grid)
+        seen = plain if name == "augmented" else features.patches(images, grid)
         gain = None if unused is None else coverage(unused, bank, seen)
         octaves = spectrum(images).mean(0) / spectrum(real).mean(0)
         found[name] = Measures(
@@ -158,11 +157,6 @@ def measure(
             copy_distance=_likest(seen, torch.cat([bank, plain]), itself=len(bank) if name == "augmented" else None),
         )
     return found
-
-
-def patches(features: EmbeddedFeatures, images: Tensor, grid: int) -> Tensor:
-    """`features.patches` of any number of images, a few at a time."""
-    return torch.cat([features.patches(part, grid) for part in torch.split(images, 8)])
 
 
 def _likest(images: Tensor, others: Tensor, itself: int | None) -> float:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from normalgen.data import Category
-from normalgen.data.sets import find_dataset
-from normalgen.images import Images
+from normalgen.data.category import Category
+from normalgen.data.registry import find_dataset
+from normalgen.images.images import Images
 
 TUNING = ("screw", "hazelnut")
 _INSIDE = {"screw": ("mvtec", "mvtec", "screw"), "hazelnut": ("folder", "hazelnut_photos", "hazelnut")}

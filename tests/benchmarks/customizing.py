@@ -20,14 +20,14 @@ from typing import Any
 
 from cases import TUNING, besides, find
 
-from normalgen.customize import customize, is_customized
-from normalgen.data import Category
+from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.data.category import Category
 from normalgen.diffusion.model import NormalModel
-from normalgen.files import write_json
-from normalgen.pool import generate_pool
-from normalgen.presets import change, preset
-from normalgen.quality import compare
+from normalgen.io.atomic import write_json
+from normalgen.pool.generate import generate_pool
+from normalgen.quality.comparison import compare
 from normalgen.references import References, choose
+from normalgen.settings.presets import change, preset
 
 MODES = {"img2img": 1.0, "txt2img": 0.0}
 SHOWN = {"distance": ".2f", "coverage": ".2f", "closed": ".3f", "sharpness": ".2f", "seam": ".2f"}

@@ -17,17 +17,17 @@ import torch
 from cases import TUNING, besides, by_label, find
 from torch import Tensor
 
-from normalgen.augment import augment_each
-from normalgen.defects import KINDS, paste
+from normalgen.customize.auto_augment import settled
+from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.opening import open_parts
-from normalgen.images import Images
-from normalgen.presets import Augment, preset
-from normalgen.prompts import INSTANCE_PROMPT
-from normalgen.quality import Gate, Verdict
+from normalgen.images.augment import augment_each
+from normalgen.images.defects import KINDS, paste
+from normalgen.images.images import Images
+from normalgen.io.rng import generator
+from normalgen.quality.gate import Gate, Verdict
 from normalgen.references import choose
-from normalgen.seeds import generator
-from normalgen.suited import settled
+from normalgen.settings.presets import Augment, preset
+from normalgen.settings.prompts import INSTANCE_PROMPT
 
 COUNT, SIZE = 24, 256
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.opening import open_parts
-from normalgen.images import Images
-from normalgen.presets import preset
+from normalgen.images.images import Images
 from normalgen.quality.measures import sharpness
+from normalgen.settings.presets import preset
 
 PLAIN = "a photo of {object}"
 STATES = ("dark", "bright", "blurry", "low resolution", "close-up")

@@ -12,18 +12,18 @@ from pathlib import Path
 
 from scipy.stats import spearmanr
 
-from normalgen.evaluation import Cell, Plan
-from normalgen.evaluation.asked import ask
-from normalgen.evaluation.detectors import fit
+from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.self_test import self_test
+from normalgen.evaluation.detector_specs import fit
+from normalgen.evaluation.protocol import CellPlan, Plan
+from normalgen.evaluation.request import ask
 from normalgen.evaluation.setups import made
-from normalgen.files import write_json
-from normalgen.one_to_normal import OneToNormal
-from normalgen.presets import preset
-from normalgen.self_test import self_test
-from normalgen.watch import silent
+from normalgen.io.atomic import write_json
+from normalgen.io.progress import silent
+from normalgen.settings.presets import preset
 
 
-def proxy(plan: Plan, cell: Cell, out: Path) -> dict[str, float]:
+def proxy(plan: Plan, cell: CellPlan, out: Path) -> dict[str, float]:
     """Proxy AUROC by branch and fused, of the detector of a cell."""
     given = made(plan, cell.setup, out, silent)
     detector = cell.detector.open(seed=cell.setup.seed, device=plan.device, cache=out / "cache")

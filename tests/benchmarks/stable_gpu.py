@@ -16,11 +16,11 @@ import torch
 from stable_size import FULL, SMALL, Size, parts, their_lora_loop
 from tiny_stable import write_tokenizer
 
-from normalgen.batches import batches
+from normalgen.customize.training_batches import batches
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, _State
-from normalgen.presets import Preset, change, preset
-from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill, prompt_set
+from normalgen.settings.presets import Preset, change, preset
+from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill, prompt_set
 
 BATCH = 8
 

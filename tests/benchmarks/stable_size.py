@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from normalgen.diffusion.codec import LatentCodec
 from normalgen.diffusion.schedule import NoiseSchedule
-from normalgen.diffusion.stable import ClipPrompts, StableParts
+from normalgen.diffusion.stable_diffusion import ClipPrompts, StableParts
 
 SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
 

@@ -1,4 +1,4 @@
-"""What detection costs in memory and time: `normalgen.detection.detect` whole, on random images, branch n alone.
+"""What detection costs in memory and time, on random images, branch n alone.
 
 Run with: pytest -m benchmark -s tests/benchmarks/test_detect_memory.py (NORMALGEN_BENCHMARK_QUERIES=200: shorter)
 """
@@ -21,13 +21,13 @@ from functools import partial
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from normalgen.detection import detect
-from normalgen.images import ImageItem, Images
-from normalgen.one_to_normal import OneToNormal
-from normalgen.pool import Pool
-from normalgen.queries import Queries
+from normalgen.report.detection_run import detect
+from normalgen.images.images import ImageItem, Images
+from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.pool.dataset import Pool
+from normalgen.data.queries import Queries
 from normalgen.references import References
-from normalgen.threshold import Threshold
+from normalgen.detectors.conformal import Threshold
 
 def png(seed):
     values = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)

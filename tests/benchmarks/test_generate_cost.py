@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.opening import open_parts
-from normalgen.presets import preset
-from normalgen.prompts import INSTANCE_PROMPT
+from normalgen.settings.presets import preset
+from normalgen.settings.prompts import INSTANCE_PROMPT
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3000)]
 

@@ -10,11 +10,11 @@ import torch
 from stable_size import FULL, SMALL, counted, parts, their_lora_loop
 from tiny_stable import write_tokenizer
 
-from normalgen.batches import batches
+from normalgen.customize.training_batches import batches
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, _State
-from normalgen.presets import preset
-from normalgen.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
+from normalgen.settings.presets import preset
+from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3000)]
 

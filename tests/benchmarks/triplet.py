@@ -23,19 +23,20 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from normalgen.customize import customize, is_customized
-from normalgen.data import Category
+from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.data.category import Category
+from normalgen.detectors.base import Explanation
+from normalgen.detectors.conformal import Threshold
+from normalgen.detectors.metrics import image_ap, image_auroc
+from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.one_to_normal.triplet import image_scores, twin_maps
+from normalgen.detectors.one_to_normal.twins import Personalizer
+from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.opening import open_parts
-from normalgen.images import Images
-from normalgen.metrics import image_ap, image_auroc
-from normalgen.one_to_normal import Explanation, OneToNormal
-from normalgen.personalize import Personalizer
-from normalgen.pool import Pool
-from normalgen.presets import preset
+from normalgen.images.images import Images
+from normalgen.pool.dataset import Pool
 from normalgen.references import References, choose, from_manifest, read_manifest
-from normalgen.threshold import Threshold
-from normalgen.triplet import image_scores, twin_maps
+from normalgen.settings.presets import preset
 
 RATE = 0.1
 

@@ -19,10 +19,9 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.features import EmbeddedFeatures
-from normalgen.images import Images
-from normalgen.prompts import prompt_set
-from normalgen.quality.measures import patches
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.images.images import Images
+from normalgen.settings.prompts import prompt_set
 
 WAYS: dict[str, dict[str, Any]] = {
     "50 steps": {},
@@ -86,8 +85,8 @@ def main() -> None:
             queries = Images.from_folder(asked.photos).pixels(model.preset.size)[: asked.n].float() / 255
         found, seconds = twins(model, queries, asked.strength, asked.batch, 1 if "seed" in name else 0)
         if not reference.numel():
-            reference, seen = found, patches(features, found, 16)
-        moved = (patches(features, found, 16) - seen).norm(dim=-1).mean()
+            reference, seen = found, features.patches(found, 16)
+        moved = (features.patches(found, 16) - seen).norm(dim=-1).mean()
         print(f"| {name} | {1000 * seconds:.0f} | {alike(found, reference):.3f} | {moved:.3f} |", flush=True)
 
 

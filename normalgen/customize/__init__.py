@@ -1,0 +1,1 @@
+"""References in, customized diffusion model out (DreamBooth)."""

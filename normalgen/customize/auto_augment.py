@@ -1,0 +1,91 @@
+"""Which augmentation suits a category: what its own references say of how their parts lie.
+
+Screws lie at any angle, solar cells do not. Where some turned view of one reference is more like another reference,
+patch by patch in place, than any view that is merely tilted, parts like these are turned, and turned photos of them are
+normal.
+"""
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import Tensor
+
+import normalgen
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.images.augment import DEGREES, LIGHT, SCALE, augment_each
+from normalgen.images.images import Images
+from normalgen.io.atomic import write_json
+from normalgen.io.rng import generator
+from normalgen.references import References
+from normalgen.settings.presets import Augment, Preset, change
+
+__all__ = ["settled", "suited"]
+
+LOOKED_AT, VIEWS, GRID = 4, 12, 16
+NEARER = 0.95
+"""Turned views must come nearer than this times the distance of tilted ones."""
+CHOICES: tuple[Augment, ...] = ("safe", "turned")
+
+
+def settled(preset: Preset, references: References) -> Preset:
+    """The preset, with the augmentation that suits the references in the place of "auto"."""
+    if preset.augment != "auto":
+        return preset
+    count = len(references.images)
+    few = references.images.take(sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)}))
+    path = _path(few, preset.size)
+    found = _read(path)
+    if found not in CHOICES:
+        found = suited(few.pixels(preset.size))
+        with suppress(OSError):
+            write_json(path, {"augment": found})
+    return change(preset, augment=found)
+
+
+def suited(references: Tensor) -> Augment:
+    """ "turned" where a few references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
+
+    Each is held against views of the others. One reference shows nothing of that.
+    """
+    used = references.float() / 255
+    if len(used) < 2:
+        return "safe"
+    features = EmbeddedFeatures()
+    known = features.patches(used, GRID)
+    tilted, turned = (_apart(known, [_views(features, used, i, kind) for i in range(len(used))]) for kind in CHOICES)
+    return "turned" if turned < NEARER * tilted else "safe"
+
+
+def _views(features: EmbeddedFeatures, references: Tensor, place: int, kind: Augment) -> Tensor:
+    """Patches (VIEWS, grid, grid, C) of augmentations of one reference."""
+    draws = [generator("suited", place, i) for i in range(VIEWS)]
+    return features.patches(augment_each(references[place].expand(VIEWS, -1, -1, -1), kind, draws), GRID)
+
+
+def _apart(known: Tensor, views: list[Tensor]) -> float:
+    """How far a reference is, patch by patch in place, from the likest view of any other; mean over references."""
+    found = []
+    for place, one in enumerate(known):
+        others = torch.cat([each for i, each in enumerate(views) if i != place])
+        found.append(float((others - one).norm(dim=-1).mean((1, 2)).amin()))
+    return sum(found) / len(found)
+
+
+def _path(images: Images, size: int) -> Path:
+    """In the user's cache: the same photos always say the same to the same version."""
+    deciding = [normalgen.__version__, "embedded", GRID, NEARER, VIEWS, DEGREES, SCALE, LIGHT]
+    key = json.dumps([images.hashes(), images.crop, size, deciding])
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return platformdirs.user_cache_path("normalgen") / "augment" / f"{name}.json"
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["augment"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,188 @@
+"""DreamBooth on k references: a diffusion model that draws this category's normal images (Ruiz et al. 2023).
+
+Instance images are augmented references under "a photo of normal [object]"; class images, made once by the
+un-customized model under "a photo of [object]", preserve what it knew (One-to-Normal, Li et al. 2024, Eq. 1).
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+import normalgen
+from normalgen.customize.auto_augment import settled
+from normalgen.customize.training_batches import batches, class_images
+from normalgen.diffusion.loading import open_parts
+from normalgen.diffusion.model import MODEL_FILE, NormalModel
+from normalgen.diffusion.stable_diffusion import INDEX
+from normalgen.diffusion.training import TrainingPlan, train
+from normalgen.errors import PresetError
+from normalgen.images.images import is_grey
+from normalgen.io.atomic import PARTIAL
+from normalgen.io.progress import Watch, silent
+from normalgen.io.run_folder import agree, differing, locked
+from normalgen.references import References, write_manifest
+from normalgen.settings.presets import Preset
+
+__all__ = ["MANIFEST", "customize", "is_begun", "is_customized"]
+
+RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
+SMALL = 2**15
+"""Pixels of a training step up to which one CPU thread is best; measured on two cores."""
+_DECIDING = [
+    "weights",
+    "size",
+    "method",
+    "rank",
+    "training_steps",
+    "batch",
+    "class_batch",
+    "learning_rate",
+    "warmup",
+    "decay",
+    "views",
+    "precision",
+    "prior_weight",
+    "class_images",
+    "ema",
+    "focus",
+    "piece",
+    "feature_weight",
+    "augment",
+    "group",
+]
+
+
+def is_customized(folder: Path) -> bool:
+    """Whether `folder` holds a finished model."""
+    return (folder / MODEL_FILE).is_file()
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a model is being made in `folder`, or was until something stopped it, or is finished."""
+    return (folder / RECORD).is_file()
+
+
+def customize(
+    references: References,
+    preset: Preset,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    watch: Watch = silent,
+    preview: Callable[[NormalModel], None] = lambda model: None,
+    overwrite: bool = False,
+    wait: bool = False,
+) -> NormalModel:
+    """Fine-tune the preset's model on the references and save it in `folder`.
+
+    The same call again goes on where a killed one stopped, and ends with the same weights; a finished model is loaded.
+
+    Args:
+        references: all of them are used.
+        preset: steps, rate, method, augmentation, size.
+        folder: gets the weights, `preset.json`, and the references' manifest.
+        seed: decides augmentations, noise and class images.
+        device: "cpu", "cuda", "cuda:1", "mps".
+        watch: told of the stages "class images" and "customize".
+        preview: shown the model after every step, with the weights of that moment; may draw from it.
+        overwrite: a model of other settings in `folder` gives way.
+        wait: for another process that is making the model, and take it then.
+
+    Raises:
+        DataError: `folder` holds a model of other settings, or is being written.
+        MissingWeights: the preset's weights are not there.
+        PresetError: a method that the weights do not have, or a piece that the denoiser's grid does not divide.
+    """
+    preset = settled(preset, references)
+    parts = open_parts(preset.weights)
+    if preset.method not in parts.methods:
+        raise PresetError(f"these weights can be trained by method {' or '.join(parts.methods)}, got {preset.method}")
+    if preset.piece % parts.codec.multiple:
+        raise PresetError(f"piece must be a multiple of {parts.codec.multiple}, or 0, got {preset.piece}")
+    settings = _settings(references, preset, seed, parts.digest)
+    record = {"settings": settings, "normalgen": normalgen.__version__, "torch": torch.__version__}
+    model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
+    if not overwrite or not (folder / RECORD).is_file():
+        agree(folder / RECORD, record, look=True)  # before the lock, which makes the folder
+    with locked(folder, wait=wait):
+        if overwrite and differing(folder / RECORD, settings):
+            _clear(folder)
+        agree(folder / RECORD, record)
+        for left in folder.rglob(f".*{PARTIAL}"):  # of killed writes
+            left.unlink(missing_ok=True)
+        if is_customized(folder):
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+            return NormalModel.load(folder, device=device, changes=preset.settings())
+        write_manifest(references, folder / MANIFEST)
+        _train(model, references, seed, folder / CHECKPOINT, watch, preview)
+        saved = model.save(folder, made_with=settings)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        return saved
+
+
+def _train(
+    model: NormalModel,
+    references: References,
+    seed: int,
+    checkpoint: Path,
+    watch: Watch,
+    preview: Callable[[NormalModel], None],
+) -> None:
+    preset = model.preset
+    classes = class_images(model, seed=seed, watch=watch) if preset.prior_weight and preset.class_images else None
+    pixels = references.images.pixels(preset.size)
+    model.grey = is_grey(pixels)
+    batch_at = batches(model, pixels, classes, seed)
+    model.parts = model.parts.prepare_training(preset)
+    if model.half:
+        model.parts.lighten()
+    model.parts.to(model.device)
+    model.parts.begin_from(pixels)
+    plan = TrainingPlan(
+        preset.training_steps,
+        preset.learning_rate,
+        preset.ema,
+        seed,
+        warmup=preset.warmup,
+        decay=preset.decay,
+        focus=preset.focus,
+        feature_weight=preset.feature_weight,
+    )
+
+    def begin(step: int) -> None:
+        watch("customize", step, preset.training_steps)
+
+    def after_step(step: int, loss: float) -> None:
+        begin(step)
+        preview(model)
+
+    with _threads(preset, model.device):
+        train(model, batch_at, plan, checkpoint=checkpoint, begin=begin, after_step=after_step)
+
+
+def _threads(preset: Preset, device: str) -> AbstractContextManager[object]:
+    """One CPU thread for steps of few pixels: more would wait longer than work, above all on a busy machine."""
+    images = preset.batch + (preset.class_batch if preset.prior_weight else 0)
+    small = images * (preset.piece or preset.size) ** 2 <= SMALL
+    return threadpool_limits(1) if small and device == "cpu" else nullcontext()
+
+
+def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:
+    return preset.only(_DECIDING) | references.identity() | {"seed": seed, "base": digest}
+
+
+def _clear(folder: Path) -> None:
+    if (folder / INDEX).is_file():
+        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        for name in (name for name, value in listed.items() if isinstance(value, list)):
+            shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in ("*.safetensors", "tiny.json", INDEX, MODEL_FILE, CHECKPOINT, MANIFEST, RECORD):
+        for path in folder.glob(pattern):
+            path.unlink()

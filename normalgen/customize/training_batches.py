@@ -1,0 +1,144 @@
+"""What customization learns from: augmented references, and class images that preserve what the model knew."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import platformdirs
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+import normalgen
+from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.training import Batch
+from normalgen.images.augment import augment_each
+from normalgen.io.atomic import write_whole
+from normalgen.io.progress import Watch, silent
+from normalgen.io.rng import generator
+from normalgen.settings.presets import PRESETS, Preset, change
+from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
+
+__all__ = ["batches", "class_images"]
+
+_SAMPLING = ("sampling_steps", "guidance", "sampler", "explicit_steps")
+
+
+def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
+    """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`.
+
+    They are kept, group by group, in the user's cache: a killed run goes on, and all categories of one noun share them.
+    A preset of `PRESETS` samples them by its own settings, whatever `model.preset` changes; one of another name, as
+    `model.preset` says.
+    """
+    count, group = model.preset.class_images, model.preset.group
+    folder = _class_folder(model, seed)
+    watch("class images", 0, count)
+    drawn = []
+    for start in range(0, count, group):
+        indices = range(start, min(start + group, count))
+        path = folder / f"{start:05d}-{len(indices)}.safetensors"
+        drawn.append(_kept(path, lambda indices=indices: _draw_classes(model, indices, seed)))  # type: ignore[misc]
+        watch("class images", indices.stop, count)
+    return torch.cat(drawn).float() / 255
+
+
+def _class_folder(model: NormalModel, seed: int) -> Path:
+    preset = model.preset
+    sentence = sha256(fill(CLASS_PROMPT, model.noun).encode()).hexdigest()[:8]
+    versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}-{preset.precision}"
+    key = f"{model.digest[:16]}-{_sampling_key(preset)}-{preset.size}-{preset.group}-{sentence}-{seed}-{versions}"
+    return platformdirs.user_cache_path("normalgen") / "class-images" / key
+
+
+def _sampling_key(preset: Preset) -> str:
+    """The preset's name, which says how it samples class images; of one that is not in `PRESETS`, its settings too."""
+    if preset.name in PRESETS:
+        return preset.name
+    settings = json.dumps(preset.only(_SAMPLING), sort_keys=True)
+    return f"own-{sha256(settings.encode()).hexdigest()[:12]}"
+
+
+def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
+    """The images in the file at `path`; if there are none they are made, and kept where the disk allows."""
+    try:
+        return load_file(path)["images"]
+    except (OSError, KeyError, SafetensorError):
+        images = make()
+    with suppress(OSError):
+        write_whole(path, lambda partial: partial.write_bytes(save({"images": images.contiguous()})))
+    return images
+
+
+def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:
+    settings = PRESETS.get(model.preset.name, model.preset)
+    model = model.using(change(model.preset, **{name: getattr(settings, name) for name in _SAMPLING}))
+    drawn = model.sample(indices, prompts=[CLASS_PROMPT] * len(indices), seed=seed)
+    return (drawn * 255).round().to(torch.uint8).contiguous()
+
+
+def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> Callable[[int], Batch]:
+    """The batch of each step: `preset.batch` augmented references, and `preset.class_batch` class images.
+
+    With `preset.views` the model's codec looks at everything once, now.
+
+    Args:
+        model: its codec, and its preset: batch, class_batch, prior_weight, augment, views, piece.
+        references: uint8 (k, 3, S, S).
+        classes: (n, 3, S, S) in [0, 1]; None leaves prior preservation out.
+        seed: draws the augmentations and pieces.
+    """
+    preset = model.preset
+    count, class_count = preset.batch, 0 if classes is None else preset.class_batch
+    prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * class_count
+    instance, preserved = torch.full((count,), 1 / count), torch.full((class_count,), preset.prior_weight)
+    weights = torch.cat([instance, preserved / max(1, class_count)])
+    views = _views(model, references, classes, seed) if preset.views else None
+
+    def batch_at(step: int) -> Batch:
+        places = [step * count + row for row in range(count)]
+        class_places = [step * class_count + row for row in range(class_count)]
+        if views is not None:
+            seen, seen_classes = views
+            chosen = [seen[_view(place, len(references), preset.views)] for place in places]
+            chosen += [seen_classes[place % len(seen_classes)] for place in class_places]
+            return Batch(torch.stack(chosen), prompts, weights, encoded=True)
+        draws = [generator("batch", seed, step, row) for row in range(count)]
+        rows = references[[place % len(references) for place in places]]
+        images = augment_each(rows.float() / 255, preset.augment, draws, preset.piece)
+        if classes is not None:
+            draws = [generator("class batch", seed, step, row) for row in range(class_count)]
+            shown = classes[[place % len(classes) for place in class_places]]
+            images = torch.cat([images, augment_each(shown, "none", draws, preset.piece)])
+        return Batch(images, prompts, weights)
+
+    return batch_at
+
+
+def _view(place: int, references: int, views: int) -> int:
+    """References in turn, and each one's views in turn."""
+    return place % references * views + place // references % views
+
+
+@torch.inference_mode()
+def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+    """The moments of `preset.views` augmentations of each reference, one reference after the other; of the classes."""
+    model.parts.to(model.device)
+    codec, views = model.parts.codec, model.preset.views
+
+    def look(images: Tensor) -> Tensor:
+        with model.autocast():
+            return torch.cat([codec.moments(part.to(model.device)).cpu() for part in torch.split(images, 4)]).clone()
+
+    seen = []
+    for place, reference in enumerate(references):
+        draws = [generator("view", seed, place, i) for i in range(views)]
+        rows = (reference.float() / 255).expand(views, -1, -1, -1)
+        seen.append(look(augment_each(rows, model.preset.augment, draws, model.preset.piece)))
+    if classes is None:
+        return torch.cat(seen), torch.empty(0)
+    draws = [generator("class view", seed, place) for place in range(len(classes))]
+    return torch.cat(seen), look(augment_each(classes, "none", draws, model.preset.piece))

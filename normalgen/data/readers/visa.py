@@ -1,0 +1,68 @@
+"""VisA (Zou et al. 2022): as downloaded, with its official split `split_csv/1cls.csv`, or converted to MVTec layout."""
+
+import csv
+from pathlib import Path
+
+from normalgen.data.category import GOOD, Category, TestImage, category_noun
+from normalgen.data.counts import PUBLISHED
+from normalgen.data.readers.mvtec import mvtec_categories, mvtec_category
+from normalgen.data.split import file_item
+from normalgen.errors import DataError
+from normalgen.images.images import ImageItem, Images
+
+__all__ = ["NAMES", "fits_visa", "visa_categories", "visa_category"]
+
+NAMES = tuple(PUBLISHED["visa"])
+TABLE = "split_csv/1cls.csv"
+
+
+def fits_visa(root: Path) -> bool:
+    """Whether `root` holds VisA, as downloaded or converted."""
+    return (root / TABLE).is_file() or bool(visa_categories(root))
+
+
+def visa_categories(root: Path) -> list[str]:
+    """The categories whose folders are there."""
+    return [name for name in NAMES if (root / name / "Data").is_dir()] or mvtec_categories(root, NAMES)
+
+
+def visa_category(root: Path, name: str) -> Category:
+    """One category; images are called `Normal/x.JPG` and `Anomaly/x.JPG` as downloaded.
+
+    Raises:
+        DataError: the table of the split or a file that it names is missing.
+    """
+    if (root / name / "train").is_dir():
+        return mvtec_category(root, name, "visa")
+    rows = [row for row in _rows(root / TABLE) if row["object"] == name]
+    normals = [_item(root, name, row["image"]) for row in rows if row["split"] == "train"]
+    tests = [_test(root, name, row) for row in rows if row["split"] == "test"]
+    if not normals or not tests:
+        raise DataError(f"{root / TABLE} names {len(normals)} training and {len(tests)} test images of {name}")
+    return Category("visa", name, category_noun(name), Images(normals), tuple(tests))
+
+
+def _test(root: Path, name: str, row: dict[str, str]) -> TestImage:
+    kind = GOOD if row["label"] == "normal" else "anomaly"
+    return TestImage(_item(root, name, row["image"]), kind, None if kind == GOOD else _item(root, name, row["mask"]))
+
+
+def _item(root: Path, name: str, path: str) -> ImageItem:
+    file = root / path
+    if not path or not file.is_file():
+        raise DataError(f"{root / TABLE} names {path or 'no mask'!r} of {name}, which is not there")
+    return file_item(file, f"{file.parent.name}/{file.name}")
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError) as error:
+        raise DataError(f"VisA's split {table} cannot be read ({error})") from error
+    wanted = {"object", "split", "label", "image", "mask"}
+    if not rows or not wanted <= set(rows[0]):
+        raise DataError(
+            f"{table} must have the columns {', '.join(sorted(wanted))}, found {', '.join(rows[0] if rows else [])}"
+        )
+    return rows

@@ -1,0 +1,78 @@
+"""The three comparisons of a batch: which networks look, and what each branch makes of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from normalgen.detectors.one_to_normal.text_branch import TextMaps
+from normalgen.detectors.one_to_normal.triplet import Choice, Levels, PatchBank, twin_maps, unit
+from normalgen.detectors.one_to_normal.twins import Personalizer, Twins
+from normalgen.features.contract import Features
+
+__all__ = ["Branches", "joined"]
+
+
+@dataclass
+class Branches:
+    """What looks at images; a branch whose part is None is left out.
+
+    Attributes:
+        network: the features.
+        personalizer: makes twins (branch p).
+        text: maps from patches to text, and the vectors of the normal and anomalous sentences (branch text).
+        bank: whether the branch n is wanted.
+        batch: images at a time.
+        choice: what branch p compares with: the candidate most like its query ("ssim"), or all of them, the distances
+            averaged ("mean") or the least taken place by place ("min_map").
+    """
+
+    network: Features
+    personalizer: Personalizer | None
+    text: tuple[TextMaps, Tensor] | None
+    bank: bool
+    batch: int
+    choice: Choice = "ssim"
+
+    def tokens(self, images: Tensor) -> Levels:
+        """Unit patch vectors of images (N, 3, S, S), uint8 or in [0, 1], of each level, on the images' device."""
+        scale = 255 if images.dtype == torch.uint8 else 1
+        parts = torch.split(images, self.batch)
+        levels = joined([unit(self.network.tokens(part.float() / scale)) for part in parts])
+        return [level.to(images.device) for level in levels]
+
+    def compare(
+        self, images: Tensor, keys: Sequence[str], banks: PatchBank | None
+    ) -> tuple[Tensor | None, dict[str, Levels]]:
+        """The twins (N, 3, S, S), and each branch's raw maps, of images (N, 3, S, S) in [0, 1] named by `keys`."""
+        tokens, twins = self.tokens(images), None
+        found: dict[str, Levels] = {}
+        if self.personalizer is not None:
+            made = list(self._personalized(self.personalizer, images, keys))
+            twins = torch.cat([part.twins for part in made])
+            found["p"] = self._twin_maps(tokens, twins, torch.cat([part.candidates for part in made]))
+        if self.bank and banks is not None:
+            found["n"] = banks.maps(tokens)
+        if self.text is not None:
+            maps, vectors = self.text
+            parts = [maps.scores(self.network.tokens(part), vectors) for part in torch.split(images, self.batch)]
+            found["text"] = [level.to(images.device) for level in joined(parts)]
+        return twins, found
+
+    def _personalized(self, personalizer: Personalizer, images: Tensor, keys: Sequence[str]) -> Iterator[Twins]:
+        for start in range(0, len(images), self.batch):
+            yield personalizer.of(images[start : start + self.batch], keys[start : start + self.batch])
+
+    def _twin_maps(self, tokens: Levels, twins: Tensor, candidates: Tensor) -> Levels:
+        """S_P of the twins (N, 3, S, S), or of all candidates (N, P, 3, S, S) as `choice` joins them."""
+        if self.choice == "ssim":
+            return twin_maps(tokens, self.tokens(twins))
+        each = [twin_maps(tokens, self.tokens(one)) for one in candidates.unbind(1)]
+        levels = [torch.stack(maps) for maps in zip(*each, strict=True)]
+        return [level.mean(0) if self.choice == "mean" else level.amin(0) for level in levels]
+
+
+def joined(parts: Sequence[Levels]) -> Levels:
+    """Batches one after the other, level by level."""
+    return [torch.cat(level) for level in zip(*parts, strict=True)]

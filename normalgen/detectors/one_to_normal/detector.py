@@ -1,0 +1,289 @@
+"""One-to-Normal (Li et al., NeurIPS 2024): personalize each query, compare it with twin, bank and text, fuse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from normalgen.detectors.base import Explanation, Prediction
+from normalgen.detectors.one_to_normal.branches import Branches
+from normalgen.detectors.one_to_normal.calibration import Known, bank_without, learn_usual
+from normalgen.detectors.one_to_normal.shared_banks import Kept, banks_of
+from normalgen.detectors.one_to_normal.state import Fitted, levels_in, moments_in
+from normalgen.detectors.one_to_normal.text_branch import TextMaps, text_vectors
+from normalgen.detectors.one_to_normal.triplet import (
+    WEIGHTS,
+    Choice,
+    Fusion,
+    Levels,
+    Moments,
+    PatchBank,
+    Reduce,
+    fuse,
+    image_scores,
+)
+from normalgen.detectors.one_to_normal.twins import Personalizer
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, NotFittedError, PresetError
+from normalgen.features.cached import KeptFeatures
+from normalgen.features.contract import Features
+from normalgen.features.open_features import check_features, open_features
+from normalgen.images.images import Images, to_tensor
+from normalgen.io.atomic import write_json, write_whole
+from normalgen.io.run_folder import read_record
+from normalgen.pool.dataset import Pool
+from normalgen.references import References
+
+__all__ = ["OneToNormal"]
+
+SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
+STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed")
+MODEL_SETTINGS = ["twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance"]
+
+
+@dataclass(kw_only=True)
+class OneToNormal:
+    """The triplet detector.
+
+    Args:
+        features: name, as `normalgen.features.open_features` takes it.
+        branches: any of "p" (twin), "n" (bank), "text".
+        fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from what normal images
+            give, each branch weighed by how well it finds defects drawn on the references.
+        reduce: image score of a calibrated map: "top", the mean of its highest 1 %, or "max".
+        choice: which of a query's candidates, one a prompt, S_P looks at: the most similar ("ssim"), or all, their
+            distances averaged ("mean") or the least taken place by place ("min_map").
+        bank: images in the bank at most, references first, then the pool by index; 0 takes all (the paper: 30).
+        text: file of text maps (`normalgen train-text`), for the branch text.
+        batch: queries at a time; changes no score by more than 1e-4.
+        seed: draws twins and augmentations.
+        device: of the features; the model has its own.
+        cache: folder where twins and patch vectors are kept; None keeps none.
+        kept: S_N by query and part of the bank, shared by detectors whose banks have parts in common; None keeps none.
+    """
+
+    features: str = "embedded"
+    branches: Sequence[str] = ("p", "n")
+    fusion: Fusion = "calibrated"
+    reduce: Reduce = "top"
+    choice: Choice = "ssim"
+    bank: int = 0
+    text: str = ""
+    batch: int = 8
+    seed: int = 0
+    device: str = "cpu"
+    cache: Path | None = None
+    kept: Kept | None = field(default=None, repr=False)
+    fitted_: Fitted | None = field(default=None, init=False, repr=False)
+
+    def fit(self, references: References, pool: Pool | None = None, model: NormalModel | None = None) -> Self:
+        """Learn the bank, and what is usual.
+
+        Args:
+            references: the k normal photos.
+            pool: generated normals that join the bank.
+            model: customized on the references; the branch p needs one.
+
+        Raises:
+            DataError: a pool or model of another category.
+            PresetError: an unknown branch, p without a model, text without a text side or text maps.
+        """
+        self._check(references, pool, model)
+        network = self._features()
+        branches = self._open(network, model, references.noun)
+        size = model.preset.size if model else network.size
+        known = self._known(references, pool, size)
+        banks = banks_of(
+            branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept, self.device
+        )
+        usual = learn_usual(branches, banks, known, seed=self.seed)
+        trust = {} if model is None else {"p": model.parts.twin_trust}
+        weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)
+        left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
+        named = (references.category, references.noun)
+        self.fitted_ = Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known.sources)
+        return self
+
+    def check(self) -> None:
+        """See that the settings can work, as far as that needs no network.
+
+        Raises:
+            PresetError: unknown features, branch or choice, no branch, or text without text maps, or they without it.
+        """
+        if self.choice not in get_args(Choice):
+            raise PresetError(f"choice must be one of {', '.join(get_args(Choice))}, got {self.choice!r}")
+        unknown = sorted(set(self.branches) - set(WEIGHTS))
+        if unknown or not self.branches:
+            raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(self.branches) or 'none'}")
+        if "text" in self.branches and self.features == "embedded":
+            raise PresetError(
+                "the features 'embedded' have no text side; use --features clip with --text FILE (made by normalgen "
+                "train-text), or --branches p,n"
+            )
+        check_features(self.features)
+        if self.text and "text" not in self.branches:
+            raise PresetError("text maps are for the branch text: --branches p,n,text")
+        if "text" in self.branches and not self.text:
+            raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")
+
+    @property
+    def left_out(self) -> Tensor:
+        """Scores of left-out references and their augmentations: normal images, though not new ones."""
+        return self._ready().left_out
+
+    def explain(self, queries: Images) -> Iterator[Explanation]:
+        """What `predict` is made of, a batch at a time.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        fitted = self._ready()
+        for start in range(0, len(queries), self.batch):
+            some = queries.take(range(start, min(start + self.batch, len(queries))))
+            images = torch.stack([to_tensor(image, fitted.size) for image in some])
+            yield self.explain_pixels(images, [f"{digest}-{queries.crop}" for digest in some.hashes()])
+
+    def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
+        """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""
+        fitted = self._ready()
+        banks = fitted.banks if without is None else bank_without(fitted.banks, fitted.sources, without)
+        twins, raw = fitted.branches.compare(images, keys, banks)
+        maps = self._standardized(raw, fitted.moments)
+        each = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}
+        scores = self._scores(raw, fitted.moments, fitted.weights)
+        return Explanation(images, twins, scores, fuse(maps, fitted.weights), each)
+
+    def predict(self, queries: Images) -> Prediction:
+        """Scores (N,) and fused maps (N, H, W) on the finest grid.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        found = [(each.scores["fused"], each.maps) for each in self.explain(queries)]
+        if not found:
+            return Prediction(torch.empty(0), torch.empty(0, 0, 0))
+        scores, maps = zip(*found, strict=True)
+        return Prediction(torch.cat(scores), torch.cat(maps))
+
+    def trained_on(self, queries: Images) -> list[str]:
+        """Names of the queries whose masks the text maps were trained on; none without the branch text.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        text = self._ready().branches.text
+        return [] if text is None else text[0].seen(queries)
+
+    def settings(self) -> dict[str, Any]:
+        """All that a result depends on, as plain data.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        fitted = self._ready()
+        settings: dict[str, Any] = {name: getattr(self, name) for name in STORED} | {"branches": [*self.branches]}
+        settings |= {"category": fitted.category, "object": fitted.noun, "size": fitted.size}
+        settings["bank_images"] = len(fitted.banks.levels[0])
+        settings["weights"] = {name: fitted.weights[name] for name in self.branches}
+        if fitted.branches.personalizer is not None:
+            model = fitted.branches.personalizer.model
+            settings |= model.preset.only(MODEL_SETTINGS) | {"model": model.digest}
+        return settings
+
+    def save(self, folder: Path) -> None:
+        """Write all that `predict` needs into `folder`.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        fitted = self._ready()
+        data = save(fitted.tensors())
+        write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
+        if fitted.branches.text is not None:
+            fitted.branches.text[0].save(folder / TEXT)
+        if fitted.branches.personalizer is not None:
+            fitted.branches.personalizer.model.save(folder / MODEL)
+        made = {"sources": fitted.sources, "network": fitted.branches.network.name}
+        write_json(folder / SETTINGS, {"settings": self.settings(), **made})
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
+        """The detector that `save` wrote, with the same scores.
+
+        Raises:
+            DataError: there is none, or the features of that name are others now.
+        """
+        record = read_record(folder / SETTINGS)
+        if record is None:
+            raise DataError(f"{folder} holds no detector ({SETTINGS})")
+        known = record["settings"]
+        stored = {name: known[name] for name in STORED} | {"text": str(folder / TEXT) if known["text"] else ""}
+        found = cls(**stored, branches=known["branches"], device=device, batch=batch, cache=cache)
+        tensors = load_file(folder / TENSORS)
+        model = NormalModel.load(folder / MODEL, device=device) if "p" in found.branches else None
+        network = found._features()
+        if network.name != record["network"]:
+            raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
+        branches = found._open(network, model, known["object"])
+        names = [name for name in WEIGHTS if name in found.branches]
+        usual = {name: moments_in(tensors, name) for name in names}
+        banks, left_out = PatchBank(levels_in(tensors, "bank"), device), tensors["left_out"]
+        named = (known["size"], known["category"], known["object"], tuple(record["sources"]))
+        found.fitted_ = Fitted(branches, banks, usual, known["weights"], left_out, *named)
+        return found
+
+    def _features(self) -> Features:
+        network = open_features(self.features, device=self.device)
+        return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
+
+    def _ready(self) -> Fitted:
+        if self.fitted_ is None:
+            raise NotFittedError("fit the detector first: OneToNormal().fit(references, pool, model)")
+        return self.fitted_
+
+    def _check(self, references: References, pool: Pool | None, model: NormalModel | None) -> None:
+        self.check()
+        if "p" in self.branches and model is None:
+            raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
+        of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
+        for what, category in (("model", model.category if model else None), ("pool", of_pool)):
+            if category not in (None, references.category):
+                raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")
+
+    def _open(self, network: Features, model: NormalModel | None, noun: str) -> Branches:
+        personalizer = None
+        if "p" in self.branches and model is not None:
+            personalizer = Personalizer(model, seed=self.seed, cache=self.cache)
+        text = self._open_text(network, noun)
+        return Branches(network, personalizer, text, "n" in self.branches, self.batch, self.choice)
+
+    def _open_text(self, network: Features, noun: str) -> tuple[TextMaps, Tensor] | None:
+        if "text" not in self.branches:
+            return None
+        if network.text is None:
+            raise PresetError(f"the features {self.features!r} have no text side; use clip, or branches p,n")
+        return TextMaps.load(Path(self.text), network), text_vectors(network.text, noun)
+
+    def _known(self, references: References, pool: Pool | None, size: int) -> Known:
+        photos, names = references.images.pixels(size), references.images.names
+        count = 0 if pool is None else len(pool)
+        count = min(count, max(0, self.bank - len(photos))) if self.bank else count
+        sources = [*range(len(photos))]
+        drawn = torch.empty(0, 3, size, size, dtype=torch.uint8)
+        if pool is not None and count:
+            drawn = pool.images.take(range(count)).pixels(size)
+            made_from = [row["reference"] for row in pool.rows[:count]]
+            sources += [names.index(name) if name in names else -1 for name in made_from]
+        return Known(photos, drawn, tuple(sources))
+
+    def _standardized(self, raw: dict[str, Levels], usual: dict[str, Moments]) -> dict[str, Levels]:
+        return raw if self.fusion == "paper" else {name: usual[name].standardize(maps) for name, maps in raw.items()}
+
+    def _scores(
+        self, raw: dict[str, Levels], usual: dict[str, Moments], weights: dict[str, float]
+    ) -> dict[str, Tensor]:
+        return image_scores(self._standardized(raw, usual), self.fusion, self.reduce, weights)

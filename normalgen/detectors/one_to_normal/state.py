@@ -1,0 +1,59 @@
+"""What the triplet detector learns, and its tensors as a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from normalgen.detectors.one_to_normal.branches import Branches
+from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank
+
+__all__ = ["Fitted", "levels_in", "moments_in"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that `fit` learns.
+
+    Attributes:
+        branches: what looks.
+        banks: patches of references and pool.
+        moments: of each branch's maps of normal images.
+        weights: of the branches.
+        left_out: scores of left-out references and their augmentations.
+        size: width and height that queries are squashed to, pixels.
+        category: of the references.
+        noun: the object in prompts.
+        sources: as in `normalgen.detectors.one_to_normal.calibration.Known`.
+    """
+
+    branches: Branches
+    banks: PatchBank
+    moments: dict[str, Moments]
+    weights: dict[str, float]
+    left_out: Tensor
+    size: int
+    category: str
+    noun: str
+    sources: tuple[int, ...]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Bank, moments and left-out scores by name."""
+        found = _named("bank", self.banks.levels) | {"left_out": self.left_out}
+        for name, usual in self.moments.items():
+            found |= _named(f"mean.{name}", usual.means) | _named(f"deviation.{name}", usual.deviations)
+        return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
+def levels_in(tensors: Mapping[str, Tensor], name: str) -> Levels:
+    """The levels that `tensors` calls `name`, such as "bank"."""
+    return [tensors[f"{name}.{i}"] for i in range(sum(key.rpartition(".")[0] == name for key in tensors))]
+
+
+def moments_in(tensors: Mapping[str, Tensor], branch: str) -> Moments:
+    """The moments of a branch among `tensors`."""
+    return Moments(levels_in(tensors, f"mean.{branch}"), levels_in(tensors, f"deviation.{branch}"))
+
+
+def _named(name: str, levels: Levels) -> dict[str, Tensor]:
+    return {f"{name}.{i}": level for i, level in enumerate(levels)}

@@ -1,0 +1,166 @@
+"""Each query's normal twin: the query noised and denoised by the customized model (Li et al. 2024, Eq. 2-3).
+
+Pose, light and layout stay; what no normal image shows does not come back. One candidate a prompt is made, and the one
+most like its query is the twin; a detector may look at all of them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import normalgen
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError
+from normalgen.images.images import ImageItem, Images, to_pil, to_tensor
+from normalgen.io.cache import KeptFiles
+from normalgen.settings.presets import change
+from normalgen.settings.prompts import prompt_set
+
+__all__ = ["Personalizer", "Twins", "similarity"]
+
+COMPARED, KEY = 240, 24
+_DECIDING = ["size", "sampling_steps", "twin_steps", "twin_strength", "sampler", "guidance"]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """What a batch of queries became.
+
+    Attributes:
+        queries: (N, 3, S, S) in [0, 1].
+        candidates: (N, P, 3, S, S) in [0, 1], one a prompt.
+        similarities: SSIM of each candidate and its query (N, P).
+    """
+
+    queries: Tensor
+    candidates: Tensor
+    similarities: Tensor
+
+    @property
+    def twins(self) -> Tensor:
+        """The candidate most like its query, (N, 3, S, S).
+
+        Differs: the paper's Eq. 3 takes the argmin of a loss that "is SSIM"; the least similar image cannot be meant,
+        so the loss is read as 1 - SSIM. `OneToNormal(choice=...)` compares with all candidates instead.
+        """
+        return self.candidates[torch.arange(len(self.queries)), self.similarities.argmax(1)]
+
+
+class Personalizer:
+    """Makes twins with one model, and keeps them.
+
+    A twin depends on model, image, prompts, strength, steps and seed alone, not on what else is in its batch. Those of
+    another kind of device, precision or version are kept apart.
+
+    Args:
+        model: customized on the queries' category; its preset's twin_prompts, twin_strength and twin_steps say how.
+        seed: with an image's hash decides its noise.
+        cache: a folder where candidates are kept; None keeps none.
+        limit: bytes that all candidates in `cache` may take; beyond it those not used for longest go.
+    """
+
+    def __init__(
+        self, model: NormalModel, *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
+    ) -> None:
+        preset = model.preset
+        self.model = model.using(change(preset, explicit_steps=preset.twin_steps))
+        self.prompts = prompt_set(preset.twin_prompts)
+        self.seed = seed
+        self.folder = None if cache is None else cache / self._key()
+        self.files = None if cache is None else KeptFiles(cache, f"{'?' * KEY}/*", limit)
+
+    def _key(self) -> str:
+        model = self.model
+        asked = [self.prompts, self.seed, model.preset.only(_DECIDING)]
+        machine = [model.device.partition(":")[0], model.half, normalgen.__version__, torch.__version__]
+        made = [model.digest, model.noun, model.grey, *asked, *machine]
+        return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:KEY]
+
+    def batches(self, images: Images, batch: int = 8) -> Iterator[Twins]:
+        """The twins of all images, in order, `batch` at a time."""
+        for start in range(0, len(images), batch):
+            yield self.personalize(images.take(range(start, min(start + batch, len(images)))))
+
+    def personalize(self, images: Images) -> Twins:
+        """The twins of a few images."""
+        queries = torch.stack([to_tensor(image, self.model.preset.size) for image in images])
+        return self.of(queries, [f"{digest}-{images.crop}" for digest in images.hashes()])
+
+    def of(self, queries: Tensor, keys: Sequence[str]) -> Twins:
+        """The twins of `queries` (N, 3, S, S) in [0, 1]; `keys` name them, and with the seed decide their noise."""
+        paths = [self._paths(query, key) for query, key in zip(queries, keys, strict=True)]
+        found = [self._kept(each) for each in paths]
+        missing = [place for place, candidates in enumerate(found) if candidates is None]
+        for place, candidates in zip(missing, self._make(queries, keys, missing), strict=True):
+            found[place] = candidates
+            self._keep(paths[place], candidates)
+        candidates = torch.stack([each for each in found if each is not None])
+        rows = [[similarity(query, one) for one in each] for query, each in zip(queries, candidates, strict=True)]
+        return Twins(queries, candidates, torch.tensor(rows))
+
+    def _make(self, queries: Tensor, keys: Sequence[str], places: list[int]) -> list[Tensor]:
+        """The candidates (P, 3, S, S) of the queries at `places`, all in one batch, as 8-bit values."""
+        if not places:
+            return []
+        count = len(self.prompts)
+        made = self.model.restore(
+            queries[places].repeat_interleave(count, 0),
+            prompts=[*self.prompts] * len(places),
+            strength=self.model.preset.twin_strength,
+            seed=self.seed,
+            indices=[keys[place] for place in places for _ in range(count)],
+        )
+        return list(torch.split((made * 255).round() / 255, count))
+
+    def _paths(self, query: Tensor, key: str) -> list[Path]:
+        """Where the candidates of a query lie; its pixels decide, too, for a key may come again with other pixels."""
+        if self.folder is None:
+            return []
+        name = hashlib.sha256(key.encode() + query.cpu().contiguous().numpy().tobytes()).hexdigest()[:32]
+        return [self.folder / f"{name}-{i}.png" for i in range(len(self.prompts))]
+
+    def _kept(self, paths: list[Path]) -> Tensor | None:
+        if self.files is None:
+            return None
+        kept = Images([ImageItem(path.name, str(path), path.read_bytes) for path in paths])
+        try:
+            found = [to_tensor(image, self.model.preset.size) for image in kept]
+        except DataError:  # not there, or damaged
+            return None
+        for path in paths:
+            self.files.used(path)
+        return torch.stack(found)
+
+    def _keep(self, paths: list[Path], candidates: Tensor) -> None:
+        if self.files is None:
+            return
+        for path, image in zip(paths, candidates, strict=True):
+            data = BytesIO()
+            to_pil(image).save(data, format="png")
+            self.files.keep(path, data.getvalue())
+
+
+def similarity(one: Tensor, other: Tensor) -> float:
+    """SSIM (Wang et al. 2004) of the brightness of two images (3, S, S), at most 240 px wide; 1 for the same image."""
+    pairs = [_brightness(image) for image in (one, other)]
+    found: np.floating = structural_similarity(
+        *pairs, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return float(found)
+
+
+def _brightness(image: Tensor) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    grey = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
+    if image.shape[-1] > COMPARED:
+        grey = interpolate(grey[None, None], (COMPARED, COMPARED), mode="bilinear", antialias=True)[0, 0]
+    found: np.ndarray[tuple[int, int], np.dtype[np.float32]] = grey.numpy()
+    return found

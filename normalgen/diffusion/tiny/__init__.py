@@ -1,0 +1,1 @@
+"""The small pixel-space model that normalgen bundles: its denoiser, text encoder and prior."""

@@ -1,0 +1,137 @@
+"""The parts of `tiny`: the prior bundled with the package, or one that was made like it."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from normalgen.diffusion.codec import PixelCodec
+from normalgen.diffusion.lora import add_lora
+from normalgen.diffusion.parts import Parts, digest, read_weights, write_halves
+from normalgen.diffusion.schedule import cosine_schedule
+from normalgen.diffusion.tiny.text_encoder import WordEncoder
+from normalgen.diffusion.tiny.unet import TinyConfig, TinyDenoiser
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.io.atomic import write_json
+from normalgen.settings.presets import Preset
+
+__all__ = ["BUNDLED", "CONFIG", "TinyParts", "bundled_files", "load_adapters", "new_tiny", "open_tiny"]
+
+BUNDLED = Path(__file__).parent / "prior"
+WEIGHTS, CONFIG, ADAPTERS = "tiny.safetensors", "tiny.json", "lora.safetensors"
+_REMEDY = "reinstall normalgen if it is the bundled prior, else customize again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyParts(Parts):
+    """Exact patches of pixels, a small denoiser, known words and one learned token.
+
+    `base` is the digest of what adapters build on. `twin_trust` was chosen on screws and hazelnuts with the preset
+    `tiny` (docs/detection.md): its twins undo drawn defects far better than real ones.
+    """
+
+    methods = ("full", "fine", "lora")
+    twin_trust = 0.1
+    denoiser: TinyDenoiser
+    prompt_encoder: WordEncoder
+    base: str = ""
+
+    def prepare_training(self, preset: Preset) -> "TinyParts":
+        """The denoiser or adapters, and the object's token, ask for gradients; or the denoiser's fine stage alone.
+
+        The fine stage stands behind the trunk, which then needs no gradient: a step takes two thirds of the time.
+        """
+        self.prompt_encoder.requires_grad_(False)
+        self.prompt_encoder.object.requires_grad_(preset.method != "fine")
+        self.denoiser.requires_grad_(preset.method == "full")
+        if preset.method == "fine":
+            self.denoiser.get_submodule("fine").requires_grad_(True)
+        if preset.method != "lora":
+            return self
+        add_lora(self.denoiser, preset.rank)
+        return replace(self, adapted=True, base=self.digest)
+
+    def begin_from(self, references: Tensor) -> None:
+        """Let the object's token begin as one like `references`, uint8 (k, 3, S, S)."""
+        features = EmbeddedFeatures()
+        rows = [features.statistics(image[None].float() / 255) for image in references]
+        self.prompt_encoder.start_from(torch.cat(rows))
+
+    def save(self, folder: Path) -> "TinyParts":
+        """Write all weights, or the adapters; returns these parts with the rounded weights and their digest."""
+        if self.adapted:
+            name, weights = ADAPTERS, {key: p.detach() for key, p in self.trainable().items()}
+        else:
+            name, weights = WEIGHTS, self._state()
+            write_json(folder / CONFIG, self.denoiser.settings())
+        self._fill(write_halves(folder / name, weights))
+        return replace(self, digest=digest([folder / name], self.base))
+
+    def merge(self, lora: Path) -> "TinyParts":
+        """Not to be had."""
+        raise PresetError(f"{lora}: LoRAs are for Stable Diffusion (--preset sd15), and the tiny preset has none")
+
+    def _state(self) -> dict[str, Tensor]:
+        states = {part: module.state_dict() for part, module in self.modules().items()}
+        return {f"{part}.{key}": value for part, state in states.items() for key, value in state.items()}
+
+    @torch.no_grad()
+    def _fill(self, weights: dict[str, Tensor]) -> None:
+        state = self._state()
+        wanted = set(self.trainable() if self.adapted else state)
+        if set(weights) != wanted or any(weights[key].shape != state[key].shape for key in wanted):
+            raise DataError(f"the weights are of another version of normalgen; {_REMEDY}")
+        for key, value in weights.items():
+            state[key].copy_(value)
+
+
+def bundled_files() -> tuple[Path, Path]:
+    """The bundled prior's weights and configuration, there or not."""
+    return BUNDLED / WEIGHTS, BUNDLED / CONFIG
+
+
+def new_tiny(config: TinyConfig, *, seed: int) -> TinyParts:
+    """Untrained tiny parts, the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        schedule = cosine_schedule(1000, "x0")
+        denoiser = TinyDenoiser(config, schedule)
+        return TinyParts(
+            codec=PixelCodec(config.patch, denoiser.multiple),
+            denoiser=denoiser,
+            prompt_encoder=WordEncoder(config.text),
+            schedule=schedule,
+            digest="untrained",
+        )
+
+
+def open_tiny(folder: Path) -> TinyParts:
+    """Tiny parts from a folder that `TinyParts.save` wrote.
+
+    Raises:
+        MissingWeights: a file is not there, or is damaged.
+    """
+    weights = read_weights(folder / WEIGHTS, _REMEDY)
+    try:
+        settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = TinyConfig(**settings | {"channels": tuple(settings["channels"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MissingWeights(f"{folder / CONFIG} is missing or damaged ({error}); {_REMEDY}") from error
+    parts = new_tiny(config, seed=0)
+    parts._fill(weights)
+    return replace(parts, digest=digest([folder / WEIGHTS]))
+
+
+def load_adapters(parts: TinyParts, folder: Path, preset: Preset) -> TinyParts:
+    """`parts` with the adapters that `TinyParts.save` wrote into `folder`.
+
+    Raises:
+        MissingWeights: they are not there, or damaged.
+    """
+    adapted = parts.prepare_training(preset)
+    adapted._fill(read_weights(folder / ADAPTERS, _REMEDY))
+    return replace(adapted, digest=digest([folder / ADAPTERS], adapted.base))

@@ -1,0 +1,164 @@
+"""From `name[setting=value,...]` to a detector: ours, or a user's own by import path."""
+
+import importlib
+import inspect
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from normalgen.detectors.base import Detector
+from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.one_to_normal.shared_banks import Kept
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, NormalgenError, PresetError
+from normalgen.pool.dataset import Pool
+from normalgen.references import References
+from normalgen.settings.presets import change
+
+__all__ = ["DETECTORS", "DetectorSpec", "fit", "split_list"]
+
+DETECTORS = {
+    "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
+    "memory": "normalgen.baselines.memory:PatchMemory",
+}
+SAMPLING = ("twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance", "precision")
+"""Settings of a customized model that a detector may be given: nothing is customized or drawn anew for them."""
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a list, at commas outside brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """A detector as it was asked for.
+
+    Attributes:
+        text: as typed, such as "one-to-normal[twin_strength=0.2]"; names its cells.
+        path: module and class, "normalgen.detectors.one_to_normal.detector:OneToNormal".
+        settings: for its constructor.
+        sampling: for the preset of the customized model, such as twin_strength.
+    """
+
+    text: str
+    path: str
+    settings: dict[str, Any]
+    sampling: dict[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> "DetectorSpec":
+        """A name of `DETECTORS` or module:Class, and settings in brackets: words, JSON values, or lists joined by +.
+
+        Raises:
+            DataError: not so written, or there is no such detector or setting.
+        """
+        match = re.fullmatch(r"([\w.:-]+)(?:\[(.+)\])?", text)
+        if match is None:
+            raise DataError(f"a detector is NAME or NAME[setting=value,...], got {text!r}")
+        path = DETECTORS.get(match[1], match[1])
+        kind = _load(path)
+        known, allowed = _parameters(kind), set(SAMPLING) if _wants_model(kind) else set[str]()
+        settings: dict[str, Any] = {}
+        sampling: dict[str, Any] = {}
+        for part in split_list(match[2] or ""):
+            name, equals, value = part.partition("=")
+            if not equals or name not in known | allowed:
+                raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
+            (settings if name in known else sampling)[name] = _value(value)
+        found = cls(text, path, settings, sampling)
+        opened = found.open(seed=0, device="cpu", cache=None)
+        if isinstance(opened, OneToNormal):
+            opened.check()
+        return found
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether its `fit` takes a customized model and makes use of it."""
+        kind = _load(self.path)
+        return _wants_model(kind) and (kind is not OneToNormal or "p" in self.settings.get("branches", ("p", "n")))
+
+    @property
+    def makes_twins(self) -> bool:
+        """Whether it is One-to-Normal with the branch p and another, so that it can do without."""
+        several = len(self.settings.get("branches", ("p", "n"))) > 1
+        return _load(self.path) is OneToNormal and self.needs_model and several
+
+    def open(
+        self, *, seed: int, device: str, cache: Path | None, kept: Kept | None = None, twins: bool = True
+    ) -> Detector:
+        """The detector, unfitted; seed, device and cache go to those whose constructor takes them, kept to ours.
+
+        Raises:
+            PresetError: a value that it refuses.
+            DataError: one of your own that fails.
+        """
+        kind = _load(self.path)
+        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache}
+        given |= {"kept": kept} if kind is OneToNormal else {}
+        settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
+        if not twins:
+            settings["branches"] = [name for name in settings.get("branches", ("p", "n")) if name != "p"]
+        try:
+            made: Detector = kind(**settings)
+        except TypeError as error:
+            raise PresetError(f"{self.text}: {error}") from error
+        except NormalgenError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.text} cannot be made: {error!r}") from error
+        return made
+
+
+def fit(detector: Detector, references: References, pool: Pool | None, model: NormalModel | None) -> None:
+    """Fit any detector; the model goes to those that take one."""
+    if model is not None and "model" in inspect.signature(detector.fit).parameters:
+        detector.fit(references, pool, model=model)  # type: ignore[call-arg]
+    else:
+        detector.fit(references, pool)
+
+
+def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
+    """The model with the sampling settings that the detector was asked for with."""
+    return model if model is None or not spec.sampling else model.using(change(model.preset, **spec.sampling))
+
+
+def _load(path: str) -> Any:
+    module, colon, name = path.partition(":")
+    if not colon:
+        raise DataError(f"no detector is called {path!r}; there is {', '.join(DETECTORS)}, or your own as module:Class")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise DataError(f"the detector {path} cannot be imported ({error}); is its folder on PYTHONPATH?") from error
+    except AttributeError as error:
+        raise DataError(f"there is no {name} in {module} ({error})") from error
+    except Exception as error:  # a module of somebody's may raise whatever it likes
+        raise DataError(f"the detector {path} cannot be imported: {error!r}") from error
+    if not (hasattr(found, "fit") and hasattr(found, "predict")):
+        raise DataError(f"{path} is no detector: it needs fit(references, pool) and predict(queries)")
+    return found
+
+
+def _wants_model(kind: Any) -> bool:
+    return "model" in inspect.signature(kind.fit).parameters
+
+
+def _parameters(kind: Any) -> set[str]:
+    return set(inspect.signature(kind).parameters)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return [part for part in text.split("+") if part] if "+" in text else text

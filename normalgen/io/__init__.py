@@ -1,0 +1,1 @@
+"""Files, folders and caches on disk; random numbers from keys; progress; what wrote a record."""

@@ -1,0 +1,58 @@
+"""Files that can be made again, kept on disk up to a limit: beyond it those that were not used for longest go."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from normalgen.io.atomic import PARTIAL
+
+__all__ = ["KeptFiles"]
+
+
+class KeptFiles:
+    """The files in a folder, on average at most `limit` bytes of them.
+
+    Args:
+        folder: several processes may share it.
+        pattern: finds the files, and no others, beneath it.
+        limit: bytes.
+    """
+
+    def __init__(self, folder: Path, pattern: str, limit: int = 4_000_000_000) -> None:
+        self.folder, self.pattern, self.limit = folder, pattern, limit
+        self.room = 0
+
+    def keep(self, path: Path, data: bytes) -> None:
+        """Write `data` to `path`, whole or not at all, where the disk allows."""
+        if self.room < len(data):
+            self.room = self._make_room()
+        self.room -= len(data)
+        partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+        with suppress(OSError):  # not flushed: what a power cut spoils is made again
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(path)
+
+    def used(self, path: Path) -> None:
+        """Remember that `path` was of use now."""
+        with suppress(OSError):
+            os.utime(path)
+
+    def _make_room(self) -> int:
+        """How many bytes may be written before room is to be made again; removes the files of longest ago."""
+        files = sorted(self._files())
+        total, least = sum(size for _, size, _ in files), self.limit // 10
+        for _, size, path in files:
+            if total <= self.limit - least:
+                break
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                total -= size
+        return max(least, 1)
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        for path in self.folder.glob(self.pattern):
+            with suppress(OSError):
+                status = path.stat()
+                yield status.st_mtime, status.st_size, path

@@ -1,0 +1,123 @@
+"""Folders of results: a later run of the same command replaces what an earlier one wrote there, and nothing else."""
+
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from normalgen.errors import DataError
+from normalgen.io.atomic import write_json, write_whole
+from normalgen.io.run_folder import locked, read_record, refuse_file, refuse_foreign
+
+__all__ = ["RUN", "Outputs", "flat", "picture", "replacing", "see_free"]
+
+RUN = "run.json"
+
+
+class Outputs:
+    """What one run writes; made by `replacing`.
+
+    Attributes:
+        folder: of the files.
+        record: what `run.json` shall say when the run is done.
+        names: the files written so far, as paths inside the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.record: dict[str, Any] = {"settings": {}}
+        self.names: set[str] = set()
+
+    def path(self, name: str) -> Path:
+        """Where the file called `name` is to be written; from now on it is one of this run's."""
+        self.names.add(name)
+        return self.folder / name
+
+    def text(self, name: str, text: str) -> None:
+        """Write a text."""
+        write_whole(self.path(name), lambda partial: partial.write_text(text, encoding="utf-8"))
+
+    def png(self, name: str, image: Image.Image) -> None:
+        """Write a picture."""
+        write_whole(self.path(name), lambda partial: image.save(partial, format="png"))
+
+    def array(self, name: str, values: NDArray[Any]) -> None:
+        """Write an array as numpy does."""
+
+        def save(partial: Path) -> None:
+            with partial.open("wb") as file:
+                np.save(file, values)
+
+        write_whole(self.path(name), save)
+
+
+@contextmanager
+def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
+    """Hold `folder` for a run; at its end `run.json` is written, and what an earlier run alone wrote is removed.
+
+    A run that fails or is stopped removes nothing; the next one knows of what it wrote.
+
+    Args:
+        folder: new, empty, or of an earlier run of the same command.
+        made_by: the command.
+
+    Raises:
+        DataError: as `see_free`; or another process holds the folder.
+    """
+    with locked(folder):
+        earlier, before = set(see_free(folder, made_by)), read_record(folder / RUN)
+        outputs, begun = Outputs(folder), {"made_by": made_by, "settings": {}, "files": sorted(earlier)}
+        write_json(folder / RUN, begun)
+        try:
+            yield outputs
+        except BaseException:
+            begun["files"] = sorted(earlier | outputs.names)
+            write_json(folder / RUN, begun if outputs.names or before is None else before)
+            raise
+        _remove(folder, earlier, outputs.names)
+        write_json(folder / RUN, {"made_by": made_by} | outputs.record | {"files": sorted(outputs.names)})
+
+
+def _remove(folder: Path, earlier: set[str], kept: set[str]) -> None:
+    """Remove the files called `earlier` but those that are `kept`, which some disks also find by other spellings."""
+    same = {_plain(name) for name in kept}
+    for name in earlier:
+        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+        if inside and _plain(name) not in same:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def see_free(folder: Path, made_by: str) -> list[str]:
+    """See that `folder` is free for files of the command; those that an earlier run wrote there.
+
+    Raises:
+        DataError: other files are there, or another command's; or it is no folder, or cannot be written.
+    """
+    refuse_file(folder)
+    record = read_record(folder / RUN)
+    if record is None:
+        refuse_foreign(folder)
+        return []
+    if record.get("made_by") != made_by:
+        raise DataError(f"{folder} holds a {RUN} that {made_by} did not write; choose another folder")
+    files: list[str] = record.get("files", [])
+    return files
+
+
+def flat(name: str) -> str:
+    """A file name for a photo's path inside its folder."""
+    return name.replace("/", "__")
+
+
+def picture(name: str) -> str:
+    """The name of a photo's picture: that of the photo, and `.png`."""
+    return f"{flat(name)}.png"

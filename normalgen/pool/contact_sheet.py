@@ -1,0 +1,133 @@
+"""Pictures for people: the contact sheet of a pool."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from normalgen.diffusion.model import NormalModel
+from normalgen.images.augment import augment, augment_each
+from normalgen.images.images import to_pil
+from normalgen.io.atomic import write_whole
+from normalgen.io.rng import generator
+from normalgen.pool.dataset import Pool, Rejected
+from normalgen.pool.journal import METADATA, SHEET, record_folder
+from normalgen.references import References
+from normalgen.settings.presets import Augment, Preset
+from normalgen.settings.prompts import INSTANCE_PROMPT
+
+__all__ = ["PoolSheet", "Row", "augmented_row", "contact_sheet", "save_picture"]
+
+TILE, GAP, CAPTION, COLUMNS = 160, 6, 26, 8
+SHOWN = 3 * COLUMNS
+MODES = ("img2img", "txt2img")
+EXPLAINED = {"txt2img": "txt2img, from noise", "augmented": "augmented, no diffusion"}
+INK, PAPER = (40, 40, 40), (255, 255, 255)
+
+Row = tuple[str, list[Image.Image]]
+
+
+def contact_sheet(title: str, rows: list[Row]) -> Image.Image:
+    """Rows of pictures under their captions, `COLUMNS` tiles wide, wrapped where a row is longer."""
+    lines = [(caption if at == 0 else "", tiles[at : at + COLUMNS]) for caption, tiles in rows for at in _starts(tiles)]
+    heights = [(CAPTION if caption else 0) + (TILE + GAP if tiles else 0) for caption, tiles in lines]
+    width = COLUMNS * (TILE + GAP) + GAP
+    sheet = Image.new("RGB", (width, 2 * CAPTION + sum(heights)), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, GAP), title, fill=INK, font=ImageFont.load_default(18))
+    top = CAPTION + GAP
+    for (caption, tiles), height in zip(lines, heights, strict=True):
+        if caption:
+            draw.text((GAP, top + 4), caption, fill=INK, font=ImageFont.load_default(14))
+        for column, tile in enumerate(tiles):
+            at = (GAP + column * (TILE + GAP), top + (CAPTION if caption else 0))
+            sheet.paste(tile.resize((TILE, TILE), Image.Resampling.LANCZOS), at)
+        top += height
+    return sheet
+
+
+def _starts(tiles: list[Image.Image]) -> range:
+    return range(0, max(1, len(tiles)), COLUMNS)
+
+
+class PoolSheet:
+    """The contact sheet of a pool in the making: references, their augmentations, and the pool or a preview of it.
+
+    Args:
+        folder: the pool's; the sheet lies among its records, beside it.
+        references: shown first.
+        preset: which augmentations are shown; size.
+        seed: of the pool.
+    """
+
+    def __init__(self, folder: Path, references: References, preset: Preset, seed: int) -> None:
+        self.folder = folder
+        self.path = record_folder(folder) / SHEET
+        self.preset = preset
+        self.seed = seed
+        self.pixels = references.images.take(range(min(SHOWN, len(references.images)))).pixels(preset.size)
+        self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
+
+    def write(self, model: NormalModel | None = None) -> None:
+        """Draw the sheet anew: with the images in the pool, or, given the model in training, with a preview."""
+        rows: list[Row] = [
+            ("references", [to_pil(image.float() / 255) for image in self.pixels]),
+            augmented_row(self.pixels, self.preset.augment, self.seed),
+            *(self._previewed(model) if model else self._pooled()),
+        ]
+        save_picture(contact_sheet(self.title, rows), self.path)
+
+    def _pooled(self) -> list[Row]:
+        if not (self.folder / METADATA).is_file():
+            return []
+        pool = Pool.load(self.folder)
+        rows = []
+        for mode in (*MODES, "augmented"):
+            places = [i for i, row in enumerate(pool.rows) if row["mode"] == mode]
+            if places:
+                shown = list(pool.images.take(places[:SHOWN]))
+                rows.append((f"pool, {_explained(mode, self.preset)} ({len(places)} images)", shown))
+        return [*rows, *_rejected_rows(pool.rejected())]
+
+    def _previewed(self, model: NormalModel) -> list[Row]:
+        half, share = COLUMNS // 2, self.preset.mix
+        prompts = [INSTANCE_PROMPT] * half
+        chosen = self.pixels[[i % len(self.pixels) for i in range(half)]].float() / 255
+        draws = [generator("preview", self.seed, i) for i in range(half)]
+        starts = augment_each(chosen, self.preset.augment, draws)
+        rows: dict[str, Tensor] = {}
+        if share > 0:
+            rows["img2img"] = model.restore(starts, prompts=prompts, strength=self.preset.strength, seed=self.seed)
+        if share < 1:
+            rows["txt2img"] = model.sample(range(half), prompts=prompts, seed=self.seed)
+        return [
+            (f"preview while customizing, {_explained(mode, self.preset)}", [to_pil(image) for image in images])
+            for mode, images in rows.items()
+        ]
+
+
+def _rejected_rows(rejected: list[Rejected]) -> list[Row]:
+    """A line a reason, the first few of each."""
+    rejected = [each for each in rejected if each.path.is_file()]
+    reasons = dict.fromkeys(each.reason for each in rejected)
+    found = {reason: [each.path for each in rejected if each.reason == reason] for reason in reasons}
+    return [
+        (f"rejected: {reason} ({len(paths)})", [Image.open(path).convert("RGB") for path in paths[:COLUMNS]])
+        for reason, paths in found.items()
+    ]
+
+
+def _explained(mode: str, preset: Preset) -> str:
+    return EXPLAINED.get(mode, f"img2img at strength {preset.strength:g}")
+
+
+def augmented_row(references: Tensor, kind: Augment, seed: int) -> Row:
+    """What the customization is shown: `COLUMNS` augmented references, from uint8 (k, 3, S, S)."""
+    draws = [generator("sheet", seed, i) for i in range(COLUMNS)]
+    images = [augment(references[i % len(references)].float() / 255, kind, draw) for i, draw in enumerate(draws)]
+    return f"augmented as --augment {kind} allows", [to_pil(image) for image in images]
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    write_whole(path, lambda partial: picture.save(partial, format="png"))

@@ -1,0 +1,83 @@
+"""A finished pool, as its users see it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.errors import DataError
+from normalgen.images.images import ImageItem, Images
+from normalgen.pool.journal import CANDIDATES, GATE, METADATA, image_path, record_folder, whole_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["Pool", "Rejected"]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A candidate that the gate kept out: its image, the reason, and what was measured."""
+
+    path: Path
+    reason: str
+    numbers: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A folder of generated normal images; what else is known of them lies beside it, and may be missing.
+
+    Attributes:
+        folder: where it is.
+        rows: the metadata of the kept images, in order of index.
+    """
+
+    folder: Path
+    rows: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Pool":
+        """The pool in `folder`; reads no image.
+
+        Raises:
+            DataError: no pool there, or an image that its metadata names is missing.
+        """
+        if not (folder / METADATA).is_file():
+            raise DataError(
+                f"{folder} holds no pool ({METADATA}); make one with: normalgen generate PHOTOS --out {folder}"
+            )
+        rows = whole_rows(folder / METADATA)
+        missing = [row["file_name"] for row in rows if not (folder / row["file_name"]).is_file()]
+        if missing:
+            raise DataError(f"{folder / missing[0]} is missing; the same generate command makes it again")
+        return cls(folder, tuple(rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def images(self) -> Images:
+        """The images, lazily."""
+        files = [self.folder / row["file_name"] for row in self.rows]
+        return Images([ImageItem(file.name, str(file), file.read_bytes) for file in files])
+
+    @property
+    def dataset(self) -> "Dataset":
+        """The pool as `datasets.load_dataset(folder)["train"]` gives it, but never from a cache."""
+        import datasets
+
+        columns = [{"image": str(self.folder / row["file_name"])} | row for row in self.rows]
+        table = datasets.Dataset.from_list([{k: v for k, v in row.items() if k != "file_name"} for row in columns])
+        return table.cast_column("image", datasets.Image())
+
+    def gate(self) -> dict[str, Any]:
+        """The gate's cut-offs ("limits") and what so few references cannot tell ("unknown"); empty if it was off."""
+        path = record_folder(self.folder) / GATE
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def rejected(self) -> list[Rejected]:
+        """What the gate kept out, in order of index."""
+        path = record_folder(self.folder) / CANDIDATES
+        rows = [row for row in (whole_rows(path) if path.is_file() else []) if not row["kept"]]
+        return [Rejected(image_path(self.folder, row["index"], False), row["reason"], row["numbers"]) for row in rows]

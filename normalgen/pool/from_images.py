@@ -1,0 +1,38 @@
+"""Images that were made elsewhere, as a pool."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from normalgen.io.atomic import write_whole
+from normalgen.pool.dataset import Pool
+from normalgen.pool.journal import METADATA, image_name
+
+__all__ = ["write_pool"]
+
+
+def write_pool(
+    folder: Path, images: Sequence[Image.Image], references: Sequence[str], *, category: str, mode: str, label: int = 0
+) -> Pool:
+    """Write `images` as a pool that detectors take; one that is there and whole is loaded.
+
+    Args:
+        folder: of this pool alone.
+        images: RGB.
+        references: the name of the photo that each was made from, "" for none.
+        category: what they are of.
+        mode: how they were made, for the rows.
+        label: 1 if they are anomalous.
+    """
+    if not (folder / METADATA).is_file():
+        rows = []
+        for index, (image, reference) in enumerate(zip(images, references, strict=True)):
+            name = image_name(index)
+            write_whole(folder / name, lambda partial, image=image: image.save(partial, format="png"))  # type: ignore[misc]
+            row = {"file_name": name, "category": category, "label": label, "index": index}
+            rows.append(row | {"mode": mode, "reference": reference})
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_whole(folder / METADATA, lambda partial: partial.write_text(text, encoding="utf-8"))
+    return Pool.load(folder)

@@ -1,0 +1,281 @@
+"""PoolFilling a pool, image by image and never half-written, alone or as one of several workers.
+
+On one machine the bytes depend on settings, references and index alone, so a killed run that is started again, a pool
+that grows, or one that several workers drew, ends as if made at once by one.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from normalgen.customize.auto_augment import settled
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError
+from normalgen.io.atomic import RECORDS, write_whole
+from normalgen.io.progress import Watch, silent
+from normalgen.io.provenance import versions
+from normalgen.io.run_folder import agree, differing, locked, read_record
+from normalgen.pool.card import card
+from normalgen.pool.dataset import Pool
+from normalgen.pool.filling import PoolFilling
+from normalgen.pool.journal import (
+    CARD,
+    DRAWN,
+    RUN,
+    SHEET,
+    Ledger,
+    discard,
+    discard_pool,
+    drawn_folder,
+    record_folder,
+    refuse_other_pool,
+)
+from normalgen.pool.plan import preset_of
+from normalgen.pool.workers import Shard, Window
+from normalgen.references import References
+from normalgen.settings.presets import Preset
+
+__all__ = ["check_pool", "draw_shard", "generate_pool", "merge_pool"]
+
+_DECIDING = [
+    "size",
+    "sampling_steps",
+    "explicit_steps",
+    "sampler",
+    "distilled",
+    "guidance",
+    "precision",
+    "augment",
+    "prompts",
+    "plain",
+    "mix",
+    "strength",
+    "group",
+    "gate",
+]
+
+
+def generate_pool(
+    model: NormalModel | Preset,
+    references: References,
+    n: int,
+    folder: Path,
+    *,
+    seed: int = 0,
+    watch: Watch = silent,
+    preview: Callable[[], None] = lambda: None,
+    overwrite: bool = False,
+) -> Pool:
+    """Make candidates until `n` images of the pool in `folder` are kept; those already there stay as they are.
+
+    With the gate on (`preset.gate`) at most `preset.budget` candidates an image are made; a pool may then end smaller.
+
+    Args:
+        model: customized on these references' category; its preset says mix, strength, prompts and augmentation. A
+            preset alone will do if its `plain` is 1: diffusion makes none of the images then.
+        references: the starting points of img2img.
+        n: how many images the pool shall hold, at least 1.
+        folder: of this pool alone.
+        seed: candidate `i` draws from (seed, i).
+        watch: told of the stage "generate", in kept images.
+        preview: called after each group of images.
+        overwrite: a pool of other settings in `folder` gives way.
+
+    Raises:
+        DataError: n below 1, a model of another category or none, a folder of other settings or in use; or the gate
+            kept none.
+    """
+    with _begun(model, references, n, folder, seed, overwrite) as making:
+        return _finished(making, n, watch, preview)
+
+
+def draw_shard(
+    model: NormalModel | Preset,
+    references: References,
+    n: int,
+    folder: Path,
+    shard: Shard,
+    *,
+    seed: int = 0,
+    watch: Watch = silent,
+    overwrite: bool = False,
+) -> Pool | None:
+    """One worker's share of the pool in `folder`: every `shard.count`-th group of candidates, drawn aside.
+
+    Candidates are judged in order, so the worker that finds all of them drawn does that; where the gate rejects some,
+    it also draws the few that are then lacking. The pool is `generate_pool`'s, byte for byte on like machines.
+
+    Args:
+        model: as for `generate_pool`, and the same for all workers.
+        references: as for `generate_pool`.
+        n: as for `generate_pool`, and the same for all workers.
+        folder: of this pool alone, on a disk that all workers see.
+        shard: which worker of how many.
+        seed: candidate `i` draws from (seed, i).
+        watch: told of the stages "draw" and "generate".
+        overwrite: a pool of other settings in `folder` gives way.
+
+    Returns:
+        The pool, if this worker was the last; None while others are at work.
+
+    Raises:
+        DataError: as `generate_pool`; or another process draws this shard, or has begun another pool in `folder`.
+    """
+    with ExitStack() as held:
+        with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
+            window = Window.open(n, shard.count, making)
+            held.enter_context(window.hold(making.drawn, shard))
+        window.draw(shard, making, watch)
+    with _locked(folder, wait=True):
+        _agree(folder, {"settings": making.settings}, look=True)
+        if not (record_folder(folder) / RUN).is_file():
+            raise DataError(f"{folder} was removed while this worker drew; run its command again")
+        if window.is_under_way(making.drawn) and not window.is_drawn(making.drawn):
+            return None
+        making.ledger = Ledger.open(folder)
+        return _finished(making, n, watch)
+
+
+def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
+    """Judge what workers have drawn, in order, up to the first candidate that is missing; needs no model.
+
+    Ends the workers' round, unless one of them is drawing: others may then go on, as many as they like, or one alone.
+
+    Returns:
+        The pool so far, perhaps without an image, and how many it shall hold: with fewer, the same commands go on.
+
+    Raises:
+        DataError: nothing drawn is waiting there, or the folder is in use; or the gate kept none, in the end.
+    """
+    nothing = f"{folder} has nothing drawn by --shard workers that waits to be merged"
+    if not (record_folder(folder) / RUN).is_file():
+        raise DataError(nothing)
+    with _locked(folder):
+        refuse_other_pool(folder)
+        run, drawn = read_record(record_folder(folder) / RUN), _drawn(folder)
+        under_way = Window.read(drawn)
+        if run is None or under_way is None:
+            raise DataError(nothing)
+        window, sources = under_way
+        preset = Preset.from_settings(run["preset"])
+        names = [row["name"] for row in run["references"]["references"]]
+        making = PoolFilling(folder, preset, run["settings"], names, sources, Ledger.open(folder), None, drawn)
+        making.fill(window.n, watch, lambda: None)
+        if window.is_drawn(drawn):
+            discard(record_folder(folder), [DRAWN])
+        else:
+            window.end(drawn)
+        making.refuse_empty(window.n)
+        return Pool.load(folder) if making.ledger.kept else Pool(folder, ()), window.n
+
+
+def check_pool(folder: Path, references: References, preset: Preset, seed: int) -> None:
+    """Raise before long work unless `folder` is free, or holds a pool of the same settings.
+
+    Raises:
+        DataError: it is neither, or the folder of its records beside it is not free.
+    """
+    _agree(folder, {"settings": _settings(references, preset, seed)}, look=True)
+
+
+def _check(model: NormalModel | Preset, references: References, n: int) -> None:
+    if n < 1:
+        raise DataError(f"n must be at least 1, got {n}")
+    if isinstance(model, Preset):
+        if model.draws:
+            raise DataError(
+                f"a preset alone makes augmented images only, and its plain is {model.plain:g}; give a model"
+            )
+    elif model.category != references.category:
+        raise DataError(
+            f"the model was customized on {model.category!r}, the references are {references.category!r}; "
+            "name the model of this category, or none to make one"
+        )
+
+
+@contextmanager
+def _begun(
+    model: NormalModel | Preset,
+    references: References,
+    n: int,
+    folder: Path,
+    seed: int,
+    overwrite: bool,
+    *,
+    wait: bool = False,
+) -> Iterator[PoolFilling]:
+    """The books of `folder`, opened or begun, and the folder locked; prompts have the noun that the model draws."""
+    _check(model, references, n)
+    if isinstance(model, NormalModel):
+        references = replace(references, noun=model.noun)
+    preset = settled(preset_of(model), references)
+    if preset != preset_of(model):
+        model = preset if isinstance(model, Preset) else model.using(preset)
+    digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
+    settings = _settings(references, preset, seed) | {"model": digest}
+    record = record_folder(folder) / RUN
+    if not overwrite or not record.is_file():
+        _agree(folder, {"settings": settings}, look=True)  # before the lock, which makes a folder
+    with _locked(folder, wait=wait):
+        refuse_other_pool(folder)
+        if overwrite and differing(record, settings):
+            discard_pool(folder)
+        _agree(folder, _record(settings, model, references))
+        ledger = Ledger.open(folder)
+        if not (folder / CARD).is_file():  # people add to it
+            write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
+        sources = references.images.pixels(preset.size)
+        yield PoolFilling(folder, preset, settings, references.images.names, sources, ledger, model, _drawn(folder))
+
+
+def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
+    """The pool, filled; the folder is locked."""
+    making.fill(n, watch, preview)
+    under_way = Window.read(making.drawn)
+    larger = under_way is not None and under_way[0].n > n
+    records = record_folder(making.folder)
+    if (records / DRAWN).is_dir() and not larger:
+        discard(records, [DRAWN])
+    making.refuse_empty(n)
+    return Pool.load(making.folder)
+
+
+def _locked(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]:
+    """The pool in `folder`, held for this process."""
+    return locked(record_folder(folder), wait=wait, of=folder)
+
+
+def _agree(folder: Path, record: dict[str, Any], *, look: bool = False) -> None:
+    """Record the pool's settings, or raise if others are recorded or what is in its folders is not ours."""
+    if folder.resolve().name.endswith(RECORDS):
+        raise DataError(
+            f"{folder} cannot be a pool: names in {RECORDS} are for records beside one; choose another name"
+        )
+    refuse_other_pool(folder)
+    agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET,))
+
+
+def _drawn(folder: Path) -> Path:
+    """Where workers lay aside what they draw for the pool in `folder`, as it is recorded."""
+    run = read_record(record_folder(folder) / RUN)
+    return drawn_folder(folder, run["settings"] if run else {})
+
+
+def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:
+    return preset.only(_DECIDING) | references.identity() | {"seed": seed}
+
+
+def _record(settings: dict[str, Any], model: NormalModel | Preset, references: References) -> dict[str, Any]:
+    return {
+        "settings": settings,
+        "preset": preset_of(model).settings(),
+        "device": "cpu" if isinstance(model, Preset) else model.device,
+        "versions": versions(("torch", "diffusers", "datasets", "pillow")),
+        "references": references.manifest(),
+    }
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

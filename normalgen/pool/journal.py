@@ -1,0 +1,201 @@
+"""The books of a pool on disk: a row for each kept image, a row for each candidate, and how far a killed run came."""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from normalgen.errors import DataError
+from normalgen.io.atomic import PARTIAL, RECORDS
+from normalgen.io.run_folder import read_record
+
+__all__ = [
+    "CANDIDATES",
+    "DRAWN",
+    "GATE",
+    "METADATA",
+    "QUALITY",
+    "REJECTED",
+    "RUN",
+    "SHEET",
+    "Ledger",
+    "discard",
+    "discard_pool",
+    "drawn_folder",
+    "image_name",
+    "image_path",
+    "numbered",
+    "record_folder",
+    "refuse_other_pool",
+    "whole_rows",
+]
+
+# In the pool's folder, where data loaders take every image and, beside a single one, any JSON for the data.
+METADATA, IMAGES, CARD = "metadata.jsonl", "images", "README.md"
+# In the folder of its records.
+RUN, CANDIDATES, REJECTED, GATE = "run.json", "candidates.jsonl", "rejected", "gate.json"
+DRAWN, SHEET, QUALITY = "drawn", "contact_sheet.png", "quality.json"
+_GONE = ".gone-"
+
+
+def record_folder(folder: Path) -> Path:
+    """The folder beside the pool in `folder` that holds its records: `pools/nut.normalgen` for `pools/nut`.
+
+    Every path to the pool gives the same folder, also `.` and a link to it.
+
+    Raises:
+        DataError: `folder` is the top of a disk.
+    """
+    named = folder.resolve() if folder.name in ("", "..") or folder.is_symlink() else folder
+    if not named.name:
+        raise DataError(f"{folder} cannot be a pool, nothing can lie beside it; choose another folder")
+    return named.with_name(named.name + RECORDS)
+
+
+def image_name(index: int) -> str:
+    """The path of a kept candidate's image inside the pool's folder."""
+    return f"{IMAGES}/{numbered(index)}"
+
+
+def image_path(folder: Path, index: int, kept: bool) -> Path:
+    """The image of a candidate of the pool in `folder`."""
+    return folder / image_name(index) if kept else record_folder(folder) / REJECTED / numbered(index)
+
+
+def numbered(index: int) -> str:
+    """The name of a candidate's image file."""
+    return f"{index:05d}.png"
+
+
+def drawn_folder(folder: Path, settings: dict[str, Any]) -> Path:
+    """Where candidates that were drawn ahead under these settings wait for their verdict; no others lie there."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return record_folder(folder) / DRAWN / digest[:16]
+
+
+def discard_pool(folder: Path) -> None:
+    """Remove the locked pool in `folder` and its records, the settings last: until then it is the old pool."""
+    if folder.is_dir():
+        discard(folder, [METADATA, CARD, IMAGES])
+    discard(record_folder(folder), [CANDIDATES, REJECTED, GATE, DRAWN, SHEET, QUALITY, RUN])
+
+
+def discard(folder: Path, names: Iterable[str]) -> None:
+    """Remove files and folders in `folder` of a locked pool, in this order, each whole or not at all.
+
+    What a killed process leaves of them is hidden, and `Ledger.open` sweeps it up.
+    """
+    gone = Path(tempfile.mkdtemp(prefix=_GONE, dir=folder))
+    for name in names:
+        with suppress(FileNotFoundError):
+            (folder / name).rename(gone / Path(name).name)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+@dataclass
+class Ledger:
+    """What was judged so far.
+
+    Attributes:
+        folder: the pool's.
+        kept: the indices in the pool, in order.
+        judged: candidates 0 to judged - 1 are done.
+    """
+
+    folder: Path
+    kept: list[int]
+    judged: int
+
+    @classmethod
+    def open(cls, folder: Path) -> "Ledger":
+        """The books as a killed run left them: candidates from 0 on, as far as nothing is missing; the rest is cut."""
+        records = record_folder(folder)
+        for inside in (folder, records):
+            _sweep(inside)
+        rows = _rows_if_there(folder / METADATA)
+        listed = {row["index"] for row in rows}
+        candidates: list[dict[str, Any]] = []
+        for row in _rows_if_there(records / CANDIDATES):
+            there = row["index"] in listed and (folder / image_name(row["index"])).is_file()
+            if row["index"] != len(candidates) or (row["kept"] and not there):
+                break
+            candidates.append(row)
+        _cut(records / CANDIDATES, len(candidates))
+        _cut(folder / METADATA, sum(row["index"] < len(candidates) for row in rows))
+        return cls(folder, [row["index"] for row in candidates if row["kept"]], len(candidates))
+
+    def enter(self, index: int, row: dict[str, Any] | None, judged: dict[str, Any]) -> None:
+        """Book candidate `index`, whose image is written: its `row` in the pool (None: rejected), and its verdict."""
+        if row is not None:
+            _append(self.folder / METADATA, {"file_name": image_name(index)} | row)
+            self.kept.append(index)
+        _append(record_folder(self.folder) / CANDIDATES, {"index": index, "kept": row is not None} | judged)
+        self.judged += 1
+
+
+def refuse_other_pool(folder: Path) -> None:
+    """Raise if what lies in `folder` is another pool than the one whose records lie beside it.
+
+    Raises:
+        DataError: its rows have another category, seed or model than the records, or its images are none of ours.
+    """
+    records = record_folder(folder)
+    run = read_record(records / RUN)
+    if run is None:
+        return
+    rows, settings = _rows_if_there(folder / METADATA), run["settings"]
+    same = all(row.get(name) == settings.get(name) for row in rows for name in ("category", "seed", "model"))
+    inside = (folder / IMAGES).iterdir() if (folder / IMAGES).is_dir() else ()
+    if not same or any(not re.fullmatch(r"\..*|\d{5,}\.png", path.name) for path in inside):
+        raise DataError(f"{folder} holds other images than those that {records} records; move one of them away")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left in `folder`."""
+    for left in folder.glob(f"{_GONE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for left in folder.rglob(f".*{PARTIAL}"):
+        if folder / DRAWN not in left.parents:  # another worker may be writing there
+            left.unlink(missing_ok=True)
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    with path.open("ab") as file:
+        file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def _cut(path: Path, rows: int) -> None:
+    if path.is_file():
+        lines = path.read_bytes().splitlines(keepends=True)[:rows]
+        with path.open("rb+") as file:
+            file.truncate(sum(len(line) for line in lines))
+
+
+def _rows_if_there(path: Path) -> list[dict[str, Any]]:
+    return whole_rows(path) if path.is_file() else []
+
+
+def whole_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows that were written whole.
+
+    Raises:
+        DataError: rows that this package did not write.
+    """
+    rows = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(row, dict) or "index" not in row:
+            raise DataError(f"{path} has rows that this command did not write; choose another folder")
+        rows.append(row)
+    return rows

@@ -1,0 +1,47 @@
+"""A pool's images beside plain augmentation of its references, against normal photos that neither saw."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.images.augment import augment_each
+from normalgen.images.images import Images
+from normalgen.io.rng import generator
+from normalgen.quality.measures import Measures, measure
+from normalgen.settings.presets import Augment
+
+__all__ = ["compare"]
+
+
+def compare(
+    sets: Mapping[str, Tensor],
+    references: Images,
+    others: Images | None,
+    *,
+    size: int,
+    augment: Augment,
+    most: int,
+    seed: int,
+) -> dict[str, Measures]:
+    """`measure` of `sets` and of as many freshly augmented references ("augmented"), on embedded features.
+
+    Args:
+        sets: images (N, 3, size, size) in [0, 1] by name.
+        references: what the pool was made from.
+        others: normal photos that the pool never saw; None if there are too few.
+        size: width and height at which everything is compared.
+        augment: which changes a reference may undergo.
+        most: how many of `others` are looked at.
+        seed: draws the augmentations, and which of `others`.
+    """
+    pixels = references.pixels(size).float() / 255
+    count = max(len(images) for images in sets.values())
+    draws = [generator("quality", seed, i) for i in range(count)]
+    augmented = augment_each(pixels[[i % len(pixels) for i in range(count)]], augment, draws)
+    held_out = None
+    if others is not None:
+        order = torch.randperm(len(others), generator=generator("held out", seed))[:most].tolist()
+        held_out = others.take(sorted(order)).pixels(size).float() / 255
+    return measure(sets, augmented, pixels, held_out, EmbeddedFeatures())

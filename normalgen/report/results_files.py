@@ -1,0 +1,53 @@
+"""Cells as files: results.md, results.csv, figures/ and results.html, the same bytes for the same cells."""
+
+from collections.abc import Container
+from pathlib import Path
+
+from normalgen.evaluation.cells import Cell
+from normalgen.evaluation.figures import Drawing, every_figure
+from normalgen.evaluation.table_format import Table, as_csv, as_markdown
+from normalgen.evaluation.tables import every_table
+from normalgen.io.atomic import write_whole
+from normalgen.report.results_page import page, run_facts
+
+__all__ = ["FORMATS", "write_results"]
+
+FORMATS = ("md", "csv", "html")
+TITLE = "normalgen: results"
+
+
+def write_results(cells: list[Cell], folder: Path, formats: Container[str] = FORMATS) -> list[Path]:
+    """Write tables and figures into `folder`.
+
+    Args:
+        cells: at least one.
+        folder: made if need be; files of the same names are replaced.
+        formats: of `FORMATS`; md and html bring the figures.
+
+    Returns:
+        What was written.
+    """
+    tables = every_table(cells)
+    texts: dict[str, str] = {}
+    drawings = every_figure(cells) if "md" in formats or "html" in formats else []
+    if "md" in formats:
+        texts["results.md"] = _markdown(cells, tables, drawings)
+    if "csv" in formats:
+        texts["results.csv"] = as_csv(tables)
+    texts |= {f"figures/{each.name}.svg": each.svg for each in drawings}
+    if "html" in formats:
+        texts["results.html"] = page(TITLE, cells, tables, drawings)
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def _write(path: Path, text: str) -> None:
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def _markdown(cells: list[Cell], tables: list[Table], drawings: list[Drawing]) -> str:
+    facts = "\n".join(f"- {name}: {value}" for name, value in run_facts(cells))
+    pictures = "".join(f"\n![{each.title}](figures/{each.name}.svg)\n" for each in drawings)
+    figures = [f"## Figures\n{pictures}"] if drawings else []
+    return "\n".join([f"# {TITLE}\n\n{facts}\n", *(as_markdown(table) for table in tables), *figures])

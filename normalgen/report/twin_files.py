@@ -1,0 +1,49 @@
+"""A run of personalization as files: each query's twin, and a picture of both and their difference."""
+
+from pathlib import Path
+
+from normalgen.data.queries import Queries
+from normalgen.detectors.one_to_normal.twins import Personalizer
+from normalgen.errors import DataError
+from normalgen.images.images import to_pil
+from normalgen.io.outputs import picture, replacing
+from normalgen.io.progress import Watch, silent
+from normalgen.report.pictures import triptych
+
+__all__ = ["MADE_BY", "TRIPTYCHS", "TWINS", "write_twins"]
+
+MADE_BY, TWINS, TRIPTYCHS, BATCH = "normalgen personalize", "twin", "triptych", 8
+
+
+def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, watch: Watch = silent) -> dict[str, str]:
+    """Write `twin/NAME.png`, `triptych/NAME.png` and `run.json` for all queries.
+
+    Args:
+        personalizer: with the model.
+        queries: photos; their labels do not matter.
+        folder: new, or of an earlier run, whose files give way.
+        watch: told of the stage "personalize".
+
+    Returns:
+        A message for each photo that cannot be read.
+
+    Raises:
+        DataError: not one photo can be read; or the folder holds other files, or is in use.
+    """
+    errors: dict[str, str] = {}
+    done, total, model = 0, len(queries.images), personalizer.model
+    with replacing(folder, MADE_BY) as outputs:
+        watch("personalize", 0, total)
+        for some, unread in queries.batches(model.preset.size, BATCH):
+            for made in personalizer.batches(some, BATCH):
+                for name, *pair in zip(some.names, made.queries, made.twins, strict=True):
+                    query, twin = map(to_pil, pair)
+                    outputs.png(f"{TWINS}/{picture(name)}", twin)
+                    outputs.png(f"{TRIPTYCHS}/{picture(name)}", triptych(query, twin))
+            done, errors = done + len(some) + len(unread), errors | unread
+            watch("personalize", done, total)
+        if len(errors) == total:
+            raise DataError(f"none of {total} photos can be read: {next(iter(errors.values()))}")
+        settings = model.preset.settings() | {"model": model.digest, "seed": personalizer.seed}
+        outputs.record["settings"] = settings | {"crop": queries.images.crop}
+    return errors

@@ -1,0 +1,1 @@
+"""Every setting of a run: presets by name, and the prompts."""

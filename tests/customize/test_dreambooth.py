@@ -1,0 +1,221 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import ImageOps
+
+from normalgen.cli.job import given_model
+from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.customize.training_batches import class_images
+from normalgen.diffusion import training
+from normalgen.diffusion.loading import open_parts
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, PresetError
+from normalgen.images.images import Images
+from normalgen.references import References
+from normalgen.settings.presets import Preset, change
+from normalgen.settings.prompts import INSTANCE_PROMPT
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "tiny.safetensors").read_bytes()
+
+
+def test_a_model_knows_its_category_noun_and_references(references: References, small: Preset, tmp_path: Path) -> None:
+    model = customize(references, small, tmp_path / "m")
+    assert (model.category, model.noun) == ("good", "part")
+    manifest = json.loads((tmp_path / "m" / "references.json").read_text())
+    assert [row["sha256"] for row in manifest["references"]] == references.images.hashes()
+    assert sorted(path.name for path in (tmp_path / "m").iterdir() if not path.name.startswith(".")) == [
+        "customize.json",
+        "preset.json",
+        "references.json",
+        "tiny.json",
+        "tiny.safetensors",
+    ]
+
+
+def test_customizing_twice_gives_the_same_bytes(references: References, small: Preset, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        customize(references, small, tmp_path / name)
+    assert weights(tmp_path / "a") == weights(tmp_path / "b")
+
+
+def test_a_finished_model_is_loaded_not_made_again(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, small, tmp_path / "m")
+    stages: list[str] = []
+    customize(references, small, tmp_path / "m", watch=lambda stage, done, total: stages.append(stage))
+    assert stages == []
+
+
+def test_a_killed_customization_goes_on_to_the_same_bytes(
+    references: References, small: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.TrainingPlan, "checkpoint_every", 1)
+    customize(references, small, tmp_path / "whole")
+
+    def kill(model: NormalModel) -> None:
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        customize(references, small, tmp_path / "killed", preview=kill)
+    assert not is_customized(tmp_path / "killed")
+    customize(references, small, tmp_path / "killed", preview=kill)
+    assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
+
+
+def test_small_steps_take_one_thread_and_give_the_others_back(
+    references: References, small: Preset, tmp_path: Path
+) -> None:
+    before, seen = torch.get_num_threads(), list[int]()
+    torch.set_num_threads(2)
+    try:
+        customize(references, small, tmp_path / "m", preview=lambda model: seen.append(torch.get_num_threads()))
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_previews_do_not_change_the_model(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, small, tmp_path / "quiet")
+    customize(
+        references,
+        small,
+        tmp_path / "watched",
+        preview=lambda model: model.sample([0], prompts=[INSTANCE_PROMPT], seed=1),  # type: ignore[arg-type]
+    )
+    assert weights(tmp_path / "quiet") == weights(tmp_path / "watched")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment": "none"},
+        {"learning_rate": 1e-3},
+        {"prior_weight": 0.0},
+        {"ema": 0.1},
+        {"focus": 3.0},
+        {"piece": 16},
+        {"feature_weight": 0.5},
+    ],
+)
+def test_every_setting_changes_the_model(
+    references: References, small: Preset, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    customize(references, small, tmp_path / "a")
+    customize(references, change(small, **changes), tmp_path / "b")
+    assert weights(tmp_path / "a") != weights(tmp_path / "b")
+
+
+def test_other_settings_are_refused_by_name_and_overwritten_on_request(
+    references: References, small: Preset, tmp_path: Path
+) -> None:
+    customize(references, small, tmp_path / "m")
+    other = change(small, training_steps=2)
+    with pytest.raises(DataError, match="training_steps was 4, now 2"):
+        customize(references, other, tmp_path / "m")
+    customize(references, other, tmp_path / "m", overwrite=True)
+    assert NormalModel.load(tmp_path / "m").preset.training_steps == 2
+
+
+def test_a_pipeline_gives_way_whole(references: References, small: Preset, stable: Preset, tmp_path: Path) -> None:
+    customize(references, change(stable, method="full", training_steps=1), tmp_path / "m")
+    customize(references, small, tmp_path / "m", overwrite=True)
+    assert NormalModel.load(tmp_path / "m").preset.name == "tiny"
+    assert not [*tmp_path.glob("m/*.index.json"), *tmp_path.glob("m/unet"), *tmp_path.glob("m/model_index.json")]
+
+
+def test_class_images_are_made_once_for_a_noun(small: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = NormalModel(open_parts(small.weights), change(small, class_images=6), category="a", noun="part")
+    first = class_images(model, seed=0)
+    assert first.shape == (6, 3, 32, 32)
+    drawn: list[range] = []
+    sample = NormalModel.sample
+
+    def watched(self: NormalModel, indices: range, *, prompts: list[str], seed: int) -> torch.Tensor:
+        drawn.append(indices)
+        return sample(self, indices, prompts=prompts, seed=seed)
+
+    monkeypatch.setattr(NormalModel, "sample", watched)
+    other_category = NormalModel(open_parts(small.weights), model.preset, category="b", noun="part")
+    assert torch.equal(class_images(other_category, seed=0), first)
+    assert not drawn
+    more = NormalModel(open_parts(small.weights), change(small, class_images=8), category="a", noun="part")
+    assert torch.equal(class_images(more, seed=0)[:4], first[:4])
+    assert drawn == [range(4, 8)]
+
+
+def test_lora_customizes_too(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, replace(small, method="lora", rank=2), tmp_path / "m")
+    assert (tmp_path / "m" / "lora.safetensors").stat().st_size < 40_000
+
+
+def test_a_piece_off_the_grid_is_refused(references: References, small: Preset, tmp_path: Path) -> None:
+    with pytest.raises(PresetError, match="piece must be a multiple of 16, or 0, got 20"):
+        customize(references, change(small, piece=20), tmp_path / "m")
+
+
+def test_customizing_learns_the_references_and_nothing_else(
+    references: References, small: Preset, tmp_path: Path
+) -> None:
+    """Half of what training brings must be of these photos alone: training on their negatives brings less than half."""
+    settings = change(small, training_steps=50, learning_rate=3e-3, prior_weight=0.0)
+    (tmp_path / "negatives").mkdir()
+    for name, photo in zip(references.images.names, references.images, strict=True):
+        ImageOps.invert(photo).save(tmp_path / "negatives" / name)
+    negatives = replace(references, images=Images.from_folder(tmp_path / "negatives"))
+    base = NormalModel(open_parts(small.weights), small, category="", noun="part")
+    taught, mistaught = (customize(r, settings, tmp_path / n) for n, r in (("a", references), ("b", negatives)))
+    images = references.images.pixels(32).float() / 255
+
+    def error(model: NormalModel) -> float:
+        restored = model.restore(images, prompts=[INSTANCE_PROMPT] * 2, strength=0.75, seed=0)
+        return float((restored - images).square().mean())
+
+    assert error(base) - error(taught) > 2 * (error(base) - error(mistaught))
+    assert error(taught) < error(base)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_grey_photos_make_a_grey_model(references: References, small: Preset, tmp_path: Path, mode: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    references.images[0].convert(mode).save(folder / "0.png")
+    photos = replace(references, images=Images.from_folder(folder))
+    assert customize(photos, small, tmp_path / "m").grey == (mode == "L")
+
+
+def test_a_model_killed_while_it_is_saved_goes_on(references: References, small: Preset, tmp_path: Path) -> None:
+    digest = customize(references, small, tmp_path / "m").digest
+    (tmp_path / "m" / "preset.json").unlink()
+    assert given_model(tmp_path / "m", small, references, "cpu", {}) is None
+    assert customize(references, small, tmp_path / "m").digest == digest
+
+
+def test_a_lora_that_is_being_made_is_not_taken_for_one_of_others(
+    references: References, stable: Preset, tmp_path: Path
+) -> None:
+    for name in ("customize.json", "pytorch_lora_weights.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    assert given_model(tmp_path, stable, references, "cpu", {}) is None
+
+
+def test_what_killed_writes_left_is_removed(references: References, small: Preset, tmp_path: Path) -> None:
+    customize(references, small, tmp_path / "m")
+    (tmp_path / "m" / ".checkpoint.pt.123.partial").write_bytes(b"half")
+    customize(references, small, tmp_path / "m")
+    assert not [*tmp_path.rglob("*.partial")]
+
+
+def test_a_method_that_the_weights_do_not_have_is_told_of_before_any_work(
+    references: References, stable: Preset, tmp_path: Path
+) -> None:
+    with pytest.raises(PresetError, match="can be trained by method full or lora, got fine"):
+        customize(references, change(stable, method="fine"), tmp_path / "m")
+    assert not (tmp_path / "m").exists()

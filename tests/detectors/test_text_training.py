@@ -1,0 +1,94 @@
+"""Text maps in use: the command that trains them, and detectors that carry them along."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from marked import Pixels, write
+from typer.testing import CliRunner
+
+from normalgen.cli.train_text import train_text as command
+from normalgen.data.readers.mvtec import marked_categories
+from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.one_to_normal.text_branch import TextMaps
+from normalgen.detectors.one_to_normal.text_training import train_text
+from normalgen.errors import DataError, NormalgenError
+from normalgen.features.contract import Features
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.references import References
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(write(tmp_path_factory.mktemp("marked"), "metal_disc"), "plate", 2)
+
+
+@pytest.fixture(scope="module")
+def trained(root: Path) -> TextMaps:
+    return train_text(Pixels(), marked_categories(root), epochs=2, batch=4, rate=0.005)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The command with pixels as its features "clip"; its output, or its error."""
+
+    def opened(name: str, *, device: str) -> Features:
+        return Pixels() if name == "clip" else EmbeddedFeatures(device)
+
+    monkeypatch.setattr("normalgen.features.open_features.open_features", opened)
+    app = typer.Typer()
+    app.command()(command)
+
+    def call(*words: object) -> str:
+        result = CliRunner().invoke(app, [*map(str, words), "--device", "cpu"])
+        if isinstance(result.exception, NormalgenError):
+            return f"error: {result.exception}"
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return call
+
+
+def test_the_command_writes_maps_and_leaves_nothing_else(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
+    told = run("--data", root, "--out", tmp_path / "text.safetensors", "--epochs", 1)
+    assert "from 16 images, 8 of them with defects, of 2 objects" in told
+    assert "text maps 2/2" in told
+    assert [file.name for file in tmp_path.iterdir()] == ["text.safetensors"]
+    assert TextMaps.load(tmp_path / "text.safetensors", Pixels()).size == 64
+
+
+def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "text.safetensors"
+    assert "no masks in" in run("--data", tmp_path, "--out", out)
+    assert "embedded' have no text side" in run("--data", root, "--out", out, "--features", "embedded")
+    out.touch()
+    assert "is there already" in run("--data", root, "--out", out)
+
+
+def test_a_saved_detector_brings_its_text_maps_along(
+    trained: TextMaps, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normalgen.detectors.one_to_normal.detector.open_features", lambda name, device: Pixels())
+    file = tmp_path / "maps.safetensors"
+    trained.save(file)
+    detector = OneToNormal(features="clip", branches=("n", "text"), text=str(file))
+    expected = detector.fit(references).predict(references.images).image_scores
+    detector.save(tmp_path / "detector")
+    file.unlink()
+    loaded = OneToNormal.load(tmp_path / "detector")
+    assert torch.equal(loaded.predict(references.images).image_scores, expected)
+    assert loaded.trained_on(references.images) == []
+
+
+def test_a_saved_detector_refuses_features_of_other_weights(
+    references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normalgen.detectors.one_to_normal.detector.open_features", lambda name, device: Pixels())
+    OneToNormal(features="clip", branches=("n",)).fit(references).save(tmp_path)
+    other = Pixels()
+    other.name = "pixels@2"
+    monkeypatch.setattr("normalgen.detectors.one_to_normal.detector.open_features", lambda name, device: other)
+    with pytest.raises(DataError, match="features pixels, these are pixels@2"):
+        OneToNormal.load(tmp_path)

@@ -1,0 +1,73 @@
+"""Patch vectors kept on disk."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from normalgen.features.cached import KeptFeatures
+from normalgen.features.contract import TextSide
+
+
+class Counting:
+    """Features that say how many images they looked at."""
+
+    name = "counting"
+    size = 8
+    text: TextSide | None = None
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def tokens(self, images: Tensor) -> list[Tensor]:
+        self.seen += len(images)
+        return [images.permute(0, 2, 3, 1).contiguous(), images[:, :, ::2, ::2].permute(0, 2, 3, 1).contiguous()]
+
+    def image(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def test_what_is_kept_is_what_the_network_says(images: Tensor, tmp_path: Path) -> None:
+    network = Counting()
+    for _ in range(2):
+        kept = KeptFeatures(network, tmp_path).tokens(images)
+        assert all(torch.equal(one, other) for one, other in zip(kept, Counting().tokens(images), strict=True))
+    assert network.seen == 5
+
+
+def test_only_what_is_missing_is_looked_at_and_order_stays(images: Tensor, tmp_path: Path) -> None:
+    network = Counting()
+    kept = KeptFeatures(network, tmp_path)
+    kept.tokens(images[[1, 3]])
+    assert torch.equal(kept.tokens(images)[0], images.permute(0, 2, 3, 1))
+    assert network.seen == 5
+
+
+def test_another_network_or_image_is_never_taken_for_it(images: Tensor, tmp_path: Path) -> None:
+    one, other = Counting(), Counting()
+    other.name = "other"
+    KeptFeatures(one, tmp_path).tokens(images[:1])
+    KeptFeatures(other, tmp_path).tokens(images[:1])
+    KeptFeatures(one, tmp_path).tokens(images[:1] * 0.999)
+    assert (one.seen, other.seen) == (2, 1)
+
+
+def test_a_damaged_file_is_made_anew(images: Tensor, tmp_path: Path) -> None:
+    network = Counting()
+    KeptFeatures(network, tmp_path).tokens(images[:1])
+    next(tmp_path.glob("*/*")).write_bytes(b"half")
+    assert torch.equal(KeptFeatures(network, tmp_path).tokens(images[:1])[0][0], images[0].permute(1, 2, 0))
+    assert network.seen == 2
+
+
+def test_the_folder_stays_within_its_limit(images: Tensor, tmp_path: Path) -> None:
+    kept = KeptFeatures(Counting(), tmp_path, limit=20_000)
+    for shade in torch.linspace(0, 1, 30):
+        kept.tokens(images[:1] * shade)
+    assert 10_000 < sum(path.stat().st_size for path in tmp_path.rglob("*.safetensors")) <= 22_000

@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
+
+from normalgen.errors import MissingDependency, MissingWeights, PresetError
+from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.open_features import open_features
+from normalgen.features.timm import TimmFeatures, levels
+
+
+def noise(count: int = 2, size: int = 160) -> Tensor:
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def saved(name: str, folder: Path) -> str:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = timm.create_model(name)
+    path = folder / f"{name}.safetensors"
+    save_file(network.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved("test_vit", tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def resnet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return saved("test_resnet", tmp_path_factory.mktemp("weights"))
+
+
+@pytest.mark.parametrize(("size", "side"), [(None, 10), (96, 6), (240, 15)])
+def test_transformers_give_their_quarters_on_a_grid_without_class_tokens(vit: str, size: int | None, side: int) -> None:
+    features = open_features(f"timm:test_vit:{vit}", size=size)
+    assert [tuple(level.shape) for level in features.tokens(noise())] == [(2, side, side, 64)] * 4
+    assert features.text is None
+
+
+def test_convolutional_networks_give_strides_of_4_8_and_16(resnet: str) -> None:
+    shapes = [tuple(level.shape) for level in TimmFeatures("test_resnet", weights=resnet).tokens(noise())]
+    assert shapes == [(2, 40, 40, 32), (2, 20, 20, 48), (2, 10, 10, 192)]
+
+
+@torch.inference_mode()
+def test_levels_are_what_the_blocks_give_from_images_scaled_as_the_model_wants(vit: str) -> None:
+    features = TimmFeatures("test_vit", weights=vit)
+    mean, std = (torch.tensor(part)[:, None, None] for part in (features.mean, features.std))
+    network, given, outputs = features.network, (noise() - mean) / std, []
+    inside = network.norm_pre(network.patch_drop(network._pos_embed(network.patch_embed(given))))
+    for block in network.blocks:
+        inside = block(inside)
+        outputs.append(inside[:, network.num_prefix_tokens :])
+    expected = [outputs[level] for level in features.levels]
+    pairs = zip(features.tokens(noise()), expected, strict=True)
+    assert features.levels == (0, 2, 3, 5)
+    assert all(torch.allclose(one.flatten(1, 2), other, atol=1e-4) for one, other in pairs)
+
+
+@pytest.mark.parametrize(
+    ("strides", "chosen"),
+    [([2, 4, 8, 16, 32], (1, 2, 3)), ([4, 8, 16, 32], (0, 1, 2)), ([14] * 12, (2, 5, 8, 11)), ([32, 64], (0, 1))],
+)
+def test_levels_are_the_middle_of_a_pyramid_or_the_quarters_of_a_column(
+    strides: list[int], chosen: tuple[int, ...]
+) -> None:
+    assert levels(strides) == chosen
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_images_have_one_vector_of_unit_length(name: str, vit: str, resnet: str) -> None:
+    vectors = TimmFeatures(name, weights={"test_vit": vit, "test_resnet": resnet}[name]).image(noise(3))
+    assert vectors.ndim == 2
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_the_name_says_which_weights_at_any_size(vit: str) -> None:
+    whole, small = TimmFeatures("test_vit", weights=vit), TimmFeatures("test_vit", weights=vit, size=96)
+    assert whole.name == small.name
+    assert whole.name.startswith("timm:test_vit@")
+
+
+def test_weights_in_torchs_format_are_read_and_pickled_objects_are_not(resnet: str, tmp_path: Path) -> None:
+    features = TimmFeatures("test_resnet", weights=resnet)
+    torch.save({"state_dict": features.network.state_dict()}, tmp_path / "same.pt")
+    assert TimmFeatures("test_resnet", weights=str(tmp_path / "same.pt")).name == features.name
+    torch.save(nn.Linear(1, 1, device="meta"), tmp_path / "code.pt")
+    with pytest.raises(MissingWeights, match="is no file of weights alone"):
+        TimmFeatures("test_resnet", weights=str(tmp_path / "code.pt"))
+
+
+def test_what_is_not_there_is_told_of(vit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PresetError, match="timm has no model 'resnet19'"):
+        open_features("timm:resnet19")
+    with pytest.raises(PresetError, match=r"cannot look at 100 px .*choose another size"):
+        open_features(f"timm:test_vit:{vit}", size=100)
+    with pytest.raises(MissingWeights, match="there is no file of weights gone"):
+        open_features("timm:test_vit:gone")
+    with pytest.raises(MissingWeights, match="is not weights of timm's test_resnet"):
+        open_features(f"timm:test_resnet:{vit}")
+
+    def offline(name: str, pretrained: bool, pretrained_cfg_overlay: None) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(MissingWeights, match="hf download timm/resnet18; else give a file: timm:resnet18:FILE"):
+        open_features("timm:resnet18")
+
+
+def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingDependency, match="pip install timm"):
+        open_features("timm:resnet18")
+
+
+@torch.inference_mode()
+def test_embedded_tokens_are_raw_means_of_neighbours_at_256_pixels() -> None:
+    features = open_features("embedded")
+    assert isinstance(features, EmbeddedFeatures)
+    assert (features.name, features.size, features.text) == ("embedded", 256, None)
+    tokens = features.tokens(noise(1, 300))
+    assert [tuple(level.shape) for level in tokens] == [(1, 32, 32, 24), (1, 32, 32, 40), (1, 16, 16, 112)]
+    seen = interpolate(noise(1, 300), (256, 256), mode="bilinear", antialias=True).clamp(0, 1)
+    near = avg_pool2d(features.maps(seen)[0], 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(tokens[0], adaptive_avg_pool2d(near, 32).permute(0, 2, 3, 1), atol=1e-5)
+
+
+def test_embedded_features_have_one_size() -> None:
+    with pytest.raises(PresetError, match="256 px alone, got size 240"):
+        open_features("embedded", size=240)
+
+
+def test_importing_features_imports_neither_timm_nor_open_clip() -> None:
+    code = "import sys, normalgen.features; print({'timm', 'open_clip', 'torchvision'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
