@@ -104,7 +104,8 @@ class Preparation:
         model = self.model(watch) if "p" in detector.branches else None
         watch("learn normal", 0, 1)
         named = self._named(model) if model and not renamed else self.references
-        detector.fit(named, bank, model.using(self.twins(model)) if model else None)
+        detector.model = model.using(self.twins(model)) if model else None
+        detector.fit(named, bank)
         watch("learn normal", 1, 1)
 
     def given_pool(self, folder: Path) -> "Pool":

@@ -1,7 +1,8 @@
 """What every detector is: fit on references and, if there is one, a pool; then score queries."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -9,7 +10,7 @@ from normalgen.images.images import Images
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
-__all__ = ["Detector", "Explanation", "Prediction"]
+__all__ = ["Detector", "ExplainingDetector", "Explanation", "Prediction"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Explanation:
 
     Attributes:
         queries: (N, 3, S, S) in [0, 1].
-        twins: (N, 3, S, S), the candidates most like their queries; None without the branch p.
-        scores: (N,) a branch, and "fused".
+        twins: (N, 3, S, S), the candidates most like their queries; None without branch p.
+        scores: (N,) per branch, and "fused".
         maps: (N, H, W), fused, on the finest grid.
-        branch_maps: (N, H, W) a branch.
+        branch_maps: (N, H, W) per branch.
     """
 
     queries: Tensor
@@ -56,3 +57,31 @@ class Detector(Protocol):
         Raises:
             NotFittedError: before `fit`.
         """
+
+
+@runtime_checkable
+class ExplainingDetector(Detector, Protocol):
+    """A detector that can also say how it came to its scores. Evaluations and reports show more of one that can."""
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether it makes twins, for which its constructor wants a customized model."""
+
+    def check(self) -> None:
+        """Check the settings, as far as that needs no network.
+
+        Raises:
+            PresetError: settings that cannot work.
+        """
+
+    def without_model(self) -> Self | None:
+        """The same detector, unfitted, without what needs a model; None if nothing is left."""
+
+    def explain(self, queries: Images) -> Iterator[Explanation]:
+        """Everything that `predict` is made of, one batch at a time."""
+
+    def trained_on(self, queries: Images) -> list[str]:
+        """Names of the queries that the detector learned from: scores of those say nothing."""
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting that a result depends on, as plain data."""

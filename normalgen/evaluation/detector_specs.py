@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from normalgen.detectors.base import Detector
-from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.base import Detector, ExplainingDetector
 from normalgen.detectors.one_to_normal.shared_banks import Kept
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError, PresetError
-from normalgen.pool.dataset import Pool
-from normalgen.references import References
 from normalgen.settings.presets import change
 
-__all__ = ["DETECTORS", "DetectorSpec", "fit", "split_list"]
+__all__ = ["DETECTORS", "DetectorSpec", "sampling", "split_list"]
 
 DETECTORS = {
     "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
@@ -67,7 +64,8 @@ class DetectorSpec:
             raise DataError(f"a detector is NAME or NAME[setting=value,...], got {text!r}")
         path = DETECTORS.get(match[1], match[1])
         kind = _load(path)
-        known, allowed = _parameters(kind), set(SAMPLING) if _wants_model(kind) else set[str]()
+        known = _parameters(kind)
+        allowed = set(SAMPLING) if "model" in known else set[str]()
         settings: dict[str, Any] = {}
         sampling: dict[str, Any] = {}
         for part in split_list(match[2] or ""):
@@ -76,38 +74,42 @@ class DetectorSpec:
                 raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
             (settings if name in known else sampling)[name] = _value(value)
         found = cls(text, path, settings, sampling)
-        opened = found.open(seed=0, device="cpu", cache=None)
-        if isinstance(opened, OneToNormal):
+        opened = found._plain()
+        if isinstance(opened, ExplainingDetector):
             opened.check()
         return found
 
     @property
     def needs_model(self) -> bool:
-        """Whether its `fit` takes a customized model and makes use of it."""
-        kind = _load(self.path)
-        return _wants_model(kind) and (kind is not OneToNormal or "p" in self.settings.get("branches", ("p", "n")))
+        """Whether its constructor takes a customized model, and its settings make use of it."""
+        opened = self._plain()
+        takes = "model" in _parameters(_load(self.path))
+        return takes and (opened.needs_model if isinstance(opened, ExplainingDetector) else True)
 
     @property
     def makes_twins(self) -> bool:
-        """Whether it is One-to-Normal with the branch p and another, so that it can do without."""
-        several = len(self.settings.get("branches", ("p", "n"))) > 1
-        return _load(self.path) is OneToNormal and self.needs_model and several
+        """Whether it makes twins, and has something to score with when it makes none."""
+        opened = self._plain()
+        return self.needs_model and isinstance(opened, ExplainingDetector) and opened.without_model() is not None
 
     def open(
-        self, *, seed: int, device: str, cache: Path | None, kept: Kept | None = None, twins: bool = True
+        self,
+        *,
+        seed: int,
+        device: str,
+        cache: Path | None,
+        kept: Kept | None = None,
+        model: NormalModel | None = None,
     ) -> Detector:
-        """The detector, unfitted; seed, device and cache go to those whose constructor takes them, kept to ours.
+        """The detector, unfitted; it gets those of the arguments that its constructor takes.
 
         Raises:
             PresetError: a value that it refuses.
             DataError: one of your own that fails.
         """
         kind = _load(self.path)
-        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache}
-        given |= {"kept": kept} if kind is OneToNormal else {}
+        given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache, "kept": kept, "model": model}
         settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
-        if not twins:
-            settings["branches"] = [name for name in settings.get("branches", ("p", "n")) if name != "p"]
         try:
             made: Detector = kind(**settings)
         except TypeError as error:
@@ -118,13 +120,8 @@ class DetectorSpec:
             raise DataError(f"{self.text} cannot be made: {error!r}") from error
         return made
 
-
-def fit(detector: Detector, references: References, pool: Pool | None, model: NormalModel | None) -> None:
-    """Fit any detector; the model goes to those that take one."""
-    if model is not None and "model" in inspect.signature(detector.fit).parameters:
-        detector.fit(references, pool, model=model)  # type: ignore[call-arg]
-    else:
-        detector.fit(references, pool)
+    def _plain(self) -> Detector:
+        return self.open(seed=0, device="cpu", cache=None)
 
 
 def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
@@ -147,10 +144,6 @@ def _load(path: str) -> Any:
     if not (hasattr(found, "fit") and hasattr(found, "predict")):
         raise DataError(f"{path} is no detector: it needs fit(references, pool) and predict(queries)")
     return found
-
-
-def _wants_model(kind: Any) -> bool:
-    return "model" in inspect.signature(kind.fit).parameters
 
 
 def _parameters(kind: Any) -> set[str]:

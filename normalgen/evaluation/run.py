@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normalgen.detectors.base import Detector, Prediction
-from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.base import Detector, ExplainingDetector, Prediction
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError
-from normalgen.evaluation.detector_specs import fit, sampling
+from normalgen.evaluation.detector_specs import sampling
 from normalgen.evaluation.measure import by_branch, measure
 from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
@@ -124,14 +123,15 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
     pool = given.banks.pool(arm)
     places = given.banks.tested(arm)
     tests = [category.tests[place] for place in places]
-    twins = arm.kind != "no-twins"
-    seed, kept = cell.setup.seed, given.kept
-    detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, twins=twins)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
+    seed, kept = cell.setup.seed, given.kept
+    detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, model=model)
+    if arm.kind == "no-twins" and isinstance(detector, ExplainingDetector):
+        detector, model = detector.without_model() or detector, None
     drew = arm.generates and arm.kind != "wrong"  # for which another category's model did
     used = given.model if given.model and (model or drew) else None
     begun = time.monotonic()
-    fit(detector, given.references, pool, model)
+    detector.fit(given.references, pool)
     _refuse_trained_on(detector, category.queries)
     fitted = time.monotonic()
     prediction, branches = _predict(detector, category.queries.take(places), torch.tensor([t.label for t in tests]))
@@ -158,7 +158,7 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
 
 
 def _refuse_trained_on(detector: Detector, queries: Images) -> None:
-    seen = detector.trained_on(queries) if isinstance(detector, OneToNormal) else []
+    seen = detector.trained_on(queries) if isinstance(detector, ExplainingDetector) else []
     if seen:
         raise DataError(
             f"the text maps were trained on {len(seen)} of the {len(queries)} test images, such as {seen[0]}; "
@@ -167,8 +167,8 @@ def _refuse_trained_on(detector: Detector, queries: Images) -> None:
 
 
 def _predict(detector: Detector, queries: Images, labels: Tensor) -> tuple[Prediction, dict[str, float]]:
-    """A prediction, and for One-to-Normal the AUROC of each branch; batches are let go of as they come."""
-    if not isinstance(detector, OneToNormal):
+    """A prediction, and the AUROC of each branch of a detector that explains itself."""
+    if not isinstance(detector, ExplainingDetector):
         return detector.predict(queries), {}
     found = [(each.scores, each.maps) for each in detector.explain(queries)]
     scores, maps = [scores for scores, _ in found], torch.cat([maps for _, maps in found])

@@ -14,7 +14,6 @@ from scipy.stats import spearmanr
 
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.detectors.self_test import self_test
-from normalgen.evaluation.detector_specs import fit
 from normalgen.evaluation.protocol import CellPlan, Plan
 from normalgen.evaluation.request import ask
 from normalgen.evaluation.setups import made
@@ -26,9 +25,9 @@ from normalgen.settings.presets import preset
 def proxy(plan: Plan, cell: CellPlan, out: Path) -> dict[str, float]:
     """Proxy AUROC by branch and fused, of the detector of a cell."""
     given = made(plan, cell.setup, out, silent)
-    detector = cell.detector.open(seed=cell.setup.seed, device=plan.device, cache=out / "cache")
+    detector = cell.detector.open(seed=cell.setup.seed, device=plan.device, cache=out / "cache", model=given.model)
     assert isinstance(detector, OneToNormal)
-    fit(detector, given.references, None, given.model)
+    detector.fit(given.references)
     return self_test(detector, given.references, seed=cell.setup.seed).overall
 
 

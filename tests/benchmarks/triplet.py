@@ -66,8 +66,8 @@ class Study:
         self.labels = torch.tensor([0] * len(self.good) + [1] * len(self.bad))
 
     def measured(self, fusion: str, pool: Pool | None) -> tuple[dict[str, Any], list[Explanation], OneToNormal]:
-        detector = OneToNormal(fusion=fusion, cache=self.cache)  # type: ignore[arg-type]
-        detector.fit(self.references, pool, self.model)
+        detector = OneToNormal(model=self.model, fusion=fusion, cache=self.cache)  # type: ignore[arg-type]
+        detector.fit(self.references, pool)
         begun = time.monotonic()
         found = list(detector.explain(self.queries))
         seconds = (time.monotonic() - begun) / len(self.queries)

@@ -55,7 +55,7 @@ def queries(tmp_path: Path) -> Images:
 
 @pytest.fixture
 def fitted(fast: NormalModel, references: References, pool: Pool) -> OneToNormal:
-    return OneToNormal().fit(references, pool, fast)
+    return OneToNormal(model=fast).fit(references, pool)
 
 
 def test_a_defect_scores_above_its_normal_fellows(fitted: OneToNormal, queries: Images) -> None:
@@ -81,18 +81,18 @@ def test_predict_before_fit_says_what_to_do(queries: Images) -> None:
 def test_scores_do_not_depend_on_the_batch(
     fast: NormalModel, references: References, pool: Pool, queries: Images
 ) -> None:
-    scores = [OneToNormal(batch=batch).fit(references, pool, fast).predict(queries) for batch in (1, 16)]
+    scores = [OneToNormal(model=fast, batch=batch).fit(references, pool).predict(queries) for batch in (1, 16)]
     assert torch.allclose(scores[0].image_scores, scores[1].image_scores, atol=0.05)
-    raw = [OneToNormal(batch=b, fusion="paper").fit(references, pool, fast).predict(queries) for b in (1, 16)]
+    raw = [OneToNormal(model=fast, batch=b, fusion="paper").fit(references, pool).predict(queries) for b in (1, 16)]
     assert torch.allclose(raw[0].image_scores, raw[1].image_scores, atol=1e-4)
 
 
 def test_same_seed_same_scores_and_refit_forgets(
     fitted: OneToNormal, fast: NormalModel, references: References, queries: Images
 ) -> None:
-    alone = OneToNormal().fit(references, None, fast).predict(queries).image_scores
+    alone = OneToNormal(model=fast).fit(references).predict(queries).image_scores
     assert not torch.equal(fitted.predict(queries).image_scores, alone)
-    assert torch.equal(fitted.fit(references, None, fast).predict(queries).image_scores, alone)
+    assert torch.equal(fitted.fit(references).predict(queries).image_scores, alone)
 
 
 def test_a_saved_detector_scores_the_same(fitted: OneToNormal, queries: Images, tmp_path: Path) -> None:
@@ -110,7 +110,8 @@ def test_the_bank_holds_references_first_and_then_the_pool_by_index(
     fast: NormalModel, references: References, pool: Pool
 ) -> None:
     sizes = {
-        limit: OneToNormal(bank=limit).fit(references, pool, fast).settings()["bank_images"] for limit in (0, 3, 1)
+        limit: OneToNormal(model=fast, bank=limit).fit(references, pool).settings()["bank_images"]
+        for limit in (0, 3, 1)
     }
     assert sizes == {0: 6, 3: 3, 1: 2}
 
@@ -118,12 +119,12 @@ def test_the_bank_holds_references_first_and_then_the_pool_by_index(
 def test_branches_can_be_left_out_and_fused_is_their_sum(
     fast: NormalModel, references: References, queries: Images
 ) -> None:
-    both = OneToNormal(fusion="paper").fit(references, None, fast)
+    both = OneToNormal(model=fast, fusion="paper").fit(references)
     (found,) = both.explain(queries)
     assert found.twins is not None
     assert torch.allclose(found.scores["fused"], found.scores["p"] + found.scores["n"])
     for branch in ("p", "n"):
-        alone = OneToNormal(fusion="paper", branches=(branch,)).fit(references, None, fast)
+        alone = OneToNormal(model=fast, fusion="paper", branches=(branch,)).fit(references)
         assert torch.allclose(alone.predict(queries).image_scores, found.scores[branch], atol=1e-5)
     assert OneToNormal(branches=("n",)).fit(references).predict(queries).image_scores.isfinite().all()
 
@@ -167,13 +168,13 @@ def test_the_choice_is_saved_and_an_unknown_one_refused(references: References, 
 
 def test_one_reference_is_enough(fast: NormalModel, references: References, queries: Images) -> None:
     single = replace(references, images=references.images.take([0]))
-    assert OneToNormal().fit(single, None, fast).predict(queries).image_scores.isfinite().all()
+    assert OneToNormal(model=fast).fit(single).predict(queries).image_scores.isfinite().all()
 
 
 def test_a_pool_or_model_of_another_category_is_refused(fast: NormalModel, references: References, pool: Pool) -> None:
     other = replace(references, category="other")
     with pytest.raises(DataError, match="the model is of 'good', the references are of 'other'"):
-        OneToNormal().fit(other, None, fast)
+        OneToNormal(model=fast).fit(other)
     with pytest.raises(DataError, match="the pool is of 'good', the references are of 'other'"):
         OneToNormal(branches=("n",)).fit(other, pool)
 
@@ -181,7 +182,7 @@ def test_a_pool_or_model_of_another_category_is_refused(fast: NormalModel, refer
 def test_settings_that_cannot_work_are_refused(fast: NormalModel, references: References) -> None:
     for branches, message in ((("q",), "some of p, n, text, got q"), ((), "got none"), (("text",), "no text side")):
         with pytest.raises(PresetError, match=message):
-            OneToNormal(branches=branches).fit(references, None, fast)
+            OneToNormal(model=fast, branches=branches).fit(references)
     with pytest.raises(PresetError, match="needs a customized model"):
         OneToNormal().fit(references)
 
@@ -190,9 +191,9 @@ def test_what_is_kept_of_one_pool_is_never_taken_for_another(
     fast: NormalModel, references: References, pool: Pool, tmp_path: Path
 ) -> None:
     other = write_pool(tmp_path / "other", [drawn(i) for i in range(60, 64)], [""] * 4, category="good", mode="real")
-    OneToNormal(cache=tmp_path / "cache").fit(references, pool, fast)
-    kept = OneToNormal(cache=tmp_path / "cache").fit(references, other, fast)
-    fresh = OneToNormal().fit(references, other, fast)
+    OneToNormal(model=fast, cache=tmp_path / "cache").fit(references, pool)
+    kept = OneToNormal(model=fast, cache=tmp_path / "cache").fit(references, other)
+    fresh = OneToNormal(model=fast).fit(references, other)
     assert kept.fitted_ is not None
     assert fresh.fitted_ is not None
     for one, another in zip(kept.fitted_.moments["p"].means, fresh.fitted_.moments["p"].means, strict=True):
@@ -231,7 +232,7 @@ def test_branches_are_weighed_with_the_reduce_that_was_asked_for(
     reduce: Reduce, fast: NormalModel, references: References, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = weighing(monkeypatch)
-    OneToNormal(reduce=reduce).fit(references, None, fast)
+    OneToNormal(model=fast, reduce=reduce).fit(references)
     OneToNormal(reduce=reduce, branches=("n",)).fit(references)
     assert asked == [({"p": 0.1}, reduce), ({}, reduce)]
 
@@ -242,5 +243,5 @@ def test_twins_of_stable_diffusion_are_trusted_in_full(
     asked = weighing(monkeypatch)
     preset = change(stable, twin_prompts=1, twin_strength=0.1)
     model = NormalModel(open_parts(preset.weights), preset, category="good", noun="part")
-    OneToNormal().fit(references, None, model)
+    OneToNormal(model=model).fit(references)
     assert asked == [({"p": 1.0}, "top")]

@@ -1,7 +1,7 @@
 """One-to-Normal (Li et al., NeurIPS 2024): personalize each query, compare it with twin, bank and text, fuse."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -50,6 +50,7 @@ class OneToNormal:
     """The triplet detector.
 
     Args:
+        model: customized on the references; makes the twins of branch p, which needs one.
         features: name, as `normalgen.features.open_features` takes it.
         branches: any of "p" (twin), "n" (bank), "text".
         fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from what normal images
@@ -66,6 +67,7 @@ class OneToNormal:
         kept: S_N by query and part of the bank, shared by detectors whose banks have parts in common; None keeps none.
     """
 
+    model: NormalModel | None = field(default=None, repr=False)
     features: str = "embedded"
     branches: Sequence[str] = ("p", "n")
     fusion: Fusion = "calibrated"
@@ -80,21 +82,21 @@ class OneToNormal:
     kept: Kept | None = field(default=None, repr=False)
     fitted_: Fitted | None = field(default=None, init=False, repr=False)
 
-    def fit(self, references: References, pool: Pool | None = None, model: NormalModel | None = None) -> Self:
-        """Learn the bank, and what is usual.
+    def fit(self, references: References, pool: Pool | None = None) -> Self:
+        """Learn the bank, and what normal images give.
 
         Args:
             references: the k normal photos.
             pool: generated normals that join the bank.
-            model: customized on the references; the branch p needs one.
 
         Raises:
             DataError: a pool or model of another category.
             PresetError: an unknown branch, p without a model, text without a text side or text maps.
         """
-        self._check(references, pool, model)
+        self._check(references, pool)
         network = self._features()
-        branches = self._open(network, model, references.noun)
+        branches = self._open(network, references.noun)
+        model = self._twin_model
         size = model.preset.size if model else network.size
         known = self._known(references, pool, size)
         banks = banks_of(
@@ -222,13 +224,14 @@ class OneToNormal:
             raise DataError(f"{folder} holds no detector ({SETTINGS})")
         known = record["settings"]
         stored = {name: known[name] for name in STORED} | {"text": str(folder / TEXT) if known["text"] else ""}
-        found = cls(**stored, branches=known["branches"], device=device, batch=batch, cache=cache)
+        model = NormalModel.load(folder / MODEL, device=device) if "p" in known["branches"] else None
+        given = {"branches": known["branches"], "device": device, "batch": batch, "cache": cache}
+        found = cls(model=model, **stored, **given)
         tensors = load_file(folder / TENSORS)
-        model = NormalModel.load(folder / MODEL, device=device) if "p" in found.branches else None
         network = found._features()
         if network.name != record["network"]:
             raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
-        branches = found._open(network, model, known["object"])
+        branches = found._open(network, known["object"])
         names = [name for name in WEIGHTS if name in found.branches]
         usual = {name: moments_in(tensors, name) for name in names}
         banks, left_out = PatchBank(levels_in(tensors, "bank"), device), tensors["left_out"]
@@ -242,22 +245,36 @@ class OneToNormal:
 
     def _ready(self) -> Fitted:
         if self.fitted_ is None:
-            raise NotFittedError("fit the detector first: OneToNormal().fit(references, pool, model)")
+            raise NotFittedError("fit the detector first: OneToNormal().fit(references, pool)")
         return self.fitted_
 
-    def _check(self, references: References, pool: Pool | None, model: NormalModel | None) -> None:
+    @property
+    def needs_model(self) -> bool:
+        """Whether a customized model is wanted: branch p makes twins with one."""
+        return "p" in self.branches
+
+    def without_model(self) -> "OneToNormal | None":
+        """The same detector, unfitted, without branch p; None if it has no other branch."""
+        others = tuple(name for name in self.branches if name != "p")
+        return replace(self, model=None, branches=others) if others else None
+
+    @property
+    def _twin_model(self) -> NormalModel | None:
+        return self.model if self.needs_model else None
+
+    def _check(self, references: References, pool: Pool | None) -> None:
         self.check()
-        if "p" in self.branches and model is None:
+        model = self._twin_model
+        if self.needs_model and model is None:
             raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
         of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
         for what, category in (("model", model.category if model else None), ("pool", of_pool)):
             if category not in (None, references.category):
                 raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")
 
-    def _open(self, network: Features, model: NormalModel | None, noun: str) -> Branches:
-        personalizer = None
-        if "p" in self.branches and model is not None:
-            personalizer = Personalizer(model, seed=self.seed, cache=self.cache)
+    def _open(self, network: Features, noun: str) -> Branches:
+        model = self._twin_model
+        personalizer = Personalizer(model, seed=self.seed, cache=self.cache) if model else None
         text = self._open_text(network, noun)
         return Branches(network, personalizer, text, "n" in self.branches, self.batch, self.choice)
 
