@@ -19,7 +19,7 @@ class References:
     """Normal images of one category.
 
     Attributes:
-        images: the k references.
+        images: the k references; `choose` and `from_manifest` keep their photos in memory.
         category: such as "elpv-mono"; names folders.
         noun: the object in prompts, such as "solar cell".
         seed: the seed of the choice; None when all images were taken or a manifest named them.
@@ -67,13 +67,13 @@ def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun:
     """
     total = len(normals)
     if k is None or k == total:
-        return References(normals, category, noun, None, total)
+        return References(normals.kept(), category, noun, None, total)
     if not 1 <= k <= total:
         raise DataError(f"k must be from 1 to the {total} normal images of {category}, got {k}")
     names = normals.names
     by_name = sorted(range(total), key=names.__getitem__)
     order = torch.randperm(total, generator=generator("shots", dataset, category, seed)).tolist()
-    return References(normals.take([by_name[i] for i in order[:k]]), category, noun, seed, total)
+    return References(normals.take([by_name[i] for i in order[:k]]).kept(), category, noun, seed, total)
 
 
 def write_manifest(references: References, path: Path) -> None:
@@ -114,7 +114,7 @@ def from_manifest(normals: Images, shots: Shots, *, category: str, noun: str) ->
         raise DataError(
             f"the manifest names {missing[0]!r}, which is not among the {len(normals)} images of {category}"
         )
-    images = normals.take([place[name] for name, _ in shots.rows])
+    images = normals.take([place[name] for name, _ in shots.rows]).kept()
     for name, wanted, found in zip(images.names, [digest for _, digest in shots.rows], images.hashes(), strict=True):
         if wanted != found:
             raise DataError(

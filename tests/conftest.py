@@ -20,7 +20,8 @@ from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny
 from normalgen.diffusion.tiny.unet import TinyConfig
-from normalgen.images.images import ImageItem, Images, decode
+from normalgen.images.decode import ImageItem, decode
+from normalgen.images.images import Images
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change, preset
 
@@ -175,9 +176,23 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was decoded."""
     counts: Counter[str] = Counter()
 
-    def counted(item: ImageItem) -> Image.Image:
+    def counted(item: ImageItem, data: bytes | None = None) -> Image.Image:
         counts[item.source] += 1
-        return decode(item)
+        return decode(item, data)
 
     monkeypatch.setattr("normalgen.images.images.decode", counted)
+    return counts
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often the bytes of each file were read."""
+    counts: Counter[str] = Counter()
+    read = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        counts[str(path)] += 1
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
     return counts

@@ -13,7 +13,8 @@ from normalgen.data.category import Category, TestImage
 from normalgen.evaluation.arms import Arm
 from normalgen.evaluation.detector_specs import DetectorSpec
 from normalgen.evaluation.protocol import Plan
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 from normalgen.settings.presets import Preset
 
 ARMS = ("none", "rotations", "augmented", "generated", "both", "real:2", "poisoned:3", "unpoisoned:3")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 from normalgen.references import References, Shots, choose, from_manifest, read_manifest, write_manifest
 
 NAMES = [f"{i:03d}.png" for i in range(60)]

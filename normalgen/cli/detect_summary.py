@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from normalgen.detectors.conformal import Threshold
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.detectors.self_test import Proxy
-    from normalgen.report.detection_run import DetectionRun, Result
+    from normalgen.report.detection_results import DetectionRun, Result
 
 __all__ = ["tell_of_files", "tell_of_method", "tell_of_proxy", "tell_of_worst"]
 
@@ -42,6 +42,11 @@ def tell_of_method(run: "DetectionRun", detector: "OneToNormal", threshold: "Thr
             "score: the highest 1 % of the fused map, in deviations from normal; each branch's column is of its own map"
         )
     say(threshold.sentence())
+    if run.references:
+        note(
+            f"{run.references} of the labelled photos are references: they are judged, but AUROC is measured without "
+            "them"
+        )
     if run.auroc is not None and run.average_precision is not None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
 

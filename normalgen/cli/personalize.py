@@ -62,7 +62,7 @@ def personalize(
     tell_of_left_out(queries, QUERY_DEPTH)
     from normalgen.data.queries import find_queries
     from normalgen.detectors.one_to_normal.twins import Personalizer
-    from normalgen.images.images import parse_crop
+    from normalgen.images.crop import parse_crop
     from normalgen.io.outputs import see_free
     from normalgen.report.twin_files import MADE_BY, TRIPTYCHS, TWINS, write_twins
 

@@ -36,7 +36,7 @@ def references_from(
     tell_of_left_out(folder)
     from normalgen.data.category import check_name
     from normalgen.data.find import find_category, folder_category
-    from normalgen.images.images import parse_crop
+    from normalgen.images.crop import parse_crop
     from normalgen.references import choose, from_manifest, read_manifest
 
     shots = read_manifest(manifest) if manifest else None
@@ -77,7 +77,7 @@ def check_photos(references: "References", size: int) -> None:
     if smallest > 3:
         hidden = f"a defect narrower than about {smallest} of their pixels will not show"
         note(f"photos are scaled down to {size} px: {hidden}; use --crop, or a larger --size")
-    longest = references.images.elongation()
+    longest = references.images.elongation(size)
     if longest > 1.1:
         skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
         note(f"{skewed}, which skews shapes; --crop center, or x,y,width,height of a square, avoids that")

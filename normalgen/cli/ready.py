@@ -205,14 +205,8 @@ def pool_folder(given: Path | None, category: str) -> Path:
 
 
 def unmeasured(queries: "Queries", references: "References") -> "Queries":
-    """The photos to be judged; those that are references lose their labels, and it is said."""
-    if not queries.labelled:
-        return queries
-    kept = queries.unmeasured(set(references.images.hashes()))
-    dropped = sum(one != other for one, other in zip(queries.labels, kept.labels, strict=True))
-    if dropped:
-        note(f"{dropped} of the labelled photos are references: they are judged, but AUROC is measured without them")
-    return kept
+    """The photos to be judged; the labels of those that are references do not count."""
+    return queries.unmeasured(references.images.hashes()) if queries.labelled else queries
 
 
 def unused_photos(

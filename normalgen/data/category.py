@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 
 from normalgen.data.counts import Counts
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images, decode_mask, to_tensor
+from normalgen.images.decode import ImageItem, decode_mask
+from normalgen.images.images import Images, to_tensor
 
 __all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name", "kind_of"]
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from normalgen.data.category import Category, TestImage
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, decode, pixel_digest
+from normalgen.images.decode import ImageItem, decode
+from normalgen.images.images import pixel_digest
 from normalgen.io.progress import Watch, silent
 
 __all__ = ["Checked", "check_category"]

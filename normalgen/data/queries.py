@@ -1,17 +1,17 @@
 """Photos to be judged: a folder, or a folder of labelled sub-folders such as MVTec's `test/`."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from PIL import Image
 
 from normalgen.data.category import GOOD, kind_of
 from normalgen.errors import DataError
-from normalgen.images.images import SUFFIXES, Crop, ImageItem, Images, to_pil, to_tensor
+from normalgen.images.crop import Crop
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import SUFFIXES, Images, Photo
 from normalgen.io.atomic import passed_over
 
-__all__ = ["GOOD", "Queries", "find_queries"]
+__all__ = ["GOOD", "Queries", "find_queries", "is_labelled"]
 
 
 @dataclass(frozen=True)
@@ -20,33 +20,38 @@ class Queries:
 
     Attributes:
         images: their names are paths inside the folder.
-        labels: one an image, None where it lies in the folder itself.
+        labels: one per image, None where it lies in the folder itself.
+        known: the SHA-256 of photos whose labels do not count, as they are references.
     """
 
     images: Images
     labels: tuple[str | None, ...]
+    known: frozenset[str] = frozenset()
 
     @property
     def labelled(self) -> bool:
-        """Whether good and other labels are there, so that scores can be measured."""
-        return GOOD in self.labels and any(label not in (None, GOOD) for label in self.labels)
+        """Whether good and other labels are there."""
+        return is_labelled(self.labels)
 
-    def batches(self, size: int, batch: int) -> Iterator[tuple[Images, dict[str, str]]]:
-        """The photos, each decoded once: up to `batch` squashed to `size`, and a message for each unreadable one.
+    def batches(self, size: int, batch: int, side: int = 0) -> Iterator[tuple[list[Photo], dict[str, str]]]:
+        """The photos, each read and decoded once: up to `batch` of them, and a message for each unreadable one.
 
         Args:
-            size: width and height, pixels, of the images that come.
+            size: width and height, pixels, that the photos are squashed to.
             batch: how many are read at a time; fewer come where some are unreadable.
+            side: the longer side, in pixels, of each photo's `picture` at most; 0 makes none.
         """
         for start in range(0, len(self.images), batch):
-            some = self.images.take(range(start, min(start + batch, len(self.images))))
-            pictures, errors = _read(some, size)
-            yield _Squashed([item for item in some.items if item.name not in errors], some.crop, pictures), errors
+            yield self._read(range(start, min(start + batch, len(self.images))), size, side)
 
-    def without(self, names: Collection[str]) -> "Queries":
-        """All but the photos called so."""
-        kept = [place for place, name in enumerate(self.images.names) if name not in names]
-        return Queries(self.images.take(kept), tuple(self.labels[place] for place in kept))
+    def _read(self, places: range, size: int, side: int) -> tuple[list[Photo], dict[str, str]]:
+        photos, errors = [], {}
+        for place in places:
+            try:
+                photos.append(self.images.photo(place, size, side))
+            except DataError as error:
+                errors[self.images.items[place].name] = str(error)
+        return photos, errors
 
     def hashes(self) -> list[str]:
         """The SHA-256 of each photo's file, "" where it cannot be read, which is told when it is judged."""
@@ -59,33 +64,13 @@ class Queries:
         return found
 
     def unmeasured(self, known: Collection[str]) -> "Queries":
-        """The same photos, those whose SHA-256 is among `known` without their labels."""
-        pairs = zip(self.labels, self.hashes(), strict=True)
-        return Queries(self.images, tuple(None if digest in known else label for label, digest in pairs))
+        """The same photos; the labels of those whose SHA-256 is among `known` do not count. Reads none of them."""
+        return replace(self, known=self.known.union(known))
 
 
-class _Squashed(Images):
-    """Images that are decoded and resized already; their hashes are still those of the files."""
-
-    def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None, pictures: list[Image.Image]) -> None:
-        super().__init__(items, crop)
-        self.pictures = pictures
-
-    def __getitem__(self, index: int) -> Image.Image:  # type: ignore[override]
-        return self.pictures[index]
-
-    def take(self, indices: Sequence[int]) -> "_Squashed":
-        return _Squashed([self.items[i] for i in indices], self.crop, [self.pictures[i] for i in indices])
-
-
-def _read(images: Images, size: int) -> tuple[list[Image.Image], dict[str, str]]:
-    pictures, errors = [], {}
-    for place, name in enumerate(images.names):
-        try:
-            pictures.append(to_pil(to_tensor(images[place], size)))
-        except DataError as error:
-            errors[name] = str(error)
-    return pictures, errors
+def is_labelled(labels: Collection[str | None]) -> bool:
+    """Whether good and other labels are there, so that scores can be measured."""
+    return GOOD in labels and any(label not in (None, GOOD) for label in labels)
 
 
 def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:

@@ -7,7 +7,8 @@ from sklearn.model_selection import train_test_split
 
 from normalgen.data.category import GOOD, TestImage
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 
 __all__ = ["file_item", "split"]
 

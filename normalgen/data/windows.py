@@ -11,7 +11,7 @@ from PIL import Image
 
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, decode, decode_mask
+from normalgen.images.decode import ImageItem, decode, decode_mask
 
 __all__ = ["Box", "columns", "marks", "png", "thirds", "width_and_height", "window"]
 

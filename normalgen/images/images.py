@@ -5,48 +5,97 @@ One convention everywhere: a tensor of images is float32 (N, 3, S, S) in [0, 1].
 
 import hashlib
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from normalgen.errors import DataError
+from normalgen.images.crop import Crop, cropped
+from normalgen.images.decode import ImageItem, decode, read_bytes
 from normalgen.io.atomic import passed_over
 
 __all__ = [
     "SUFFIXES",
-    "Crop",
-    "ImageItem",
     "Images",
-    "decode",
-    "decode_mask",
+    "Photo",
     "is_grey",
-    "parse_crop",
     "pixel_digest",
+    "sized",
+    "stacked",
+    "thumbnail",
     "to_pil",
     "to_tensor",
 ]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
-Crop = tuple[int, int, int, int]
-Seen = TypeVar("Seen")
+
+HELD = 2**28
+"""Bytes of files that were hashed, and that wait to be decoded, at most."""
 
 
 @dataclass(frozen=True)
-class ImageItem:
-    """One image: a name that is unique in its data set, where it comes from for messages, and how to get its bytes."""
+class Photo:
+    """An image that was read and decoded, in reduced sizes.
+
+    Attributes:
+        name: unique in its data set.
+        digest: SHA-256 of the bytes as stored.
+        crop: as in `Images`.
+        width: in pixels, upright and cropped, before the image was reduced.
+        height: the same.
+        pixels: uint8 (3, S, S), squashed to the square with an antialiased bicubic filter.
+        picture: RGB in its own proportions, for people; None where none was asked for.
+    """
 
     name: str
-    source: str
-    read: Callable[[], bytes]
+    digest: str
+    crop: str | Crop | None
+    width: int
+    height: int
+    pixels: Tensor
+    picture: Image.Image | None = None
+
+    @property
+    def key(self) -> str:
+        """What decides the draws for this image: its bytes and its crop."""
+        return f"{self.digest}-{self.crop}"
+
+
+class _Known:
+    """What is known of files that were read: their hashes; if `keeps`, also their photos, and bytes to be decoded."""
+
+    def __init__(self, *, keeps: bool) -> None:
+        self.keeps, self.room = keeps, HELD
+        self.digests: dict[ImageItem, str] = {}
+        self.photos: dict[tuple[ImageItem, str | Crop | None, int], Photo] = {}
+        self.held: dict[ImageItem, bytes] = {}
+
+    def digest(self, item: ImageItem) -> str:
+        """SHA-256 of the file, which is read if that is not known."""
+        if item not in self.digests:
+            data = self._read(item)
+            if self.keeps and len(data) <= self.room:
+                self.held[item], self.room = data, self.room - len(data)
+        return self.digests[item]
+
+    def data(self, item: ImageItem) -> bytes:
+        """The bytes of the file, which are let go of."""
+        data = self.held.pop(item, None)
+        if data is None:
+            return self._read(item)
+        self.room += len(data)
+        return data
+
+    def _read(self, item: ImageItem) -> bytes:
+        data = read_bytes(item)
+        self.digests[item] = hashlib.sha256(data).hexdigest()
+        return data
 
 
 class Images(Sequence[Image.Image]):
@@ -55,11 +104,13 @@ class Images(Sequence[Image.Image]):
     Args:
         items: what to read.
         crop: None for the whole image, "center" for the largest middle square, or (x, y, width, height) in pixels.
+        known: what is known of the files, shared by all parts of the sequence.
     """
 
-    def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None = None) -> None:
+    def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None = None, known: _Known | None = None) -> None:
         self.items = tuple(items)
         self.crop = crop
+        self._known = known or _Known(keeps=False)
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Images":
@@ -89,15 +140,19 @@ class Images(Sequence[Image.Image]):
 
     def __getitem__(self, index: int) -> Image.Image:  # type: ignore[override]
         item = self.items[index]
-        return _cropped(decode(item), self.crop, item.source)
+        return cropped(decode(item, self._known.data(item)), self.crop, item.source)
 
     def take(self, indices: Sequence[int]) -> "Images":
         """The images at `indices`, in that order."""
-        return Images([self.items[i] for i in indices], self.crop)
+        return Images([self.items[i] for i in indices], self.crop, self._known)
 
     def cropped(self, crop: str | Crop | None) -> "Images":
         """The same images, cropped as they are read."""
-        return Images(self.items, crop)
+        return Images(self.items, crop, self._known)
+
+    def kept(self) -> "Images":
+        """The same images, whose photos stay in memory: each is read and decoded once. For references, not queries."""
+        return self if self._known.keeps else Images(self.items, self.crop, _Known(keeps=True))
 
     @property
     def names(self) -> list[str]:
@@ -105,26 +160,55 @@ class Images(Sequence[Image.Image]):
         return [item.name for item in self.items]
 
     def hashes(self) -> list[str]:
-        """SHA-256 of each image's bytes as stored."""
-        return [hashlib.sha256(_bytes(item)).hexdigest() for item in self.items]
+        """SHA-256 of each image's bytes as stored; decodes nothing."""
+        return [self._known.digest(item) for item in self.items]
+
+    def photo(self, index: int, size: int, side: int = 0) -> Photo:
+        """One image squashed to `size`; with a `picture` of at most `side` pixels on its longer side, unless 0.
+
+        Raises:
+            DataError: the image cannot be read, or the crop leaves it.
+        """
+        item = self.items[index]
+        known = None if side else self._known.photos.get((item, self.crop, size))
+        if known is not None:
+            return known
+        image = self[index]
+        photo = Photo(
+            name=item.name,
+            digest=self._known.digest(item),
+            crop=self.crop,
+            width=image.width,
+            height=image.height,
+            pixels=_squashed(image, size),
+            picture=thumbnail(image, side) if side else None,
+        )
+        if self._known.keeps:
+            self._known.photos[item, self.crop, size] = replace(photo, picture=None)
+        return photo
+
+    def photos(self, size: int, batch: int = 16) -> Iterator[list[Photo]]:
+        """All images squashed to `size`, in order, up to `batch` at a time."""
+        for start in range(0, len(self), batch):
+            yield [self.photo(i, size) for i in range(start, min(start + batch, len(self)))]
 
     def batches(self, size: int, batch: int = 16) -> Iterator[Tensor]:
         """Tensors (up to `batch`, 3, size, size) in [0, 1], in order; each image squashed to the square."""
-        for start in range(0, len(self), batch):
-            stop = min(start + batch, len(self))
-            yield torch.stack([to_tensor(self[i], size) for i in range(start, stop)])
+        return map(stacked, self.photos(size, batch))
 
     def pixels(self, size: int) -> Tensor:
         """All images at once, uint8 (N, 3, size, size): for references, not for queries."""
-        return torch.cat([(batch * 255).round().to(torch.uint8) for batch in self.batches(size)])
+        return torch.stack([photo.pixels for photos in self.photos(size) for photo in photos])
 
     def smallest_detail(self, size: int) -> int:
         """Width in source pixels of the smallest defect that a resize to `size` leaves visible (two pixels wide)."""
-        return max(math.ceil(2 * max(image.size) / size) for image in self)
+        longest = max(max(photo.width, photo.height) for photos in self.photos(size) for photo in photos)
+        return math.ceil(2 * longest / size)
 
-    def elongation(self) -> float:
-        """The longer side of an image as a multiple of the shorter, the greatest there is."""
-        return max(max(image.size) / min(image.size) for image in self)
+    def elongation(self, size: int) -> float:
+        """The longer side of an image as a multiple of the shorter, the greatest there is, as read for `size`."""
+        sides = [(photo.width, photo.height) for photos in self.photos(size) for photo in photos]
+        return max(max(pair) / min(pair) for pair in sides)
 
 
 def pixel_digest(image: Image.Image) -> str:
@@ -132,130 +216,19 @@ def pixel_digest(image: Image.Image) -> str:
     return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
-def decode(item: ImageItem) -> Image.Image:
-    """The image upright and RGB, whatever it was stored as; transparent pixels become white, 16 bits become 8.
-
-    Raises:
-        DataError: unreadable, truncated, empty, animated, or so large that it may be a decompression bomb.
-    """
-    return _open(item, lambda image: _rgb(ImageOps.exif_transpose(image), item.source))
-
-
-def _open(item: ImageItem, look: Callable[[Image.Image], Seen]) -> Seen:
-    from io import BytesIO
-
-    data = _bytes(item)
-    if not data:
-        raise DataError(f"{item.source} is empty (0 bytes); remove it or copy it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(data)) as image:
-                _check(image, item.source)
-                return look(image)
-    except DataError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{item.source} is too large to decode safely ({error}); scale it down") from error
-    except Exception as error:  # damaged files make decoders raise whatever they like: TypeError, struct.error
-        raise DataError(
-            f"{item.source} cannot be read as an image ({_brief(error)}); remove it or copy it again"
-        ) from error
-
-
-def decode_mask(item: ImageItem) -> NDArray[np.bool_]:
-    """Where a mask marks, (H, W): where it is not 0; of a lossy file (JPEG), where it is at least half bright.
-
-    Transparent pixels mark nothing, and numbers of any width may stand for kinds of defects.
-
-    Raises:
-        DataError: as `decode`.
-    """
-    return _open(item, _marked)
-
-
-def _marked(stored: Image.Image) -> NDArray[np.bool_]:
-    image = ImageOps.exif_transpose(stored)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return np.asarray(np.asarray(image) != 0)
-    if "A" in image.getbands() or "transparency" in image.info:
-        values = np.asarray(image.convert("RGBA"))
-        return np.asarray(values[..., :3].any(2) & (values[..., 3] > 0))
-    least = 128 if stored.format in ("JPEG", "MPO") else 1
-    return np.asarray((np.asarray(image.convert("RGB")) >= least).any(2))
-
-
-def _bytes(item: ImageItem) -> bytes:
-    try:
-        return item.read()
-    except OSError as error:
-        raise DataError(f"{item.source} cannot be read ({error.strerror or error})") from error
-
-
-def _brief(error: Exception) -> str:
-    return "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
-
-
-def _check(image: Image.Image, source: str) -> None:
-    # The further pictures of an MPO, which phones write as .jpg, are thumbnails and gain maps; the first is the photo.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise DataError(f"{source} holds {frames} frames; export the one that is meant as a single image")
-
-
-def _rgb(image: Image.Image, source: str) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.float64)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it as 8 or 16 bits")
-        if 0 < values.max() < 16384:
-            raise DataError(
-                f"{source} holds 16-bit pixels of which none is above {values.max():.0f}, as cameras of 10 to 14 bits "
-                "write; export it as 8 bits, or scaled to 16"
-            )
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return image.convert("RGB")
-
-
-def parse_crop(text: str) -> str | Crop:
-    """ "center" or "x,y,width,height" as a crop.
-
-    Raises:
-        DataError: anything else.
-    """
-    if text == "center":
-        return text
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise DataError(f"crop must be 'center' or 'x,y,width,height' in pixels, got {text!r}") from None
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise DataError(f"crop must have x, y of at least 0 and width, height of at least 1, got {text!r}")
-    return x, y, width, height
-
-
-def _cropped(image: Image.Image, crop: str | Crop | None, source: str) -> Image.Image:
-    if crop is None:
-        return image
-    if isinstance(crop, str):
-        side = min(image.size)
-        x, y, width, height = (image.width - side) // 2, (image.height - side) // 2, side, side
-    else:
-        x, y, width, height = crop
-    if x + width > image.width or y + height > image.height:
-        raise DataError(
-            f"crop {x},{y},{width},{height} leaves {source}, which is {image.width} x {image.height} pixels"
-        )
-    return image.crop((x, y, x + width, y + height))
-
-
 def to_tensor(image: Image.Image, size: int) -> Tensor:
     """A PIL image as (3, size, size) in [0, 1], squashed to the square with an antialiased bicubic filter."""
+    return _squashed(image, size).float() / 255
+
+
+def _squashed(image: Image.Image, size: int) -> Tensor:
     squashed = image.resize((size, size), Image.Resampling.BICUBIC) if image.size != (size, size) else image
-    return torch.from_numpy(np.array(squashed)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(squashed)).permute(2, 0, 1).contiguous()
+
+
+def stacked(photos: Sequence[Photo]) -> Tensor:
+    """The pixels of photos as one batch, (N, 3, S, S) in [0, 1]."""
+    return torch.stack([photo.pixels for photo in photos]).float() / 255
 
 
 def is_grey(images: Tensor) -> bool:
@@ -269,9 +242,20 @@ def is_grey(images: Tensor) -> bool:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """(3, H, W) in [0, 1] as an 8-bit PIL image, values rounded."""
-    values = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+    """(3, H, W), uint8 or in [0, 1], as an 8-bit PIL image, values rounded."""
+    values = image if image.dtype == torch.uint8 else (image.clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+
+
+def thumbnail(picture: Image.Image, side: int) -> Image.Image:
+    """The picture with its longer side at most `side` pixels long."""
+    factor = min(1.0, side / max(picture.size))
+    return sized(picture, (max(1, round(picture.width * factor)), max(1, round(picture.height * factor))))
+
+
+def sized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture at this width and height, whatever its proportions were."""
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
 def _is_text(name: str) -> bool:

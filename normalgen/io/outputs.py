@@ -1,9 +1,11 @@
 """Folders of results: a later run of the same command replaces what an earlier one wrote there, and nothing else."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,11 @@ from normalgen.errors import DataError
 from normalgen.io.atomic import write_json, write_whole
 from normalgen.io.run_folder import locked, read_record, refuse_file, refuse_foreign
 
-__all__ = ["RUN", "Outputs", "flat", "picture", "replacing", "see_free"]
+__all__ = ["RUN", "Outputs", "output_names", "replacing", "see_free"]
 
 RUN = "run.json"
+LONGEST = 196
+"""Bytes of a file's name without its ending."""
 
 
 class Outputs:
@@ -113,11 +117,32 @@ def see_free(folder: Path, made_by: str) -> list[str]:
     return files
 
 
-def flat(name: str) -> str:
-    """A file name for a photo's path inside its folder."""
-    return name.replace("/", "__")
+def output_names(names: Iterable[str]) -> dict[str, str]:
+    """What the files of each photo in a run are called, without their ending: the same for the same names.
+
+    A photo's path without its ending, "/" as "__". A hash of the path joins it where another photo's would be the same
+    on some disk, or where it is too long. Each is at most 196 bytes long, which leaves room for ".png".
+
+    Args:
+        names: of the photos, as paths inside their folder, in any order.
+    """
+    stems = {name: name.removesuffix(PurePosixPath(name).suffix).replace("/", "__") for name in names}
+    often = Counter(map(_plain, stems.values()))
+    plain = {name: stem for name, stem in stems.items() if often[_plain(stem)] == 1 and len(_bytes(stem)) <= LONGEST}
+    taken = set(map(_plain, plain.values()))
+    for name in sorted(stems.keys() - plain.keys()):
+        plain[name] = next(stem for stem in _hashed(name, stems[name]) if _plain(stem) not in taken)
+        taken.add(_plain(plain[name]))
+    return plain
 
 
-def picture(name: str) -> str:
-    """The name of a photo's picture: that of the photo, and `.png`."""
-    return f"{flat(name)}.png"
+def _hashed(name: str, stem: str) -> Iterator[str]:
+    """The stem with ever more digits of the name's SHA-256, cut where it is too long."""
+    digest = sha256(_bytes(name)).hexdigest()
+    for digits in range(8, len(digest) + 1):
+        cut = _bytes(stem)[: LONGEST - digits - 1].decode(errors="ignore")
+        yield f"{cut}-{digest[:digits]}"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

@@ -71,7 +71,7 @@ class PoolSheet:
     def write(self, model: NormalModel | None = None) -> None:
         """Draw the sheet anew: with the images in the pool, or, given the model in training, with a preview."""
         rows: list[Row] = [
-            ("references", [to_pil(image.float() / 255) for image in self.pixels]),
+            ("references", [to_pil(image) for image in self.pixels]),
             augmented_row(self.pixels, self.preset.augment, self.seed),
             *(self._previewed(model) if model else self._pooled()),
         ]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 from normalgen.pool.journal import CANDIDATES, GATE, METADATA, image_path, record_folder, whole_rows
 
 if TYPE_CHECKING:

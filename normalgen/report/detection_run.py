@@ -1,70 +1,59 @@
 """A run of detection as files: results, maps, twins, and a page to look at."""
 
-import csv
-import io
-import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from normalgen.data.queries import GOOD, Queries
-from normalgen.detectors.base import Explanation
+from normalgen.data.queries import GOOD, Queries, is_labelled
 from normalgen.detectors.conformal import Threshold
 from normalgen.detectors.metrics import image_ap, image_auroc
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.errors import DataError
-from normalgen.images.images import to_pil
-from normalgen.io.outputs import Outputs, flat, picture, replacing
+from normalgen.images.images import Photo, to_pil
+from normalgen.io.outputs import Outputs, output_names, replacing
 from normalgen.io.progress import Watch, silent
-from normalgen.report.detection_page import write_page
+from normalgen.report.detection_page import Pictures, write_page
+from normalgen.report.detection_results import DetectionRun, Result, write_tables
 from normalgen.report.pictures import overlay
 from normalgen.report.shown import Shown
+from normalgen.report.spool import Span, Spool
 
-__all__ = ["MADE_BY", "DetectionRun", "Result", "detect"]
+__all__ = ["MADE_BY", "detect"]
 
 MADE_BY = "normalgen detect"
+DRAWN = 2048
+"""Pixels of the longer side of the photos that maps are drawn upon, at most."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What is said of one photo; an unreadable one has an error and nothing else.
+@dataclass
+class _Judged:
+    """The photos that were judged, in order, one entry each, and a message for each that could not be read.
 
     Attributes:
-        file: its path inside the folder of queries.
-        score: higher is more anomalous.
-        scores: of each branch.
-        rank: 1 is the most anomalous.
-        verdict: "anomalous", "normal", or "" where only a ranking is supported.
-        label: what its sub-folder says.
-        error: why it could not be read.
+        names: of the photos.
+        labels: None where unknown, or passed over.
+        pictures: where the photos, reduced, wait to be drawn upon.
+        scores: (N,) per branch, and "fused", batch by batch.
+        maps: (N, H, W), fused, float16, batch by batch.
+        errors: by name.
+        references: how many labels were passed over.
     """
 
-    file: str
-    score: float = 0.0
-    scores: dict[str, float] | None = None
-    rank: int = 0
-    verdict: str = ""
-    label: str | None = None
-    error: str = ""
+    names: list[str] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    pictures: list[Span] = field(default_factory=list)
+    scores: list[dict[str, Tensor]] = field(default_factory=list)
+    maps: list[Tensor] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    references: int = 0
 
-
-@dataclass(frozen=True)
-class DetectionRun:
-    """Results, worst first, unreadable photos last; `auroc` and `average_precision` where labels are known."""
-
-    results: tuple[Result, ...]
-    auroc: float | None
-    average_precision: float | None
-
-    @property
-    def errors(self) -> list[Result]:
-        """The photos that could not be read."""
-        return [each for each in self.results if each.error]
+    def joined(self) -> dict[str, Tensor]:
+        """The scores (N,) per branch, and "fused"."""
+        return {name: torch.cat([scores[name] for scores in self.scores]) for name in self.scores[0]}
 
 
 def detect(
@@ -79,7 +68,9 @@ def detect(
 ) -> DetectionRun:
     """Judge all queries and write `results.jsonl`, `results.csv`, `run.json`, `maps/`, `twins/` and `report.html`.
 
-    A photo is decoded twice, to be judged and to be drawn, and no more than a batch of them is in memory.
+    Each photo is read and decoded once. No more than a batch of them is in memory, each at most 2048 pixels wide and
+    high besides the one that is being read; what is drawn later waits in a temporary file in `folder`. The maps over
+    the photos are at most 2048 pixels wide and high, too.
 
     Args:
         detector: fitted.
@@ -93,35 +84,103 @@ def detect(
     Raises:
         DataError: not one photo can be read; or the folder holds other files, or is in use.
     """
-    with replacing(folder, MADE_BY) as outputs:
-        return _detect(detector, queries, threshold, outputs, title, save_maps, watch)
+    names = output_names(queries.images.names)
+    with replacing(folder, MADE_BY) as outputs, TemporaryFile(dir=folder) as waiting:
+        spool = Spool(waiting)
+        files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
+        judged = _judge(detector, queries, files, watch)
+        return _finish(detector, judged, threshold, files, title, watch)
 
 
-def _detect(
-    detector: OneToNormal,
-    queries: Queries,
-    threshold: Threshold,
-    outputs: Outputs,
-    title: str,
-    save_maps: bool,
-    watch: Watch,
+@dataclass(frozen=True)
+class _Files:
+    """Where a run writes.
+
+    Attributes:
+        outputs: the folder of results.
+        names: what the files of each photo are called.
+        spool: where photos wait.
+        pictures: of the page.
+        save_maps: whether maps are written as they are.
+    """
+
+    outputs: Outputs
+    names: dict[str, str]
+    spool: Spool
+    pictures: Pictures
+    save_maps: bool
+
+    def take(self, photo: Photo, twin: Tensor | None, values: Tensor) -> Span:
+        """Write a photo's twin, and its map where asked; where the photo waits to be drawn upon."""
+        if photo.picture is None:
+            raise ValueError(f"the photo {photo.name} has no picture; read it with a side")
+        name, drawn = self.names[photo.name], None if twin is None else to_pil(twin)
+        if drawn is not None:
+            self.outputs.png(f"twins/{name}.png", drawn)
+        if self.save_maps:
+            self.outputs.array(f"maps/{name}.npy", values.float().cpu().numpy())
+        self.pictures.add_query(photo.name, photo.picture, drawn)
+        return self.spool.put_picture(photo.picture)
+
+    def draw(self, name: str, waiting: Span, values: Tensor, scale: tuple[float, float]) -> None:
+        """Write the map over the photo, which was waiting."""
+        drawn = overlay(self.spool.get_picture(waiting), values.float(), *scale)
+        self.outputs.png(f"maps/{self.names[name]}.png", drawn)
+        self.pictures.add_map(name, drawn)
+
+
+def _judge(detector: OneToNormal, queries: Queries, files: _Files, watch: Watch) -> _Judged:
+    """Read and judge all photos; twins, and maps where asked, are written as they are made."""
+    judged, done, total = _Judged(), 0, len(queries.images)
+    labels = dict(zip(queries.images.names, queries.labels, strict=True))
+    watch("detect", 0, total)
+    for photos, unread in queries.batches(detector.settings()["size"], detector.batch, DRAWN):
+        judged.errors |= unread
+        if photos:
+            _judge_batch(detector, photos, files, judged)
+        for photo in photos:
+            label, passed = labels[photo.name], photo.digest in queries.known
+            judged.labels.append(None if passed else label)
+            judged.references += passed and label is not None
+        done += len(photos) + len(unread)
+        watch("detect", done, total)
+    if not judged.names:
+        raise DataError(f"none of {total} photos can be read: {next(iter(judged.errors.values()))}")
+    return judged
+
+
+def _judge_batch(detector: OneToNormal, photos: list[Photo], files: _Files, judged: _Judged) -> None:
+    found = detector.explain_photos(photos)
+    twins = found.twins if found.twins is not None else [None] * len(photos)
+    for photo, twin, values in zip(photos, twins, found.maps, strict=True):
+        judged.names.append(photo.name)
+        judged.pictures.append(files.take(photo, twin, values))
+    judged.scores.append(found.scores)
+    judged.maps.append(found.maps.half())
+
+
+def _finish(
+    detector: OneToNormal, judged: _Judged, threshold: Threshold, files: _Files, title: str, watch: Watch
 ) -> DetectionRun:
-    scores, maps, errors = _score(detector, queries, outputs, save_maps, watch)
-    readable = queries.without(errors)
-    results = _results(readable, scores, threshold)
-    broken = [Result(name, error=message) for name, message in errors.items()]
-    scale = _scale(maps, detector.left_out)
-    run = DetectionRun((*sorted(results, key=lambda each: each.rank), *broken), *_measured(readable, scores["fused"]))
-    _write_tables(outputs, run)
+    """Decide, and write tables, maps and page."""
+    outputs, scores, maps = files.outputs, judged.joined(), torch.cat(judged.maps)
+    results = _results(judged, scores, threshold)
+    broken = [Result(name, error=message) for name, message in judged.errors.items()]
+    ranked, measured = sorted(results, key=lambda result: result.rank), _measured(judged.labels, scores["fused"])
+    run = DetectionRun((*ranked, *broken), *measured, judged.references)
+    write_tables(outputs, run)
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
-    measured = {"auroc": run.auroc, "average_precision": run.average_precision}
-    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | measured
-    shown = _draw(readable, results, maps, scale, outputs, watch, twins="p" in settings["branches"])
-    unread = (Shown(each.file, None, None, None, 0, {}, 0, "", None, each.error) for each in broken)
+    facts = {"auroc": run.auroc, "average_precision": run.average_precision}
+    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts
+    scale = _scale(maps, detector.left_out)
+    for place, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
+        files.draw(name, waiting, maps[place], scale)
+        watch("maps", place + 1, len(results))
     write_page(
         outputs.path("report.html"),
-        (each for part in (shown, unread) for each in part),
+        map(_shown, run.results),
+        files.pictures,
         title=title,
         facts=_measured_facts(run),
         threshold_text=threshold.sentence(),
@@ -131,37 +190,7 @@ def _detect(
     return run
 
 
-def _score(
-    detector: OneToNormal, queries: Queries, outputs: Outputs, save_maps: bool, watch: Watch
-) -> tuple[dict[str, Tensor], Tensor, dict[str, str]]:
-    """Scores (N,) a branch and "fused", fused maps (N, H, W), and what could not be read.
-
-    Twins, and maps where asked, are written as they are made.
-    """
-    found, maps, done, total = [], [], 0, len(queries.images)
-    errors: dict[str, str] = {}
-    watch("detect", 0, total)
-    for some, unread in queries.batches(detector.settings()["size"], detector.batch):
-        errors |= unread
-        for each in detector.explain(some):
-            _write_batch(each, some.names, outputs, save_maps)
-            found.append(each.scores)
-            maps.append(each.maps.half())
-        done += len(some) + len(unread)
-        watch("detect", done, total)
-    if not found:
-        raise DataError(f"none of {total} photos can be read: {next(iter(errors.values()))}")
-    return {name: torch.cat([scores[name] for scores in found]) for name in found[0]}, torch.cat(maps), errors
-
-
-def _write_batch(found: Explanation, names: list[str], outputs: Outputs, save_maps: bool) -> None:
-    for name, twin in zip(names, found.twins if found.twins is not None else (), strict=False):
-        outputs.png(f"twins/{picture(name)}", to_pil(twin))
-    for name, values in zip(names, found.maps if save_maps else (), strict=False):
-        outputs.array(f"maps/{flat(name)}.npy", values.float().cpu().numpy())
-
-
-def _results(queries: Queries, scores: dict[str, Tensor], threshold: Threshold) -> list[Result]:
+def _results(judged: _Judged, scores: dict[str, Tensor], threshold: Threshold) -> list[Result]:
     fused = scores["fused"]
     ranks = torch.empty(len(fused), dtype=torch.long)
     ranks[fused.argsort(descending=True, stable=True)] = torch.arange(1, len(fused) + 1)
@@ -174,18 +203,18 @@ def _results(queries: Queries, scores: dict[str, Tensor], threshold: Threshold) 
             scores={branch: round(float(scores[branch][i]), 6) for branch in branches},
             rank=int(ranks[i]),
             verdict=verdicts[i],
-            label=queries.labels[i],
+            label=judged.labels[i],
         )
-        for i, name in enumerate(queries.images.names)
+        for i, name in enumerate(judged.names)
     ]
 
 
-def _measured(queries: Queries, scores: Tensor) -> tuple[float | None, float | None]:
-    if not queries.labelled:
+def _measured(labels: list[str | None], scores: Tensor) -> tuple[float | None, float | None]:
+    if not is_labelled(labels):
         return None, None
-    known = [i for i, label in enumerate(queries.labels) if label is not None]
-    labels = torch.tensor([int(queries.labels[i] != GOOD) for i in known])
-    return image_auroc(labels, scores[known]), image_ap(labels, scores[known])
+    known = [i for i, label in enumerate(labels) if label is not None]
+    anomalous = torch.tensor([int(labels[i] != GOOD) for i in known])
+    return image_auroc(anomalous, scores[known]), image_ap(anomalous, scores[known])
 
 
 def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
@@ -196,46 +225,16 @@ def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
     return low, max(float(values.quantile(0.999)), float(left_out.max()), low + 1e-6)
 
 
-def _draw(
-    queries: Queries,
-    results: list[Result],
-    maps: Tensor,
-    scale: tuple[float, float],
-    outputs: Outputs,
-    watch: Watch,
-    *,
-    twins: bool,
-) -> Iterator[Shown]:
-    """What the page shows; each map over its photo is written meanwhile."""
-    for place, (result, query) in enumerate(zip(results, queries.images, strict=True)):
-        outputs.png(f"maps/{picture(result.file)}", overlay(query, maps[place].float(), *scale))
-        watch("maps", place + 1, len(results))
-        path = outputs.folder / "twins" / picture(result.file)
-        yield Shown(
-            name=result.file,
-            query=query,
-            twin=Image.open(path).convert("RGB") if twins else None,
-            anomaly_map=maps[place].float(),
-            score=result.score,
-            scores=result.scores or {},
-            rank=result.rank,
-            verdict=result.verdict,
-            label=result.label,
-        )
-
-
-def _write_tables(outputs: Outputs, run: DetectionRun) -> None:
-    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in run.results]
-    outputs.text("results.jsonl", "\n".join(lines) + "\n")
-    branches = [*(run.results[0].scores or {})]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["file", "rank", "score", *branches, "verdict", "label", "error"])
-    for each in run.results:
-        parts = [(each.scores or {}).get(branch, "") for branch in branches]
-        score = "" if each.error else each.score
-        writer.writerow([each.file, each.rank or "", score, *parts, each.verdict, each.label or "", each.error])
-    outputs.text("results.csv", table.getvalue())
+def _shown(result: Result) -> Shown:
+    return Shown(
+        name=result.file,
+        score=result.score,
+        scores=result.scores or {},
+        rank=result.rank,
+        verdict=result.verdict,
+        label=result.label,
+        error=result.error,
+    )
 
 
 def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,7 +4,9 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont
 from torch import Tensor
 
-__all__ = ["GAIN", "STOPS", "difference", "overlay", "sized", "thumbnail", "triptych"]
+from normalgen.images.images import sized, thumbnail
+
+__all__ = ["GAIN", "STOPS", "difference", "overlay", "triptych"]
 
 GAIN = 3.0
 SATURATION, OPACITY, GROWTH = 0.6, 0.9, 0.8
@@ -93,14 +95,3 @@ def triptych(
         draw.text((left, 6), caption, fill=INK, font=ImageFont.load_default(16))
         sheet.paste(picture, (left, CAPTION))
     return sheet
-
-
-def thumbnail(picture: Image.Image, side: int) -> Image.Image:
-    """The picture with its longer side at most `side` pixels long."""
-    factor = min(1.0, side / max(picture.size))
-    return sized(picture, (max(1, round(picture.width * factor)), max(1, round(picture.height * factor))))
-
-
-def sized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture at this width and height, whatever its proportions were."""
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)

@@ -6,7 +6,7 @@ from normalgen.data.queries import Queries
 from normalgen.detectors.one_to_normal.twins import Personalizer
 from normalgen.errors import DataError
 from normalgen.images.images import to_pil
-from normalgen.io.outputs import picture, replacing
+from normalgen.io.outputs import output_names, replacing
 from normalgen.io.progress import Watch, silent
 from normalgen.report.pictures import triptych
 
@@ -16,7 +16,7 @@ MADE_BY, TWINS, TRIPTYCHS, BATCH = "normalgen personalize", "twin", "triptych", 
 
 
 def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, watch: Watch = silent) -> dict[str, str]:
-    """Write `twin/NAME.png`, `triptych/NAME.png` and `run.json` for all queries.
+    """Write `twin/NAME.png`, `triptych/NAME.png` and `run.json` for all queries; NAME as `output_names` gives it.
 
     Args:
         personalizer: with the model.
@@ -32,15 +32,16 @@ def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, w
     """
     errors: dict[str, str] = {}
     done, total, model = 0, len(queries.images), personalizer.model
+    names = output_names(queries.images.names)
     with replacing(folder, MADE_BY) as outputs:
         watch("personalize", 0, total)
-        for some, unread in queries.batches(model.preset.size, BATCH):
-            for made in personalizer.batches(some, BATCH):
-                for name, *pair in zip(some.names, made.queries, made.twins, strict=True):
-                    query, twin = map(to_pil, pair)
-                    outputs.png(f"{TWINS}/{picture(name)}", twin)
-                    outputs.png(f"{TRIPTYCHS}/{picture(name)}", triptych(query, twin))
-            done, errors = done + len(some) + len(unread), errors | unread
+        for photos, unread in queries.batches(model.preset.size, BATCH):
+            made = personalizer.personalize_photos(photos).twins if photos else ()
+            for photo, pixels in zip(photos, made, strict=True):
+                twin = to_pil(pixels)
+                outputs.png(f"{TWINS}/{names[photo.name]}.png", twin)
+                outputs.png(f"{TRIPTYCHS}/{names[photo.name]}.png", triptych(to_pil(photo.pixels), twin))
+            done, errors = done + len(photos) + len(unread), errors | unread
             watch("personalize", done, total)
         if len(errors) == total:
             raise DataError(f"none of {total} photos can be read: {next(iter(errors.values()))}")

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from normalgen.report.detection_run import detect
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.pool.dataset import Pool
 from normalgen.data.queries import Queries

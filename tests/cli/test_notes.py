@@ -9,7 +9,8 @@ from detecting import detect, rows, run
 
 from normalgen.cli.ready import unmeasured
 from normalgen.data.queries import Queries
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 from normalgen.references import References
 
 

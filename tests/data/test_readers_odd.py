@@ -14,7 +14,7 @@ from PIL import Image
 from normalgen.data.find import find_category
 from normalgen.data.registry import departures, find_dataset, found_datasets
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, decode_mask
+from normalgen.images.decode import ImageItem, decode_mask
 from normalgen.references import choose
 
 

@@ -16,7 +16,8 @@ from normalgen.evaluation.estimate import estimate
 from normalgen.evaluation.protocol import CellPlan, Setup
 from normalgen.evaluation.run import evaluate
 from normalgen.evaluation.setups import shots
-from normalgen.images.images import decode, pixel_digest
+from normalgen.images.decode import decode
+from normalgen.images.images import pixel_digest
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool
 from normalgen.pool.workers import Shard

@@ -20,7 +20,8 @@ from normalgen.errors import MissingDependency, MissingWeights, PresetError
 from normalgen.features.open_clip import MEAN, STD, ClipFeatures, ClipText
 from normalgen.features.open_features import open_features
 from normalgen.features.weights import quarters
-from normalgen.images.images import ImageItem, Images, to_pil
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images, to_pil
 
 VISION = {"image_size": 84, "layers": 4, "width": 32, "head_width": 16, "patch_size": 14}
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}

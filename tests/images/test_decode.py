@@ -11,7 +11,8 @@ import tifffile
 from PIL import Image
 
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images, decode
+from normalgen.images.decode import ImageItem, decode
+from normalgen.images.images import Images
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from normalgen.errors import DataError
-from normalgen.images.images import Crop, ImageItem, Images, is_grey, parse_crop, to_pil, to_tensor
+from normalgen.images.crop import Crop, parse_crop
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images, is_grey, to_pil, to_tensor
 
 
 def png(image: Image.Image) -> bytes:
@@ -140,7 +142,7 @@ def test_the_smallest_detail_is_two_pixels_of_the_most_shrunken_image() -> None:
 
 
 def test_elongation_is_that_of_the_longest_image() -> None:
-    assert in_memory(Image.new("RGB", (40, 40)), Image.new("RGB", (30, 45))).elongation() == 1.5
+    assert in_memory(Image.new("RGB", (40, 40)), Image.new("RGB", (30, 45))).elongation(8) == 1.5
 
 
 def test_hashes_are_of_the_bytes_as_stored(photos: Path) -> None:

@@ -18,7 +18,7 @@ from normalgen.data.layout import child, found_in, image_files, subfolder
 from normalgen.data.split import file_item, split
 from normalgen.data.windows import columns, marks, png, width_and_height, window
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem
+from normalgen.images.decode import ImageItem
 
 __all__ = ["aitex", "fits_aitex"]
 

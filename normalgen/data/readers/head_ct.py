@@ -7,7 +7,7 @@ from normalgen.data.category import Category, TestImage
 from normalgen.data.layout import child
 from normalgen.data.split import file_item, split
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem
+from normalgen.images.decode import ImageItem
 
 __all__ = ["fits_head_ct", "head_ct"]
 

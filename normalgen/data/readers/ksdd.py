@@ -11,7 +11,7 @@ from normalgen.data.layout import found_in, same_stem
 from normalgen.data.split import file_item, split
 from normalgen.data.windows import marks, thirds, window
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem
+from normalgen.images.decode import ImageItem
 
 __all__ = ["fits_ksdd", "ksdd"]
 

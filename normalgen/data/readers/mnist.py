@@ -14,7 +14,7 @@ from normalgen.data.layout import found_in
 from normalgen.data.readers.one_against_all import Labelled, class_folders, has_class_folders, one_against_all
 from normalgen.data.windows import png
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem
+from normalgen.images.decode import ImageItem
 
 __all__ = ["NAMES", "fits_mnist", "mnist"]
 

@@ -10,7 +10,8 @@ from normalgen.data.counts import PUBLISHED
 from normalgen.data.layout import child, folders, found_in, items, same_stem
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 
 __all__ = ["NAMES", "marked_categories", "mvtec_categories", "mvtec_category", "mvtec_tests"]
 

@@ -11,7 +11,8 @@ from normalgen.data.layout import USUAL, child, found_in, image_files, items, pl
 from normalgen.data.split import file_item
 from normalgen.data.windows import marks
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 
 __all__ = ["fits_oct2017", "fits_resc", "oct2017", "resc"]
 

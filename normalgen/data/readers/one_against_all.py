@@ -12,7 +12,8 @@ from normalgen.data.category import GOOD, Category, TestImage
 from normalgen.data.counts import GOOD_TESTS, OTHER_TESTS
 from normalgen.data.layout import items, subfolder
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 from normalgen.io.rng import generator
 
 __all__ = ["SEED", "Labelled", "class_folders", "has_class_folders", "one_against_all"]

@@ -8,7 +8,8 @@ from normalgen.data.counts import PUBLISHED
 from normalgen.data.readers.mvtec import mvtec_categories, mvtec_category
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
 
 __all__ = ["NAMES", "fits_visa", "visa_categories", "visa_category"]
 

@@ -37,16 +37,17 @@ class Branches:
 
     def tokens(self, images: Tensor) -> Levels:
         """Unit patch vectors of images (N, 3, S, S), uint8 or in [0, 1], of each level, on the images' device."""
-        scale = 255 if images.dtype == torch.uint8 else 1
-        parts = torch.split(images, self.batch)
-        levels = joined([unit(self.network.tokens(part.float() / scale)) for part in parts])
-        return [level.to(images.device) for level in levels]
+        return _together([unit(part) for part in self._raw(images)], images)
 
     def compare(
         self, images: Tensor, keys: Sequence[str], banks: PatchBank | None
     ) -> tuple[Tensor | None, dict[str, Levels]]:
-        """The twins (N, 3, S, S), and each branch's raw maps, of images (N, 3, S, S) in [0, 1] named by `keys`."""
-        tokens, twins = self.tokens(images), None
+        """The twins (N, 3, S, S), and each branch's raw maps, of images (N, 3, S, S) in [0, 1] named by `keys`.
+
+        The network looks at each image once, for all branches.
+        """
+        raw, twins = list(self._raw(images)), None
+        tokens = _together([unit(part) for part in raw], images)
         found: dict[str, Levels] = {}
         if self.personalizer is not None:
             made = list(self._personalized(self.personalizer, images, keys))
@@ -56,9 +57,14 @@ class Branches:
             found["n"] = banks.maps(tokens)
         if self.text is not None:
             maps, vectors = self.text
-            parts = [maps.scores(self.network.tokens(part), vectors) for part in torch.split(images, self.batch)]
-            found["text"] = [level.to(images.device) for level in joined(parts)]
+            found["text"] = _together([maps.scores(part, vectors) for part in raw], images)
         return twins, found
+
+    def _raw(self, images: Tensor) -> Iterator[Levels]:
+        """The network's tokens, a batch at a time."""
+        scale = 255 if images.dtype == torch.uint8 else 1
+        for part in torch.split(images, self.batch):
+            yield self.network.tokens(part.float() / scale)
 
     def _personalized(self, personalizer: Personalizer, images: Tensor, keys: Sequence[str]) -> Iterator[Twins]:
         for start in range(0, len(images), self.batch):
@@ -76,3 +82,7 @@ class Branches:
 def joined(parts: Sequence[Levels]) -> Levels:
     """Batches one after the other, level by level."""
     return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+
+def _together(parts: Sequence[Levels], images: Tensor) -> Levels:
+    return [level.to(images.device) for level in joined(parts)]

@@ -32,7 +32,7 @@ from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.open_features import check_features, open_features
-from normalgen.images.images import Images, to_tensor
+from normalgen.images.images import Images, Photo, stacked
 from normalgen.io.atomic import write_json, write_whole
 from normalgen.io.run_folder import read_record
 from normalgen.pool.dataset import Pool
@@ -144,10 +144,12 @@ class OneToNormal:
             NotFittedError: before `fit`.
         """
         fitted = self._ready()
-        for start in range(0, len(queries), self.batch):
-            some = queries.take(range(start, min(start + self.batch, len(queries))))
-            images = torch.stack([to_tensor(image, fitted.size) for image in some])
-            yield self.explain_pixels(images, [f"{digest}-{queries.crop}" for digest in some.hashes()])
+        for photos in queries.photos(fitted.size, self.batch):
+            yield self.explain_photos(photos)
+
+    def explain_photos(self, photos: Sequence[Photo]) -> Explanation:
+        """The same for a batch of photos that were read at the detector's size."""
+        return self.explain_pixels(stacked(photos), [photo.key for photo in photos])
 
     def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
         """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""

@@ -20,7 +20,8 @@ from torch.nn.functional import interpolate
 import normalgen
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.images.images import ImageItem, Images, to_pil, to_tensor
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images, Photo, stacked, to_pil, to_tensor
 from normalgen.io.cache import KeptFiles
 from normalgen.settings.presets import change
 from normalgen.settings.prompts import prompt_set
@@ -87,13 +88,16 @@ class Personalizer:
 
     def batches(self, images: Images, batch: int = 8) -> Iterator[Twins]:
         """The twins of all images, in order, `batch` at a time."""
-        for start in range(0, len(images), batch):
-            yield self.personalize(images.take(range(start, min(start + batch, len(images)))))
+        return map(self.personalize_photos, images.photos(self.model.preset.size, batch))
 
     def personalize(self, images: Images) -> Twins:
         """The twins of a few images."""
-        queries = torch.stack([to_tensor(image, self.model.preset.size) for image in images])
-        return self.of(queries, [f"{digest}-{images.crop}" for digest in images.hashes()])
+        (made,) = self.batches(images, len(images))
+        return made
+
+    def personalize_photos(self, photos: Sequence[Photo]) -> Twins:
+        """The twins of photos that were read at the model's size."""
+        return self.of(stacked(photos), [photo.key for photo in photos])
 
     def of(self, queries: Tensor, keys: Sequence[str]) -> Twins:
         """The twins of `queries` (N, 3, S, S) in [0, 1]; `keys` name them, and with the seed decide their noise."""

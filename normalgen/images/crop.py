@@ -1,0 +1,46 @@
+"""The part of each photo that is looked at: `--crop`."""
+
+from PIL import Image
+
+from normalgen.errors import DataError
+
+__all__ = ["Crop", "cropped", "parse_crop"]
+
+Crop = tuple[int, int, int, int]
+
+
+def parse_crop(text: str) -> str | Crop:
+    """ "center" or "x,y,width,height" as a crop.
+
+    Raises:
+        DataError: anything else.
+    """
+    if text == "center":
+        return text
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise DataError(f"crop must be 'center' or 'x,y,width,height' in pixels, got {text!r}") from None
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise DataError(f"crop must have x, y of at least 0 and width, height of at least 1, got {text!r}")
+    return x, y, width, height
+
+
+def cropped(image: Image.Image, crop: str | Crop | None, source: str) -> Image.Image:
+    """The part of `image` that `crop` names; `source` is where the image comes from.
+
+    Raises:
+        DataError: the crop leaves the image.
+    """
+    if crop is None:
+        return image
+    if isinstance(crop, str):
+        side = min(image.size)
+        x, y, width, height = (image.width - side) // 2, (image.height - side) // 2, side, side
+    else:
+        x, y, width, height = crop
+    if x + width > image.width or y + height > image.height:
+        raise DataError(
+            f"crop {x},{y},{width},{height} leaves {source}, which is {image.width} x {image.height} pixels"
+        )
+    return image.crop((x, y, x + width, y + height))

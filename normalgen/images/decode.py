@@ -1,0 +1,121 @@
+"""A file's bytes to an image: safely decoded, upright, RGB; or to where a mask marks."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from normalgen.errors import DataError
+
+__all__ = ["ImageItem", "decode", "decode_mask", "read_bytes"]
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True)
+class ImageItem:
+    """One image: a name that is unique in its data set, where it comes from for messages, and how to get its bytes."""
+
+    name: str
+    source: str
+    read: Callable[[], bytes]
+
+
+def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
+    """The image upright and RGB, whatever it was stored as; transparent pixels become white, 16 bits become 8.
+
+    Args:
+        item: what to decode.
+        data: its bytes; None reads them.
+
+    Raises:
+        DataError: unreadable, truncated, empty, animated, or so large that it may be a decompression bomb.
+    """
+    data = read_bytes(item) if data is None else data
+    return _open(item, data, lambda image: _rgb(ImageOps.exif_transpose(image), item.source))
+
+
+def _open(item: ImageItem, data: bytes, look: Callable[[Image.Image], Seen]) -> Seen:
+    if not data:
+        raise DataError(f"{item.source} is empty (0 bytes); remove it or copy it again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(data)) as image:
+                _check(image, item.source)
+                return look(image)
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{item.source} is too large to decode safely ({error}); scale it down") from error
+    except Exception as error:  # damaged files make decoders raise whatever they like: TypeError, struct.error
+        raise DataError(
+            f"{item.source} cannot be read as an image ({_brief(error)}); remove it or copy it again"
+        ) from error
+
+
+def decode_mask(item: ImageItem) -> NDArray[np.bool_]:
+    """Where a mask marks, (H, W): where it is not 0; of a lossy file (JPEG), where it is at least half bright.
+
+    Transparent pixels mark nothing, and numbers of any width may stand for kinds of defects.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    return _open(item, read_bytes(item), _marked)
+
+
+def _marked(stored: Image.Image) -> NDArray[np.bool_]:
+    image = ImageOps.exif_transpose(stored)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return np.asarray(np.asarray(image) != 0)
+    if "A" in image.getbands() or "transparency" in image.info:
+        values = np.asarray(image.convert("RGBA"))
+        return np.asarray(values[..., :3].any(2) & (values[..., 3] > 0))
+    least = 128 if stored.format in ("JPEG", "MPO") else 1
+    return np.asarray((np.asarray(image.convert("RGB")) >= least).any(2))
+
+
+def read_bytes(item: ImageItem) -> bytes:
+    """The file as it is stored.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return item.read()
+    except OSError as error:
+        raise DataError(f"{item.source} cannot be read ({error.strerror or error})") from error
+
+
+def _brief(error: Exception) -> str:
+    return "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
+
+
+def _check(image: Image.Image, source: str) -> None:
+    # The further pictures of an MPO, which phones write as .jpg, are thumbnails and gain maps; the first is the photo.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise DataError(f"{source} holds {frames} frames; export the one that is meant as a single image")
+
+
+def _rgb(image: Image.Image, source: str) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.float64)
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it as 8 or 16 bits")
+        if 0 < values.max() < 16384:
+            raise DataError(
+                f"{source} holds 16-bit pixels of which none is above {values.max():.0f}, as cameras of 10 to 14 bits "
+                "write; export it as 8 bits, or scaled to 16"
+            )
+        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "transparency" in image.info:
+        layered = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
+    return image.convert("RGB")
