@@ -66,6 +66,14 @@ class TestImage:
         marked = self.marked(image).float()[None, None]
         return to_tensor(image, size), (interpolate(marked, (size, size), mode="area")[0, 0] > 0.5).float()
 
+    def mask_at(self, size: int) -> Tensor:
+        """The mask as `load` gives it; of a normal image without one, nothing is read.
+
+        Raises:
+            DataError: as `load`.
+        """
+        return self.load(size)[1] if self.label or self.mask else torch.zeros(size, size)
+
 
 @dataclass(frozen=True)
 class Category:

@@ -30,7 +30,7 @@ from normalgen.data.category import Category
 from normalgen.errors import DataError
 from normalgen.evaluation.studies import ARMS
 from normalgen.images.augment import augment_each
-from normalgen.images.images import Images, pixel_digest, to_pil
+from normalgen.images.images import pixel_digest, to_pil
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool
@@ -103,6 +103,7 @@ class ArmPools:
     ) -> None:
         self.folder, self.category, self.references, self.preset = folder, category, references, preset
         self.generated, self.other, self.seed, self.lacking = pool, other, seed, lacking
+        self._looks: dict[int, str] = {}
         # The gate may have kept fewer than n; arms that are compared hold equally many.
         self.n = n if pool is None else min(n, len(pool))
 
@@ -151,8 +152,8 @@ class ArmPools:
         places = range(len(self.category.tests))
         if arm.kind not in ("poisoned", "unpoisoned"):
             return [*places]
-        spoilers = {pixel_digest(image) for image in self.category.queries.take(self.spoilers(arm.size or self.n))}
-        return [place for place in places if pixel_digest(self.category.queries[place]) not in spoilers]
+        spoilers = {self._look(place) for place in self.spoilers(arm.size or self.n)}
+        return [place for place in places if self._look(place) not in spoilers]
 
     def _generated(self, count: int) -> Pool:
         pool = self._needed(self.generated, "generated")
@@ -189,10 +190,16 @@ class ArmPools:
             raise DataError(f"the arm {arm} needs a pool, and there is none{': ' * bool(self.lacking)}{self.lacking}")
         return pool
 
+    def _look(self, place: int) -> str:
+        """The digest of a test image's pixels; each is decoded once for all arms."""
+        if place not in self._looks:
+            self._looks[place] = pixel_digest(self.category.queries[place])
+        return self._looks[place]
+
     @cached_property
     def _unseen(self) -> list[int]:
         """Places of the normals that show what no good test image shows: some data sets hold an image twice."""
-        tested = {pixel_digest(Images([test.image])[0]) for test in self.category.tests if not test.label}
+        tested = {self._look(place) for place, label in enumerate(self.category.labels) if not label}
         return [place for place, image in enumerate(self.category.normals) if pixel_digest(image) not in tested]
 
     def _pixels(self) -> Tensor:

@@ -30,7 +30,7 @@ def measure(prediction: Prediction, tests: list[TestImage]) -> dict[str, float |
 def _pixel_metrics(maps: Tensor, tests: list[TestImage]) -> dict[str, float | None]:
     if any(test.label and test.mask is None for test in tests) or not len(maps):
         return dict.fromkeys(_PIXEL)
-    masks = [test.load(PIXELS)[1] > 0.5 for test in tests]
+    masks = [test.mask_at(PIXELS) > 0.5 for test in tests]
     grown = list(interpolate(maps[:, None].float(), (PIXELS, PIXELS), mode="bilinear", align_corners=False)[:, 0])
     return {**metrics.pixel_metrics(grown, masks)}
 

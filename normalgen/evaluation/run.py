@@ -122,7 +122,7 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
     arm, category = cell.arm, cell.setup.category
     pool = given.banks.pool(arm)
     places = given.banks.tested(arm)
-    tests = [category.tests[place] for place in places]
+    tests, queries = [category.tests[place] for place in places], category.queries.take(places)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
     seed, kept = cell.setup.seed, given.kept
     detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, model=model)
@@ -134,7 +134,7 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
     detector.fit(given.references, pool)
     _refuse_trained_on(detector, category.queries)
     fitted = time.monotonic()
-    prediction, branches = _predict(detector, category.queries.take(places), torch.tensor([t.label for t in tests]))
+    prediction, branches = _predict(detector, queries, torch.tensor([t.label for t in tests]))
     seconds = {"fit": fitted - begun, "predict": time.monotonic() - fitted}
     asked = {"n": plan.n, "tests": plan.tests, "device": plan.device, "augment": given.banks.preset.augment}
     anomalous = sum(test.label for test in tests)
@@ -150,7 +150,7 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
             "anomalous": anomalous,
         },
         "settings": _settings(detector) | asked | ({"preset": used.preset.settings()} if used else {}),
-        "digests": _digests(given.references, pool, used, category.queries.take(places)),
+        "digests": _digests(given.references, pool, used, queries),
         "versions": versions(_PACKAGES),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
         "memory_mb": _peak(),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import drawn
-from detecting import bank_images, detect, rows, run
+from detecting import bank_images, crossed, detect, rows, run
 from PIL import Image
 
 from normalgen.detectors.one_to_normal.detector import OneToNormal
@@ -30,7 +30,7 @@ def test_two_folders_become_a_report(here: Path, capsys: pytest.CaptureFixture[s
     assert set(found[0]["scores"]) == {"p", "n"}  # type: ignore[call-overload]
     table = list(csv.DictReader(Path("out/results.csv").read_text().splitlines()))
     assert [row["file"] for row in table] == [row["file"] for row in found]
-    with Image.open("out/maps/cross__30.png.png") as picture:
+    with Image.open("out/maps/cross__30.png") as picture:
         assert picture.size == (40, 40)
     assert "cross/30.png" in Path("out/report.html").read_text()
     settings = json.loads(Path("out/run.json").read_text())["settings"]
@@ -82,7 +82,10 @@ def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.Capt
 
 def test_maps_are_saved_as_they_are(here: Path) -> None:
     assert detect("-n", "0", "--branches", "n", "--save-maps") == 0
-    maps = {str(row["file"]): np.load(f"out/maps/{str(row['file']).replace('/', '__')}.npy") for row in rows()}
+    maps = {
+        str(row["file"]): np.load(f"out/maps/{str(row['file']).replace('/', '__').removesuffix('.png')}.npy")
+        for row in rows()
+    }
     assert {(values.dtype, values.shape) for values in maps.values()} == {(np.dtype("float32"), (32, 32))}
     for row in rows():
         assert np.sort(maps[str(row["file"])].ravel())[-10:].mean() == pytest.approx(row["score"], abs=1e-5)
@@ -94,13 +97,53 @@ def test_unreadable_queries_are_named_and_the_rest_goes_on(
     Path("mixed/cross/broken.png").write_bytes(b"no picture")
     assert detect("-n", "0", "--branches", "n") == 1
     assert decoded["mixed/cross/broken.png"] == 1
-    assert decoded["mixed/cross/30.png"] == 2
+    assert decoded["mixed/cross/30.png"] == 1
     assert not list(Path("out/maps").glob("*.npy"))
     found = rows()
     assert len(found) == 6
     assert "broken.png cannot be read" in str(found[-1]["error"])
     assert "broken.png cannot be read" in capsys.readouterr().err
     assert "broken.png" in Path("out/report.html").read_text()
+
+
+def test_each_query_is_read_and_decoded_once(here: Path, reads: Counter[str], decoded: Counter[str]) -> None:
+    words = ["--references", "good", "-k", "2", "-n", "0", "--device", "cpu", "--out", "out"]
+    assert run("detect", "mixed", *words) == 0
+    queries = {str(path) for path in Path("mixed").rglob("*.png")}
+    assert len(queries) == 5
+    assert {path: (reads[path], decoded[path]) for path in queries} == dict.fromkeys(queries, (1, 1))
+    assert not [path for path in reads if path.startswith("out")]
+    reads.clear()
+    decoded.clear()
+    assert run("personalize", "mixed", "--model", "models/good", "--out", "t", "--device", "cpu") == 0
+    assert {path: (reads[path], decoded[path]) for path in queries} == dict.fromkeys(queries, (1, 1))
+
+
+def test_labels_of_references_do_not_count_though_they_are_judged(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("mixed/good/reference.png").write_bytes(Path("good/0.png").read_bytes())
+    assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--out", "out") == 0
+    assert "1 of the labelled photos are references: they are judged, but AUROC" in capsys.readouterr().err
+    assert {str(row["file"]): row["label"] for row in rows()}["good/reference.png"] is None
+    assert len(rows()) == 6
+
+
+def test_photos_that_differ_in_their_ending_alone_have_pictures_of_their_own(here: Path) -> None:
+    crossed(40).save("mixed/cross/30.jpg")
+    assert detect("-n", "0") == 0
+    for kind in ("maps", "twins"):
+        found = sorted(path.name for path in Path("out", kind).iterdir())
+        assert [name.partition("-")[0] for name in found[:2]] == ["cross__30", "cross__30"]
+        assert len(found) == 6
+    assert {str(row["file"]) for row in rows()} >= {"cross/30.png", "cross/30.jpg"}
+
+
+def test_maps_over_large_photos_are_at_most_2048_pixels_wide(here: Path) -> None:
+    drawn(50).resize((3000, 1500)).save("mixed/good/large.png")
+    assert detect("-n", "0", "--branches", "n") == 0
+    with Image.open("out/maps/good__large.png") as picture:
+        assert picture.size == (2048, 1024)
 
 
 def test_the_choice_of_twins_reaches_the_detector(here: Path) -> None:
@@ -111,7 +154,7 @@ def test_the_choice_of_twins_reaches_the_detector(here: Path) -> None:
 def test_personalize_writes_twins_and_pictures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mixed/good/broken.png").write_bytes(b"")
     assert run("personalize", "mixed", "--model", "models/good", "--out", "t", "--device", "cpu") == 1
-    with Image.open("t/twin/cross__30.png.png") as twin, Image.open("t/triptych/cross__30.png.png") as picture:
+    with Image.open("t/twin/cross__30.png") as twin, Image.open("t/triptych/cross__30.png") as picture:
         assert twin.size == (32, 32)
         assert picture.width > 3 * 32
     assert len(list(Path("t/twin").iterdir())) == 5

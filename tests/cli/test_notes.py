@@ -131,7 +131,7 @@ def test_a_run_leaves_nothing_of_an_earlier_one(here: Path) -> None:
     Path("mixed/cross/30.png").unlink()
     assert detect("-n", "0", "--branches", "n") == 0
     assert personalize("--out", "t") == 0
-    left = {"cross__31.png.png", *(f"good__{seed}.png.png" for seed in (20, 21, 22))}
+    left = {"cross__31.png", *(f"good__{seed}.png" for seed in (20, 21, 22))}
     assert {path.name for path in Path("out/maps").iterdir()} == left
     assert not list(Path("out/twins").iterdir())
     for kind in ("twin", "triptych"):

@@ -9,18 +9,25 @@ from detecting import crossed
 
 from normalgen.data.queries import find_queries
 from normalgen.errors import DataError
+from normalgen.images.images import Images
 
 
-def test_queries_come_in_batches_decoded_once_as_a_detector_wants_them(here: Path, decoded: Counter[str]) -> None:
+def test_queries_come_in_batches_read_and_decoded_once_as_a_detector_wants_them(
+    here: Path, reads: Counter[str], decoded: Counter[str]
+) -> None:
     Path("mixed/cross/broken.png").write_bytes(b"no picture")
     queries = find_queries(Path("mixed"))
-    batches = list(queries.batches(32, 2))
-    assert [(len(images), [*errors]) for images, errors in batches] == [(2, []), (1, ["cross/broken.png"]), (2, [])]
+    batches = list(queries.batches(32, 2, side=20))
+    assert [(len(photos), [*errors]) for photos, errors in batches] == [(2, []), (1, ["cross/broken.png"]), (2, [])]
     assert set(decoded.values()) == {1}
-    rest = queries.without(["cross/broken.png"])
-    assert torch.cat([images.pixels(32) for images, _ in batches]).equal(rest.images.pixels(32))
-    assert [digest for images, _ in batches for digest in images.hashes()] == rest.images.hashes()
-    assert rest.labels == ("cross", "cross", "good", "good", "good")
+    assert set(reads.values()) == {1}
+    photos = [photo for some, _ in batches for photo in some]
+    rest = Images([item for item in queries.images.items if item.name != "cross/broken.png"])
+    assert torch.stack([photo.pixels for photo in photos]).equal(rest.pixels(32))
+    assert [photo.digest for photo in photos] == rest.hashes()
+    assert [photo.name for photo in photos] == rest.names
+    assert {photo.picture.size for photo in photos if photo.picture} == {(20, 20)}
+    assert queries.labels == ("cross", "cross", "cross", "good", "good", "good")
 
 
 def test_queries_are_a_file_a_folder_or_labelled_folders(here: Path) -> None:

@@ -226,7 +226,7 @@ def test_personalize_takes_models_of_others(
     quick = ["--preset", "sd15", "--weights", stable.weights, "--prompts", "1", "--steps", "1", "--object", "bolt"]
     with pytest.raises(SystemExit, match="0"):
         main([*words, *quick])
-    assert [path.name for path in (out / "twin").iterdir()] == ["0.png.png"]
+    assert [path.name for path in (out / "twin").iterdir()] == ["0.png"]
 
 
 def scheduled(folder: Path, **settings: str) -> Path:

@@ -1,12 +1,13 @@
 """Folders of results: what a later run replaces there, and what it leaves alone."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from normalgen.errors import DataError
 from normalgen.io.atomic import write_json
-from normalgen.io.outputs import replacing, see_free
+from normalgen.io.outputs import output_names, replacing, see_free
 from normalgen.io.run_folder import agree, locked, read_record
 
 
@@ -113,3 +114,37 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 def test_looking_whether_a_folder_is_free_writes_nothing(tmp_path: Path) -> None:
     assert see_free(tmp_path / "new", "normalgen test") == []
     assert not (tmp_path / "new").exists()
+
+
+def test_pictures_are_called_as_their_photos_without_the_ending() -> None:
+    names = {"a.png": "a", "scratch/0.1.JPG": "scratch__0.1", "b": "b", "good/ü.tif": "good__ü"}
+    assert output_names(names) == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.png", "a.jpg"],
+        ["x/y.png", "x__y.png"],
+        ["IMG.png", "img.png"],
+        ["ü.png", "u\u0308.png"],
+        ["straße.png", "STRASSE.png"],
+        ["a" * 240 + ".png", "a" * 241 + ".png"],
+        ["é" * 120 + "1.png", "é" * 120 + "2.png"],
+        ["\udcff/a.png", "\udcfe/a.png"],
+    ],
+)
+def test_no_two_photos_share_a_picture_on_any_disk(names: list[str]) -> None:
+    found = output_names(names)
+    assert {*found} == {*names}
+    assert len({unicodedata.normalize("NFC", stem).casefold() for stem in found.values()}) == len(names)
+    assert all(len(f"{stem}.png".encode(errors="surrogateescape")) <= 200 for stem in found.values())
+    assert not any("/" in stem for stem in found.values())
+    assert output_names(reversed(names)) == found
+
+
+def test_a_photo_that_is_called_like_anothers_picture_keeps_a_name_of_its_own() -> None:
+    taken = output_names(["a.png", "a.jpg"])["a.png"]
+    found = output_names(["a.png", "a.jpg", f"{taken}.bmp"])
+    assert len(set(found.values())) == 3
+    assert found[f"{taken}.bmp"] == taken

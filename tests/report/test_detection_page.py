@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from normalgen.report.detection_page import write_page
+from normalgen.report.detection_page import Pictures, write_page
 from normalgen.report.pictures import difference, overlay, triptych
 from normalgen.report.shown import Shown
+from normalgen.report.spool import Spool
 
 ODD = '<b>"x".png'
 FACTS = [("preset", "tiny"), ("photos", "a & b <i>")]
@@ -25,14 +27,26 @@ def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
 
 
 def shown(rank: int, name: str = "", label: str | None = "good") -> Shown:
-    anomaly_map = torch.linspace(0, 1, 64).reshape(8, 8)
     scores = {"p": 0.5 / rank, "text": -0.1}
     name = name or f"photo{rank}.png"
-    return Shown(name, picture(rank), picture(rank, (16, 16)), anomaly_map, 1 / rank, scores, rank, "normal", label)
+    return Shown(name, 1 / rank, scores, rank, "normal", label)
 
 
 def broken(name: str = "broken.png") -> Shown:
-    return Shown(name, None, None, None, math.nan, {}, 0, "", None, error="cut off & <gone>")
+    return Shown(name, math.nan, {}, 0, "", None, error="cut off & <gone>")
+
+
+@pytest.fixture
+def pictures() -> Iterator[Pictures]:
+    with TemporaryFile() as file:
+        yield Pictures(Spool(file))
+
+
+def add(pictures: Pictures, query: Shown, size: tuple[int, int] = (40, 30), *, twin: bool = True) -> None:
+    """A query's picture, its twin and its map."""
+    photo, anomaly_map = picture(query.rank, size), torch.linspace(0, 1, 64).reshape(8, 8)
+    pictures.add_query(query.name, photo, picture(query.rank, (16, 16)) if twin else None)
+    pictures.add_map(query.name, overlay(photo, anomaly_map, 0, 1))
 
 
 class Page(HTMLParser):
@@ -67,29 +81,33 @@ class Page(HTMLParser):
         return [attributes for found, attributes in self.tags if found == tag]
 
 
-def page(path: Path, queries: list[Shown], threshold: str = "Above 0.7.") -> Page:
-    write_page(path, queries, title="nut <1>", facts=FACTS, threshold_text=threshold, scale=(0.0, 1.0))
+def page(path: Path, queries: list[Shown], pictures: Pictures, threshold: str = "Above 0.7.") -> Page:
+    for query in queries:
+        if not query.error and not pictures.of(query.name):
+            add(pictures, query)
+    write_page(path, queries, pictures, title="nut <1>", facts=FACTS, threshold_text=threshold, scale=(0.0, 1.0))
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_the_worst_come_first_errors_last_and_every_query_once(tmp_path: Path) -> None:
-    found = page(tmp_path / "report.html", [shown(2), broken(), shown(3), shown(1)])
+def test_the_worst_come_first_errors_last_and_every_query_once(tmp_path: Path, pictures: Pictures) -> None:
+    found = page(tmp_path / "report.html", [shown(2), broken(), shown(3), shown(1)], pictures)
     assert found.names == ["photo1.png", "photo2.png", "photo3.png", "broken.png"]
     assert found.open == []
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_the_page_asks_for_nothing_outside_itself(tmp_path: Path) -> None:
-    found = page(tmp_path / "report.html", [shown(1), broken()])
+def test_the_page_asks_for_nothing_outside_itself(tmp_path: Path, pictures: Pictures) -> None:
+    found = page(tmp_path / "report.html", [shown(1), broken()], pictures)
     assert not re.search(r"https?:|//\w|@import|url\(", re.sub(r"base64,[^\"]+", "", found.text))
     assert all((image["src"] or "").startswith("data:image/webp;base64,") for image in found.all("img"))
     assert not [at for tag, at in found.tags if "href" in at or ("src" in at and tag != "img")]
     assert "default-src 'none'" in found.text
 
 
-def test_pictures_are_three_a_query_small_and_described(tmp_path: Path) -> None:
-    large = replace(shown(1), query=picture(1, (900, 600)))
-    found = page(tmp_path / "report.html", [large, replace(shown(2), twin=None)])
+def test_pictures_are_three_a_query_small_and_described(tmp_path: Path, pictures: Pictures) -> None:
+    add(pictures, shown(1), (900, 600))
+    add(pictures, shown(2), twin=False)
+    found = page(tmp_path / "report.html", [shown(1), shown(2)], pictures)
     assert [image["alt"] for image in found.all("img")] == [
         "query: photo1.png",
         "normal twin: photo1.png",
@@ -100,9 +118,9 @@ def test_pictures_are_three_a_query_small_and_described(tmp_path: Path) -> None:
     assert len(found.text) < 200_000
 
 
-def test_names_labels_facts_and_messages_are_escaped(tmp_path: Path) -> None:
+def test_names_labels_facts_and_messages_are_escaped(tmp_path: Path, pictures: Pictures) -> None:
     odd = [shown(1, ODD, label='a"<u>'), replace(broken("{{cards}}"), label="x")]
-    found = page(tmp_path / "report.html", odd, threshold="over <s>1</s>")
+    found = page(tmp_path / "report.html", odd, pictures, threshold="over <s>1</s>")
     assert found.names == [ODD, "{{cards}}"]
     assert not {"b", "u", "s", "gone"} & {tag for tag, _ in found.tags}
     assert [article["data-label"] for article in found.all("article")] == ['a"<u>', "x"]
@@ -111,62 +129,63 @@ def test_names_labels_facts_and_messages_are_escaped(tmp_path: Path) -> None:
     assert "cut off &amp; &lt;gone&gt;" in found.text
 
 
-def test_settings_are_folded_and_what_is_not_given_is_not_there(tmp_path: Path) -> None:
+def test_settings_are_folded_and_what_is_not_given_is_not_there(tmp_path: Path, pictures: Pictures) -> None:
     write_page(
-        tmp_path / "r.html", [], title="", facts=FACTS[:1], threshold_text="", scale=(0, 1), settings=[("<k>", "<v>")]
+        tmp_path / "r.html",
+        [],
+        pictures,
+        title="",
+        facts=FACTS[:1],
+        threshold_text="",
+        scale=(0, 1),
+        settings=[("<k>", "<v>")],
     )
     found = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert found.open == []
     folded = found.text[found.text.index("<details>") : found.text.index("</details>")]
     assert "&lt;k&gt;</dt><dd>&lt;v&gt;" in folded
     assert "tiny" not in folded
-    write_page(tmp_path / "bare.html", [], title="", facts=[], threshold_text="", scale=(0, 1))
+    write_page(tmp_path / "bare.html", [], pictures, title="", facts=[], threshold_text="", scale=(0, 1))
     assert not {"details", "dl"} & {tag for tag, _ in Page((tmp_path / "bare.html").read_text()).tags}
 
 
-def test_pictures_are_let_go_as_the_queries_are_read(tmp_path: Path) -> None:
+def test_pictures_are_let_go_as_they_are_added(pictures: Pictures) -> None:
     seen: list[weakref.ref[Image.Image]] = []
-    alive = []
-
-    def queries() -> Iterator[Shown]:
-        for rank in range(1, 9):
-            each = shown(rank)
-            assert each.query is not None
-            seen.append(weakref.ref(each.query))
-            alive.append(sum(ref() is not None for ref in seen))
-            yield each
-
-    write_page(tmp_path / "r.html", queries(), title="", facts=[], threshold_text="", scale=(0, 1))
-    assert max(alive) <= 2
+    for rank in range(1, 9):
+        photo = picture(rank)
+        seen.append(weakref.ref(photo))
+        pictures.add_query(f"photo{rank}.png", photo, None)
+        del photo
+    assert not any(ref() is not None for ref in seen)
 
 
-def test_a_query_that_fails_leaves_no_page(tmp_path: Path) -> None:
+def test_a_query_that_fails_leaves_no_page(tmp_path: Path, pictures: Pictures) -> None:
     def queries() -> Iterator[Shown]:
         yield shown(1)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_page(tmp_path / "r.html", queries(), title="", facts=[], threshold_text="", scale=(0, 1))
+        write_page(tmp_path / "r.html", queries(), pictures, title="", facts=[], threshold_text="", scale=(0, 1))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_filters_are_offered_only_where_they_sort(tmp_path: Path) -> None:
-    judged = page(tmp_path / "a.html", [shown(1), broken()])
+def test_filters_are_offered_only_where_they_sort(tmp_path: Path, pictures: Pictures) -> None:
+    judged = page(tmp_path / "a.html", [shown(1), broken()], pictures)
     assert [button.get("data-kind") for button in judged.all("button")][:4] == ["", "anomalous", "normal", "error"]
     assert len(judged.all("select")) == 1
-    ranked = page(tmp_path / "b.html", [replace(shown(1, label=None), verdict="")])
+    ranked = page(tmp_path / "b.html", [replace(shown(1, label=None), verdict="")], pictures)
     assert [button["data-kind"] for button in ranked.all("button") if "data-kind" in button] == [""]
     assert ranked.all("select") == []
 
 
-def test_without_scores_there_is_no_histogram(tmp_path: Path) -> None:
-    assert page(tmp_path / "a.html", [broken()]).all("rect") == []
-    assert page(tmp_path / "b.html", []).names == []
-    assert len(page(tmp_path / "c.html", [shown(1), shown(1)]).all("rect")) == 1
+def test_without_scores_there_is_no_histogram(tmp_path: Path, pictures: Pictures) -> None:
+    assert page(tmp_path / "a.html", [broken()], pictures).all("rect") == []
+    assert page(tmp_path / "b.html", [], pictures).names == []
+    assert len(page(tmp_path / "c.html", [shown(1), shown(1)], pictures).all("rect")) == 1
 
 
-def test_the_histogram_holds_every_score_in_its_label_s_colour(tmp_path: Path) -> None:
-    found = page(tmp_path / "report.html", [shown(1, label="scratch"), shown(2), shown(4), shown(4)])
+def test_the_histogram_holds_every_score_in_its_label_s_colour(tmp_path: Path, pictures: Pictures) -> None:
+    found = page(tmp_path / "report.html", [shown(1, label="scratch"), shown(2), shown(4), shown(4)], pictures)
     assert [bar["class"] for bar in found.all("rect")] == ["c0", "c0", "c1"]
     heights = [float(bar["height"] or 0) for bar in found.all("rect")]
     assert heights == [54, 27, 27]
