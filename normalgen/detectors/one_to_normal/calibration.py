@@ -6,6 +6,7 @@ have a floor, which is learnt here from normal images alone.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank
 from normalgen.images.augment import augment_each
 from normalgen.images.defects import KINDS, paste
 from normalgen.io.rng import generator
+from normalgen.pool.dataset import Pool
+from normalgen.references import References
 
 __all__ = ["Known", "Usual", "learn_usual", "views"]
 
@@ -35,6 +38,18 @@ class Known:
     photos: Tensor
     drawn: Tensor
     sources: tuple[int, ...]
+
+    @classmethod
+    def of(cls, references: References, pool: Pool | None, size: int, most: int) -> Self:
+        """The references, and images of the pool by index: `most` in all, references first; 0 takes every image."""
+        photos, names = references.images.pixels(size), references.images.names
+        count = 0 if pool is None else len(pool)
+        count = min(count, max(0, most - len(photos))) if most else count
+        if pool is None or not count:
+            return cls(photos, torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(range(len(photos))))
+        made_from = [row["reference"] for row in pool.rows[:count]]
+        sources = [*range(len(photos)), *(names.index(name) if name in names else -1 for name in made_from)]
+        return cls(photos, pool.images.take(range(count)).pixels(size), tuple(sources))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """One-to-Normal (Li et al., NeurIPS 2024): personalize each query, compare it with twin, bank and text, fuse."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import torch
 from safetensors.torch import load_file, save
@@ -12,9 +12,10 @@ from torch import Tensor
 from normalgen.detectors.base import Explanation, Prediction
 from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, bank_without, learn_usual
+from normalgen.detectors.one_to_normal.options import check_options
 from normalgen.detectors.one_to_normal.shared_banks import Kept, banks_of
-from normalgen.detectors.one_to_normal.state import Fitted, levels_in, moments_in
-from normalgen.detectors.one_to_normal.text_branch import TextMaps, text_vectors
+from normalgen.detectors.one_to_normal.state import Fitted, Training, levels_in, moments_in
+from normalgen.detectors.one_to_normal.text_branch import open_text
 from normalgen.detectors.one_to_normal.triplet import (
     WEIGHTS,
     Choice,
@@ -31,7 +32,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
-from normalgen.features.open_features import check_features, open_features
+from normalgen.features.open_features import open_features
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.io.atomic import write_json, write_whole
 from normalgen.io.run_folder import read_record
@@ -97,8 +98,8 @@ class OneToNormal:
         network = self._features()
         branches = self._open(network, references.noun)
         model = self._twin_model
-        size = model.preset.size if model else network.size
-        known = self._known(references, pool, size)
+        size = self.model.preset.size if self.model else network.size
+        known = Known.of(references, pool, size, self.bank)
         banks = banks_of(
             branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept, self.device
         )
@@ -106,31 +107,32 @@ class OneToNormal:
         trust = {} if model is None else {"p": model.parts.twin_trust}
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)
         left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
-        named = (references.category, references.noun)
-        self.fitted_ = Fitted(branches, banks, usual.moments, weights, left_out, size, *named, known.sources)
+        self.fitted_ = Fitted(
+            branches, banks, usual.moments, weights, left_out, size, Training.of(references), known.sources
+        )
         return self
 
     def check(self) -> None:
-        """See that the settings can work, as far as that needs no network.
+        """Check the settings, as far as that needs no network.
 
         Raises:
-            PresetError: unknown features, branch or choice, no branch, or text without text maps, or they without it.
+            PresetError: as `check_options`.
         """
-        if self.choice not in get_args(Choice):
-            raise PresetError(f"choice must be one of {', '.join(get_args(Choice))}, got {self.choice!r}")
-        unknown = sorted(set(self.branches) - set(WEIGHTS))
-        if unknown or not self.branches:
-            raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(self.branches) or 'none'}")
-        if "text" in self.branches and self.features == "embedded":
-            raise PresetError(
-                "the features 'embedded' have no text side; use --features clip with --text FILE (made by normalgen "
-                "train-text), or --branches p,n"
-            )
-        check_features(self.features)
-        if self.text and "text" not in self.branches:
-            raise PresetError("text maps are for the branch text: --branches p,n,text")
-        if "text" in self.branches and not self.text:
-            raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")
+        check_options(self.features, self.branches, self.choice, self.text)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `fit` or `load` has made it ready to predict."""
+        return self.fitted_ is not None
+
+    @property
+    def trained_from(self) -> Training:
+        """Category, noun, crop and SHA-256 of the references.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        return self._ready().training
 
     @property
     def left_out(self) -> Tensor:
@@ -190,7 +192,7 @@ class OneToNormal:
         """
         fitted = self._ready()
         settings: dict[str, Any] = {name: getattr(self, name) for name in STORED} | {"branches": [*self.branches]}
-        settings |= {"category": fitted.category, "object": fitted.noun, "size": fitted.size}
+        settings |= {"category": fitted.training.category, "object": fitted.training.noun, "size": fitted.size}
         settings["bank_images"] = len(fitted.banks.levels[0])
         settings["weights"] = {name: fitted.weights[name] for name in self.branches}
         if fitted.branches.personalizer is not None:
@@ -212,6 +214,7 @@ class OneToNormal:
         if fitted.branches.personalizer is not None:
             fitted.branches.personalizer.model.save(folder / MODEL)
         made = {"sources": fitted.sources, "network": fitted.branches.network.name}
+        made["training"] = asdict(fitted.training)
         write_json(folder / SETTINGS, {"settings": self.settings(), **made})
 
     @classmethod
@@ -237,7 +240,7 @@ class OneToNormal:
         names = [name for name in WEIGHTS if name in found.branches]
         usual = {name: moments_in(tensors, name) for name in names}
         banks, left_out = PatchBank(levels_in(tensors, "bank"), device), tensors["left_out"]
-        named = (known["size"], known["category"], known["object"], tuple(record["sources"]))
+        named = (known["size"], Training.from_record(record["training"]), tuple(record["sources"]))
         found.fitted_ = Fitted(branches, banks, usual, known["weights"], left_out, *named)
         return found
 
@@ -277,27 +280,8 @@ class OneToNormal:
     def _open(self, network: Features, noun: str) -> Branches:
         model = self._twin_model
         personalizer = Personalizer(model, seed=self.seed, cache=self.cache) if model else None
-        text = self._open_text(network, noun)
+        text = open_text(Path(self.text), network, noun) if "text" in self.branches else None
         return Branches(network, personalizer, text, "n" in self.branches, self.batch, self.choice)
-
-    def _open_text(self, network: Features, noun: str) -> tuple[TextMaps, Tensor] | None:
-        if "text" not in self.branches:
-            return None
-        if network.text is None:
-            raise PresetError(f"the features {self.features!r} have no text side; use clip, or branches p,n")
-        return TextMaps.load(Path(self.text), network), text_vectors(network.text, noun)
-
-    def _known(self, references: References, pool: Pool | None, size: int) -> Known:
-        photos, names = references.images.pixels(size), references.images.names
-        count = 0 if pool is None else len(pool)
-        count = min(count, max(0, self.bank - len(photos))) if self.bank else count
-        sources = [*range(len(photos))]
-        drawn = torch.empty(0, 3, size, size, dtype=torch.uint8)
-        if pool is not None and count:
-            drawn = pool.images.take(range(count)).pixels(size)
-            made_from = [row["reference"] for row in pool.rows[:count]]
-            sources += [names.index(name) if name in names else -1 for name in made_from]
-        return Known(photos, drawn, tuple(sources))
 
     def _standardized(self, raw: dict[str, Levels], usual: dict[str, Moments]) -> dict[str, Levels]:
         return raw if self.fusion == "paper" else {name: usual[name].standardize(maps) for name, maps in raw.items()}

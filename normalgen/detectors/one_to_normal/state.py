@@ -2,13 +2,46 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from torch import Tensor
 
 from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank
+from normalgen.images.crop import Crop
+from normalgen.references import References
 
-__all__ = ["Fitted", "levels_in", "moments_in"]
+__all__ = ["Fitted", "Training", "levels_in", "moments_in"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the detector was fitted on.
+
+    Attributes:
+        category: of the references.
+        noun: the object in prompts.
+        crop: as in `Images`; queries are cropped in the same way.
+        references: the SHA-256 of each.
+    """
+
+    category: str
+    noun: str
+    crop: str | Crop | None
+    references: tuple[str, ...]
+
+    @classmethod
+    def of(cls, references: References) -> Self:
+        """What fitting on `references` is remembered by."""
+        images = references.images
+        return cls(references.category, references.noun, images.crop, tuple(images.hashes()))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The inverse of `asdict`, from JSON."""
+        crop = record["crop"]
+        given = {"crop": tuple(crop) if isinstance(crop, list) else crop, "references": tuple(record["references"])}
+        return cls(record["category"], record["noun"], **given)
 
 
 @dataclass(frozen=True)
@@ -22,8 +55,7 @@ class Fitted:
         weights: of the branches.
         left_out: scores of left-out references and their augmentations.
         size: width and height that queries are squashed to, pixels.
-        category: of the references.
-        noun: the object in prompts.
+        training: what it was fitted on.
         sources: as in `normalgen.detectors.one_to_normal.calibration.Known`.
     """
 
@@ -33,8 +65,7 @@ class Fitted:
     weights: dict[str, float]
     left_out: Tensor
     size: int
-    category: str
-    noun: str
+    training: Training
     sources: tuple[int, ...]
 
     def tensors(self) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ __all__ = [
     "NORMAL",
     "TEMPLATES",
     "TextMaps",
+    "open_text",
     "sentences",
     "text_vectors",
 ]
@@ -70,6 +71,18 @@ def text_vectors(side: TextSide, noun: str) -> Tensor:
     """
     means = [normalize(side.encode(sentences(states, noun)), dim=1).mean(0) for states in (NORMAL, ANOMALOUS)]
     return normalize(torch.stack(means), dim=1)
+
+
+def open_text(file: Path, network: Features, noun: str) -> tuple["TextMaps", Tensor]:
+    """The text maps in `file`, and the vectors (2, D) of normal and anomalous objects.
+
+    Raises:
+        MissingWeights: the file is not there, or holds no text maps.
+        PresetError: the features have no text side, or the maps are for others.
+    """
+    if network.text is None:
+        raise PresetError(f"the features {network.name!r} have no text side; use clip, or branches p,n")
+    return TextMaps.load(file, network), text_vectors(network.text, noun)
 
 
 class TextMaps(nn.Module):

@@ -1,0 +1,92 @@
+"""Finds a model in a folder: finished, in the making, or trained by somebody else's tool."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.errors import DataError, PresetError
+from normalgen.io.run_folder import read_record
+from normalgen.references import References
+from normalgen.settings.preset import Preset, flatten, label
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+
+__all__ = ["find_model", "need_made_with", "saved_preset", "with_noun_of"]
+
+TRAINED = ("weights", "train")
+
+
+def find_model(
+    folder: Path, settings: Preset, asked: Mapping[str, Any], *, device: str, category: str, noun: str
+) -> "NormalModel | None":
+    """The finished model in `folder`, or somebody else's; None if there is neither.
+
+    Args:
+        folder: or file.
+        settings: used for a model that normalgen did not make.
+        asked: settings by group that were named: those of training must be the finished model's own, with the others it
+            samples.
+        device: of the model.
+        category: what somebody else's model draws.
+        noun: what prompts call it.
+
+    Raises:
+        PresetError: it was trained with other settings, or it is somebody else's and the preset is not one for it.
+    """
+    from normalgen.customize.dreambooth import is_begun, is_customized
+    from normalgen.diffusion.loading import is_foreign
+    from normalgen.diffusion.model import NormalModel
+
+    if is_customized(folder):
+        sampling = {name: value for name, value in asked.items() if name not in TRAINED}
+        model = NormalModel.load(folder, device=device, changes=sampling)
+        need_made_with(model.preset, folder, {name: value for name, value in asked.items() if name in TRAINED})
+        return model
+    if is_begun(folder) or not is_foreign(folder):
+        return None
+    return NormalModel.adopt(folder, settings, device=device, category=category, noun=noun)
+
+
+def need_made_with(preset: Preset, folder: Path, asked: Mapping[str, Any]) -> None:
+    """Check that what `preset` made in `folder` was made as `asked`; None and "auto" ask for nothing.
+
+    Raises:
+        PresetError: it was not.
+    """
+    made = preset.flat()
+    for name, value in flatten(asked):
+        if value not in (None, "auto", made[name]):
+            raise PresetError(
+                f"{folder} was made with {label(name)} {made[name]}, now {value}; name another folder for another"
+            )
+
+
+def saved_preset(folder: Path | None) -> Preset | None:
+    """The settings of the finished model in `folder`; None if there is none. Loads no weights.
+
+    Raises:
+        PresetError: another version of normalgen wrote it.
+    """
+    if folder is None or not folder.is_dir():
+        return None
+    from normalgen.customize.dreambooth import is_customized
+    from normalgen.diffusion.model import MODEL_FILE
+
+    record = read_record(folder / MODEL_FILE) if is_customized(folder) else None
+    return Preset.from_settings(record["preset"]) if record and "preset" in record else None
+
+
+def with_noun_of(model: "NormalModel", references: References) -> References:
+    """The references under the noun that a finished model draws.
+
+    Raises:
+        DataError: the user chose another noun for them.
+    """
+    if references.noun_given and references.noun != model.noun:
+        raise DataError(
+            f"the model was customized with --object {model.noun!r}, now {references.noun!r}; leave --object out, or "
+            "name another folder with --model for a model of its own"
+        )
+    return replace(references, noun=model.noun)

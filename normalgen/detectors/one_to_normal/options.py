@@ -1,0 +1,39 @@
+"""Which settings of One-to-Normal can work together."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice
+from normalgen.errors import PresetError
+from normalgen.features.open_features import check_features
+
+__all__ = ["check_options"]
+
+
+def check_options(features: str, branches: Sequence[str], choice: str, text: str) -> None:
+    """Check what needs no network.
+
+    Args:
+        features: name of the features.
+        branches: some of "p", "n", "text".
+        choice: which candidate twins are compared.
+        text: file of text maps; "" for none.
+
+    Raises:
+        PresetError: unknown features, branch or choice; no branch; text without text maps, or they without it.
+    """
+    if choice not in get_args(Choice):
+        raise PresetError(f"choice must be one of {', '.join(get_args(Choice))}, got {choice!r}")
+    unknown = sorted(set(branches) - set(WEIGHTS))
+    if unknown or not branches:
+        raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(branches) or 'none'}")
+    if "text" in branches and features == "embedded":
+        raise PresetError(
+            "the features 'embedded' have no text side; use --features clip with --text FILE (made by normalgen "
+            "train-text), or --branches p,n"
+        )
+    check_features(features)
+    if text and "text" not in branches:
+        raise PresetError("text maps are for the branch text: --branches p,n,text")
+    if "text" in branches and not text:
+        raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")

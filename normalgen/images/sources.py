@@ -1,0 +1,49 @@
+"""Images from whatever people have: a folder, a file, PIL images, an array."""
+
+from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from normalgen.errors import DataError
+from normalgen.images.decode import ImageItem
+from normalgen.images.images import Images
+
+__all__ = ["ImageSource", "as_images", "png"]
+
+ImageSource = Images | Path | str | Sequence[Image.Image] | NDArray[np.uint8]
+
+
+def as_images(source: ImageSource) -> Images:
+    """`source` as `Images`; images that are in memory are called "00000", "00001" and so on.
+
+    Args:
+        source: images, the path of a folder or of one photo, a list of PIL images, or an array (N, H, W, 3), uint8.
+
+    Raises:
+        DataError: nothing is there, or it is none of these.
+    """
+    if isinstance(source, Images):
+        return source
+    if isinstance(source, str | Path):
+        path = Path(source)
+        return (
+            Images([ImageItem(path.name, str(path), path.read_bytes)]) if path.is_file() else Images.from_folder(path)
+        )
+    if isinstance(source, np.ndarray) and (source.ndim != 4 or source.shape[3] != 3 or source.dtype != np.uint8):
+        raise DataError(f"an array of images is (N, H, W, 3) and uint8, got {source.shape} and {source.dtype}")
+    pictures = [Image.fromarray(item) if isinstance(item, np.ndarray) else item for item in source]
+    if not all(isinstance(picture, Image.Image) for picture in pictures):
+        raise DataError("images must be a folder, a file, PIL images or an array (N, H, W, 3) of uint8")
+    return Images([ImageItem(f"{i:05d}", f"image {i}", partial(png, picture)) for i, picture in enumerate(pictures)])
+
+
+def png(picture: Image.Image) -> bytes:
+    """The picture as PNG, stored and not deflated: the same bytes whichever zlib is at work."""
+    buffer = BytesIO()
+    picture.save(buffer, "png", compress_level=0)
+    return buffer.getvalue()

@@ -1,0 +1,24 @@
+"""The torch device that a run computes on."""
+
+from normalgen.errors import DataError
+
+__all__ = ["pick_device"]
+
+
+def pick_device(name: str) -> str:
+    """The torch device called `name`: "cpu", "cuda", "cuda:1", "mps"; "auto" is the fastest that is here.
+
+    Raises:
+        DataError: the name is unknown, or this machine has no such device.
+    """
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+    kind, colon, number = name.partition(":")
+    if kind not in there or (colon and not number.isdecimal()):
+        raise DataError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
+    if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
+        raise DataError(f"this machine has no device {name!r}; use --device auto (see: normalgen doctor)")
+    return name

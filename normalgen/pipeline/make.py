@@ -1,0 +1,211 @@
+"""Make a model of some references, and a pool."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.io.devices import pick_device
+from normalgen.io.notes import note
+from normalgen.io.progress import Watch, progress_bars
+from normalgen.pipeline.folders import target_folder
+from normalgen.settings.preset import Preset
+from normalgen.settings.presets import change
+from normalgen.settings.presets import preset as preset_called
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.pool.dataset import Pool
+    from normalgen.pool.workers import Shard
+    from normalgen.references import References
+
+__all__ = ["PoolMaking", "Settings", "customize", "generate_pool", "settled_with_remark"]
+
+Settings = Mapping[str, Any]
+"""Settings by group, such as `{"size": 512, "train": {"steps": 500}}`."""
+
+
+def customize(
+    references: "References",
+    preset: str = "tiny",
+    folder: str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    overwrite: bool = False,
+) -> "NormalModel":
+    """A diffusion model of the references' normal parts (DreamBooth, Ruiz et al. 2023), saved in `folder`.
+
+    Args:
+        references: the k photos.
+        preset: "tiny", "sd15" or "paper".
+        folder: of the model; default: models/CATEGORY.
+        settings: that differ from the preset's, by group: `{"size": 512, "train": {"steps": 500}}`.
+        seed: decides every draw.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        progress: whether to show a bar.
+        overwrite: replace a model of other settings in `folder`.
+
+    Raises:
+        DataError: a photo cannot be read, or `folder` holds a model of other settings.
+        PresetError: no such preset or setting, or a value out of range.
+        MissingWeights: the preset's weights are not there.
+    """
+    from normalgen.customize.dreambooth import fine_tune
+    from normalgen.references import note_lost_detail
+
+    chosen, where = preset_called(preset, **(settings or {})), pick_device(device)
+    note_lost_detail(references, chosen.size)
+    chosen, target = settled_with_remark(chosen, references), target_folder(folder, "models", references.category)
+    with progress_bars(progress) as watch:
+        return fine_tune(references, chosen, target, seed=seed, device=where, watch=watch, overwrite=overwrite)
+
+
+def generate_pool(
+    references: "References",
+    n: int = 100,
+    folder: str | Path | None = None,
+    *,
+    model: str | Path | None = None,
+    preset: str = "tiny",
+    settings: Settings | None = None,
+    shard: "Shard | None" = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    overwrite: bool = False,
+) -> "Pool | None":
+    """A pool of `n` anomaly-free images in `folder`; the model is customized first, unless that is done.
+
+    Args:
+        references: the k photos.
+        n: how many images the pool shall hold; a larger `n` lets an existing pool grow.
+        folder: of the pool; default: pools/CATEGORY.
+        model: folder of the model, finished or to be made; default: models/CATEGORY.
+        preset: as for `customize`.
+        settings: as for `customize`.
+        shard: draw one worker's share alone; the worker that draws the last one finishes the pool.
+        seed: image i draws from (seed, i).
+        device: as for `customize`.
+        progress: whether to show a bar.
+        overwrite: replace a model and a pool of other settings.
+
+    Returns:
+        The pool; None while other workers draw.
+
+    Raises:
+        DataError: as `customize`; `n` is below 1; a folder is of other settings or in use; or the gate kept no image.
+        PresetError: as `customize`; or a finished model was trained with other settings.
+        MissingWeights: as `customize`.
+    """
+    from normalgen.customize.saved_models import find_model, saved_preset, with_noun_of
+    from normalgen.pool.origin import note_other_photos
+    from normalgen.references import note_lost_detail
+
+    if n < 1:
+        raise DataError(f"n must be at least 1, got {n}")
+    asked, where, place = settings or {}, pick_device(device), target_folder(model, "models", references.category)
+    given = None if model is None else place
+    chosen = change(saved_preset(given) or preset_called(preset), **asked)
+    named = {"category": references.category, "noun": references.noun}
+    ready = None if given is None else find_model(given, chosen, asked, device=where, **named)
+    if ready is not None:
+        chosen, references = ready.preset, with_noun_of(ready, references)
+        note_other_photos("the model", place, references, "name another --model to have one made from these")
+    else:
+        _check_distilled(chosen, place)
+    note_lost_detail(references, chosen.size)
+    if not chosen.draws:
+        note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
+    work = PoolMaking(references, chosen, place, seed=seed, device=where, overwrite=overwrite, model=ready)
+    with progress_bars(progress) as watch:
+        return work.pool(target_folder(folder, "pools", references.category), n, watch, shard)
+
+
+class PoolMaking:
+    """A pool in the making, and the model that it takes.
+
+    Args:
+        references: the k photos.
+        settings: of the model and the pool.
+        folder: of the model.
+        seed: decides every draw.
+        device: of torch.
+        overwrite: replace a model and a pool of other settings.
+        model: finished; None customizes one in `folder`, where anything is drawn.
+    """
+
+    def __init__(
+        self,
+        references: "References",
+        settings: Preset,
+        folder: Path,
+        *,
+        seed: int,
+        device: str,
+        overwrite: bool = False,
+        model: "NormalModel | None" = None,
+    ) -> None:
+        self.references, self.settings, self.folder = references, settled_with_remark(settings, references), folder
+        self.seed, self.device, self.overwrite, self.ready = seed, device, overwrite, model
+
+    def pool(self, out: Path, n: int, watch: Watch, shard: "Shard | None" = None) -> "Pool | None":
+        """The pool in `out`, filled to `n` images; None while other workers draw."""
+        from normalgen.pool.contact_sheet import PoolSheet
+        from normalgen.pool.generate import check_pool, draw_shard, fill_pool
+        from normalgen.pool.journal import RUN, record_folder
+
+        if not self.overwrite or not (record_folder(out) / RUN).is_file():
+            check_pool(out, self.references, self.settings, self.seed)
+        sheet = PoolSheet(out, self.references, self.settings, self.seed)
+        given = (self._model(sheet.refresh, watch, wait=shard is not None), self.references, n, out)
+        options = {"seed": self.seed, "watch": watch, "overwrite": self.overwrite}
+        if shard is None:
+            pool: Pool | None = fill_pool(*given, preview=sheet.refresh, **options)
+        else:
+            pool = draw_shard(*given, shard, **options)
+        if pool is not None:
+            sheet.write()
+        return pool
+
+    def _model(self, preview: Any, watch: Watch, *, wait: bool) -> "NormalModel | Preset":
+        """The model, customized where need be; the settings themselves if nothing is drawn."""
+        from normalgen.customize.dreambooth import fine_tune
+
+        if self.ready is not None:
+            return self.ready
+        if not self.settings.draws:
+            return self.settings
+        options = {"seed": self.seed, "device": self.device, "watch": watch, "overwrite": self.overwrite}
+        return fine_tune(self.references, self.settings, self.folder, preview=preview, wait=wait, **options)
+
+
+def settled_with_remark(settings: Preset, references: "References") -> Preset:
+    """The settings with the augmentation that suits the references; a remark where those call for turns."""
+    from normalgen.customize.auto_augment import settled
+
+    chosen = settled(settings, references)
+    if chosen.augment == "turned" and chosen is not settings:
+        note("the photos show parts that lie at any angle, so they are turned (--augment safe would only tilt them)")
+    return chosen
+
+
+def _check_distilled(settings: Preset, folder: Path) -> None:
+    """Check that what --distilled names can be merged into the weights that will be customized in `folder`.
+
+    Raises:
+        MissingWeights: the weights, or the distilled ones, are not there.
+        PresetError: the weights take none.
+    """
+    from normalgen.customize.dreambooth import is_customized
+    from normalgen.diffusion.loading import open_parts
+
+    if not settings.sample.distilled or not settings.draws or is_customized(folder):
+        return
+    parts = open_parts(settings.weights)
+    try:
+        parts.merge(Path(settings.sample.distilled))
+    except (MissingWeights, PresetError) as error:
+        raise type(error)(f"--distilled: {error}") from error

@@ -1,0 +1,79 @@
+"""Write the normal twins of photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.errors import DataError
+from normalgen.io.devices import pick_device
+from normalgen.io.progress import progress_bars
+from normalgen.pipeline.folders import check_apart, queries_from, target_folder
+from normalgen.pipeline.make import Settings
+from normalgen.settings.presets import change
+from normalgen.settings.presets import preset as preset_called
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.images.sources import ImageSource
+
+__all__ = ["personalize"]
+
+
+def personalize(
+    queries: "ImageSource",
+    model: "str | Path | NormalModel",
+    folder: str | Path | None = None,
+    *,
+    preset: str = "tiny",
+    settings: Settings | None = None,
+    noun: str = "object",
+    crop: Any = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+) -> tuple[Path, dict[str, str]]:
+    """Write each query's normal twin, and a picture of query, twin and difference, into `folder`.
+
+    Args:
+        queries: a folder of photos, one photo, PIL images, or an array (N, H, W, 3) of uint8.
+        model: customized on such parts; or its folder. Also a DreamBooth folder or a LoRA that another tool trained.
+        folder: of the pictures; default: twins/CATEGORY.
+        preset: of a model that another tool trained.
+        settings: as for `customize`; those of group "twins" say how twins are made.
+        noun: what prompts call the part, for a model that another tool trained.
+        crop: None, "center", or (x, y, width, height) in pixels.
+        seed: with a photo's content decides its noise.
+        device: as for `customize`.
+        progress: whether to show a bar.
+
+    Returns:
+        The folder, and a message per photo that could not be read.
+
+    Raises:
+        DataError: no photos, no model, or the folder holds other files.
+        PresetError: as `customize`; or no step would be made for a twin.
+    """
+    from normalgen.customize.saved_models import find_model, saved_preset
+    from normalgen.detectors.one_to_normal.twins import Personalizer
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.io.outputs import see_free
+    from normalgen.pool.origin import note_other_crop
+    from normalgen.report.twin_files import MADE_BY, write_twins
+
+    photos, asked = queries_from(queries, crop), settings or {}
+    if isinstance(model, NormalModel):
+        ready, name = model, model.category
+    else:
+        place = Path(model)
+        chosen = change(saved_preset(place) or preset_called(preset), **asked)
+        found = find_model(place, chosen, asked, device=pick_device(device), category="", noun=noun)
+        if found is None:
+            raise DataError(f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}")
+        note_other_crop("the model", place, crop)
+        whole = place.resolve()
+        ready, name = found, found.category or (whole if whole.is_dir() else whole.parent).name
+    target = target_folder(folder, "twins", name)
+    check_apart(queries, target)
+    see_free(target, MADE_BY)
+    personalizer = Personalizer(ready, seed=seed)
+    with progress_bars(progress) as watch:
+        return target, write_twins(personalizer, photos, target, watch=watch)
