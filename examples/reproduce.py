@@ -72,17 +72,17 @@ def cost(study: Study, settings: Preset, seeds: int) -> Cost:
     models = categories * len(study.shots) * seeds
     tests = sum(SETS[name][1] for name in study.sets)
     twins = tests * sum(study.prompts) * len(study.shots) * seeds if study.twins else 0
-    calls = 2 if settings.guidance > 1 else 1
-    whole = settings.sampling_steps * calls * UNET + DECODE
+    calls = 2 if settings.sample.guidance > 1 else 1
+    whole = settings.sample.steps * calls * UNET + DECODE
 
     def restored(strength: float) -> float:
-        return steps_made(settings.sampling_steps, strength) * calls * UNET + ENCODE + DECODE
+        return steps_made(settings.sample.steps, strength) * calls * UNET + ENCODE + DECODE
 
-    passes = 2 + (settings.method == "full") + settings.checkpointing
-    training = settings.training_steps * (settings.batch + settings.class_batch) * passes * UNET
-    pool = POOL * (settings.mix * restored(settings.strength) + (1 - settings.mix) * whole)
-    tflop = models * (training + pool) + categories * settings.class_images * whole + twins * restored(TWIN)
-    each = (UNET_GB if settings.method == "full" else LORA_GB) + POOL * IMAGE_GB
+    passes = 2 + (settings.train.method == "full") + settings.train.checkpointing
+    training = settings.train.steps * (settings.train.batch + settings.train.class_batch) * passes * UNET
+    pool = POOL * (settings.pool.mix * restored(settings.pool.strength) + (1 - settings.pool.mix) * whole)
+    tflop = models * (training + pool) + categories * settings.train.class_images * whole + twins * restored(TWIN)
+    each = (UNET_GB if settings.train.method == "full" else LORA_GB) + POOL * IMAGE_GB
     return Cost(models, twins, tflop / 1000, models * each)
 
 

@@ -70,23 +70,21 @@ def toy_preset(prior: Path) -> Preset:
         "tiny",
         weights=str(prior),
         size=32,
-        sampling_steps=4,
-        method="full",
-        learning_rate=4e-4,
-        prior_weight=1.0,
-        training_steps=4,
-        batch=2,
+        sample={"steps": 4},
+        train={
+            "method": "full",
+            "learning_rate": 4e-4,
+            "prior_weight": 1.0,
+            "steps": 4,
+            "batch": 2,
+            "class_batch": 1,
+            "class_images": 2,
+            "focus": 1.0,
+            "piece": 0,
+            "feature_weight": 0.0,
+        },
         augment="safe",
-        class_batch=1,
-        plain=0.0,
-        mix=0.5,
-        strength=0.5,
-        class_images=2,
-        group=4,
-        focus=1.0,
-        piece=0,
-        feature_weight=0.0,
-        gate=False,
+        pool={"plain": 0.0, "mix": 0.5, "strength": 0.5, "group": 4, "gate": False},
     )
 
 
@@ -130,7 +128,7 @@ def references(photos: Path) -> References:
 @pytest.fixture(scope="session")
 def toy(toy_preset: Preset) -> Preset:
     """For evaluations: one step of everything."""
-    return change(toy_preset, training_steps=1, mix=1.0, strength=0.25, twin_steps=1)
+    return change(toy_preset, train={"steps": 1}, pool={"mix": 1.0, "strength": 0.25}, twins={"steps": 1})
 
 
 @pytest.fixture(scope="session")
@@ -145,14 +143,9 @@ def stable(stable_folder: Path) -> Preset:
         "sd15",
         weights=str(stable_folder),
         size=64,
-        sampling_steps=10,
-        rank=2,
-        training_steps=2,
-        class_images=2,
-        views=2,
-        group=2,
-        gate=False,
-        checkpointing=False,
+        sample={"steps": 10},
+        train={"rank": 2, "steps": 2, "class_images": 2, "views": 2, "checkpointing": False},
+        pool={"group": 2, "gate": False},
     )
 
 

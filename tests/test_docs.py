@@ -70,7 +70,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     subprocess.run([sys.executable, str(ROOT / "examples/draw_parts.py"), "good"], check=True)
     run(["generate", "good", "-n", "2", *QUICK])
     for block in blocks("python"):
-        small = block.replace('preset("tiny")', 'preset("tiny", size=64, training_steps=1)').replace("n=100", "n=2")
+        small = block.replace('preset("tiny")', 'preset("tiny", size=64, train={"steps": 1})').replace("n=100", "n=2")
         exec(compile(small, "README.md", "exec"), {"__name__": "readme"})
     assert len(datasets.load_dataset("pools/from-python", split="train")) == 2
 

@@ -44,10 +44,7 @@ def customize(
         weights=weights,
         size=size,
         augment=augment,
-        method=method,
-        training_steps=training_steps,
-        prior_weight=prior_weight,
-        class_images=class_images,
+        train={"method": method, "steps": training_steps, "prior_weight": prior_weight, "class_images": class_images},
     )
     need_prior(settings, class_images)
     references = references_from(folder, category, data, noun, k, manifest, crop, seed)

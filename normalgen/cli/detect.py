@@ -136,9 +136,9 @@ def detect(
 
     normalgen detect ./mixed --references ./good --calibrate ./more_good --rate 0.02
     """
-    twins = {"twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}
-    trained = {"weights": weights, "training_steps": training_steps, "augment": augment}
-    settings = make_preset(preset, **trained, **twins)
+    twins = {"prompts": prompts, "strength": strength, "steps": steps}
+    trained = {"weights": weights, "train": {"steps": training_steps}, "augment": augment}
+    settings = make_preset(preset, **trained)
     need_queries(queries)
     need(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
     chosen = references_from(references, category, data, noun, k, manifest, crop, seed)
@@ -159,7 +159,7 @@ def detect(
     folder = out or Path("detections") / chosen.category
     need_apart(queries, folder)
     see_free(folder, MADE_BY)
-    maker = Preparation(chosen, settings, trained, seed, where, customized)
+    maker = Preparation(chosen, settings, trained, seed, where, customized, twins)
     title = f"{chosen.category}: {len(asked.images)} photos"
     with going_on(), progress() as watch:
         joining = None

@@ -99,11 +99,11 @@ def evaluate(
     from normalgen.pool.workers import Shard
     from normalgen.settings.presets import preset
 
-    changes = {"training_steps": training_steps, "weights": weights, "augment": augment}
+    changes = {"weights": weights, "augment": augment, "train": {"steps": training_steps}}
     plan = ask(
         dataset,
         data,
-        preset(preset_name, **changes, strength=strength, gate=gate),
+        preset(preset_name, **changes, pool={"strength": strength, "gate": gate}),
         categories=categories,
         detectors=detectors,
         arms=arms,

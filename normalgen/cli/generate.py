@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need_distilled, need_prior, need_steps
-from normalgen.cli.job import Job, given_model
+from normalgen.cli.checks import need_distilled, need_prior
+from normalgen.cli.job import Job, given_model, saved_preset
 from normalgen.cli.photos import check_photos, references_from, tell_of_others
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.cli.workers import run_workers
 from normalgen.errors import DataError
-from normalgen.settings.presets import Preset
+from normalgen.settings.presets import Preset, change
 from normalgen.settings.presets import preset as make_preset
 
 if TYPE_CHECKING:
@@ -78,25 +78,32 @@ def generate(
         "weights": weights,
         "size": size,
         "augment": augment,
-        "method": method,
-        "training_steps": training_steps,
-        "prior_weight": prior_weight,
-        "class_images": class_images,
-        "sampling_steps": sampling_steps,
-        "explicit_steps": explicit_steps,
-        "sampler": sampler,
-        "guidance": guidance,
-        "distilled": distilled,
-        "precision": precision,
-        "compile": compile_,
-        "plain": plain,
-        "mix": mix,
-        "strength": strength,
-        "prompts": prompts,
-        "gate": gate,
-        "budget": budget,
+        "train": {
+            "method": method,
+            "steps": training_steps,
+            "prior_weight": prior_weight,
+            "class_images": class_images,
+        },
+        "sample": {
+            "steps": sampling_steps,
+            "explicit_steps": explicit_steps,
+            "sampler": sampler,
+            "guidance": guidance,
+            "distilled": distilled,
+            "precision": precision,
+            "compile": compile_,
+        },
+        "pool": {
+            "plain": plain,
+            "mix": mix,
+            "strength": strength,
+            "prompts": prompts,
+            "gate": gate,
+            "budget": budget,
+        },
     }
-    settings = make_preset(preset, **changes)
+    named = make_preset(preset)
+    settings = change(saved_preset(model) or named, **changes)
     need_prior(settings, class_images)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
@@ -111,7 +118,6 @@ def generate(
     chosen = inputs.pick_device(device)
     ready = given_model(model, settings, references, chosen, changes)
     settings, place = ready.preset if ready else settings, model or Path("models") / references.category
-    need_steps(settings)
     if ready:
         references = named_as(ready, references, renamed=noun is not None)
         tell_of_others("the model", place, references, "name another --model to have one made from these")
@@ -147,7 +153,7 @@ def run(job: Job, n: int, model: "NormalModel | tuple[Path, str]", shard: "Shard
         return say(f"shard {shard} is drawn; the worker that draws the last one finishes {job.out}")
     say(f"{len(pool)} normal images of {job.references.category!r} in {time.monotonic() - begun:.0f} s")
     tell_of_modes(pool, job.settings)
-    tell_of_rejected(pool, n, job.settings.budget)
+    tell_of_rejected(pool, n, job.settings.pool.budget)
     say(f"  pool           {pool.folder}")
     say(f"  contact sheet  {job.sheet.path}")
     say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")

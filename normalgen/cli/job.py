@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from normalgen.cli.show import Clock, note
 from normalgen.errors import PresetError
 from normalgen.io.progress import Watch
-from normalgen.settings.presets import Preset
+from normalgen.io.run_folder import read_record
+from normalgen.settings.preset import Preset, flatten, label
 
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from normalgen.pool.workers import Shard
     from normalgen.references import References
 
-TRAINED = ("weights", "method", "training_steps", "prior_weight", "class_images")
+TRAINED = ("weights", "train")
 
 
 def given_model(
@@ -67,10 +68,27 @@ def see_made(preset: Preset, folder: Path, asked: dict[str, Any]) -> None:
     Raises:
         PresetError: it was not.
     """
-    for name, value in asked.items():
-        found = getattr(preset, name)
-        if value not in (None, "auto", found):
-            raise PresetError(f"{folder} was made with {name} {found}, now {value}; name another folder for another")
+    made = preset.flat()
+    for name, value in flatten(asked):
+        if value not in (None, "auto", made[name]):
+            raise PresetError(
+                f"{folder} was made with {label(name)} {made[name]}, now {value}; name another folder for another"
+            )
+
+
+def saved_preset(folder: Path | None) -> Preset | None:
+    """How the finished model in `folder` was made and samples; None if there is none. Loads no weights.
+
+    Raises:
+        PresetError: another version wrote it.
+    """
+    if folder is None or not folder.is_dir():
+        return None
+    from normalgen.customize.dreambooth import is_customized
+    from normalgen.diffusion.model import MODEL_FILE
+
+    record = read_record(folder / MODEL_FILE) if is_customized(folder) else None
+    return Preset.from_settings(record["preset"]) if record and "preset" in record else None
 
 
 class Job:

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need, need_apart, need_queries, need_twins
-from normalgen.cli.job import open_model
+from normalgen.cli.checks import need, need_apart, need_queries
+from normalgen.cli.job import open_model, saved_preset
 from normalgen.cli.photos import QUERY_DEPTH, tell_of_crop, tell_of_left_out
 from normalgen.cli.show import going_on, note, progress, say
 from normalgen.errors import DataError
+from normalgen.settings.presets import change
 from normalgen.settings.presets import preset as make_preset
 
 OTHERS = "Models of others"
@@ -67,19 +68,20 @@ def personalize(
     from normalgen.report.twin_files import MADE_BY, TRIPTYCHS, TWINS, write_twins
 
     found = find_queries(queries, None if crop is None else parse_crop(crop))
-    changes = {"weights": weights, "twin_prompts": prompts, "twin_strength": strength, "twin_steps": steps}
-    settings, where = make_preset(preset, **changes), inputs.pick_device(device)
+    changes = {"weights": weights, "twins": {"prompts": prompts, "strength": strength, "steps": steps}}
+    named, where = make_preset(preset), inputs.pick_device(device)
+    settings = change(saved_preset(model) or named, **changes)
     loaded = open_model(model, settings, where, changes, category="", noun=noun)
     if loaded is None:
         raise DataError(nothing)
-    need_twins(loaded.preset)
     tell_of_crop("the model", model, found.images.crop)
     place = model.resolve()
     folder = out or Path("twins") / (loaded.category or (place if place.is_dir() else place.parent).name)
     need_apart(queries, folder)
     see_free(folder, MADE_BY)
+    personalizer = Personalizer(loaded, seed=seed)
     with going_on(), progress() as watch:
-        errors = write_twins(Personalizer(loaded, seed=seed), found, folder, watch=watch)
+        errors = write_twins(personalizer, found, folder, watch=watch)
     made = len(found.images) - len(errors)
     say(f"{made} twins: {folder / TWINS}; query, twin and difference: {folder / TRIPTYCHS}")
     for message in errors.values():

@@ -1,16 +1,28 @@
 """normalgen presets."""
 
+from itertools import groupby
+
+from normalgen.cli.show import say
+from normalgen.settings.preset import GROUPS, every_setting
 from normalgen.settings.presets import PRESETS
+from normalgen.settings.setting import Setting
 
 
 def presets() -> None:
-    """List the presets and every setting in them."""
-    from rich.console import Console
-    from rich.table import Table
+    """List every setting: its option, its value in each preset, and what it does."""
+    for group, described in groupby(every_setting().values(), key=_group):
+        say(f"{group}: {GROUPS[group].__doc__}" if group else f"presets: {', '.join(PRESETS)}")
+        for each in described:
+            say(_lines(each))
+        say("")
 
-    table = Table("setting", *PRESETS)
-    columns = [preset.settings() for preset in PRESETS.values()]
-    for name in columns[0]:
-        if name != "name":
-            table.add_row(name, *(str(column[name]) for column in columns))
-    Console().print(table)
+
+def _group(setting: Setting) -> str:
+    return setting.name.rpartition(".")[0]
+
+
+def _lines(setting: Setting) -> str:
+    values = [preset.flat()[setting.name] for preset in PRESETS.values()]
+    shown = ", ".join(f"{name} {value if value != '' else 'none'}" for name, value in zip(PRESETS, values, strict=True))
+    option = f"  {setting.flag}" if setting.flag else ""
+    return f"  {setting.name}{option}\n      {setting.help}\n      {shown}"

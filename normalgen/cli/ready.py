@@ -1,19 +1,18 @@
 """What `normalgen detect` needs before it can judge: a model, a pool, photos to calibrate with."""
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need_twins
-from normalgen.cli.job import Job, given_model, see_made, settle
+from normalgen.cli.job import Job, given_model, saved_preset, see_made, settle
 from normalgen.cli.photos import made_from, tell_of_others
 from normalgen.cli.show import note
 from normalgen.errors import DataError, PresetError
 from normalgen.io.progress import Watch
 from normalgen.io.run_folder import read_record
-from normalgen.settings.presets import PRESETS, Preset, change
+from normalgen.settings.presets import Preset, change
 
 if TYPE_CHECKING:
     from normalgen.data.queries import Queries
@@ -38,20 +37,28 @@ class Preparation:
         seed: decides every draw.
         device: of the model.
         folder: of the model.
+        twins: settings of twins that were named.
 
     Raises:
-        PresetError: settings of twins that were named, and that the model cannot make.
+        PresetError: the model that is there, or shall be made, cannot make such twins.
     """
 
     def __init__(
-        self, references: "References", settings: Preset, asked: dict[str, Any], seed: int, device: str, folder: Path
+        self,
+        references: "References",
+        settings: Preset,
+        asked: dict[str, Any],
+        seed: int,
+        device: str,
+        folder: Path,
+        twins: dict[str, Any] | None = None,
     ) -> None:
-        self.references, self.settings, self.asked = references, settings, asked
+        saved = saved_preset(folder)
+        changed = change(saved or settings, twins=twins)
+        self.references, self.settings, self.asked = references, settings if saved else changed, asked
+        self._twins = {name: value for name, value in (twins or {}).items() if value is not None}
         self.seed, self.device, self.folder = seed, device, folder
         self.opened: NormalModel | None = None
-        twins, usual = self._twins(), PRESETS[settings.name]
-        if any(value != getattr(usual, name) for name, value in twins.items()):
-            need_twins(change(self._sampling(), **twins))
 
     def model(self, watch: Watch) -> "NormalModel":
         """The model, finished, others', or customized now."""
@@ -79,18 +86,7 @@ class Preparation:
 
     def twins(self, model: "NormalModel") -> Preset:
         """The model's preset with the twins' settings of this run."""
-        return change(model.preset, **self._twins())
-
-    def _twins(self) -> dict[str, Any]:
-        return {name: getattr(self.settings, name) for name in ("twin_prompts", "twin_strength", "twin_steps")}
-
-    def _sampling(self) -> Preset:
-        """How the model samples that is there, or shall be made; loads no weights."""
-        from normalgen.customize.dreambooth import is_customized
-        from normalgen.diffusion.model import MODEL_FILE
-
-        saved = read_record(self.folder / MODEL_FILE) if is_customized(self.folder) else None
-        return Preset.from_settings(saved["preset"]) if saved and "preset" in saved else self.settings
+        return change(model.preset, twins=asdict(self.settings.twins) | self._twins)
 
     def _named(self, model: "NormalModel") -> "References":
         """The references under the noun that the model draws."""

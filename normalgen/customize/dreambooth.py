@@ -34,28 +34,6 @@ __all__ = ["MANIFEST", "customize", "is_begun", "is_customized"]
 RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
 SMALL = 2**15
 """Pixels of a training step up to which one CPU thread is best; measured on two cores."""
-_DECIDING = [
-    "weights",
-    "size",
-    "method",
-    "rank",
-    "training_steps",
-    "batch",
-    "class_batch",
-    "learning_rate",
-    "warmup",
-    "decay",
-    "views",
-    "precision",
-    "prior_weight",
-    "class_images",
-    "ema",
-    "focus",
-    "piece",
-    "feature_weight",
-    "augment",
-    "group",
-]
 
 
 def is_customized(folder: Path) -> bool:
@@ -102,10 +80,12 @@ def customize(
     """
     preset = settled(preset, references)
     parts = open_parts(preset.weights)
-    if preset.method not in parts.methods:
-        raise PresetError(f"these weights can be trained by method {' or '.join(parts.methods)}, got {preset.method}")
-    if preset.piece % parts.codec.multiple:
-        raise PresetError(f"piece must be a multiple of {parts.codec.multiple}, or 0, got {preset.piece}")
+    if preset.train.method not in parts.methods:
+        raise PresetError(
+            f"these weights can be trained by method {' or '.join(parts.methods)}, got {preset.train.method}"
+        )
+    if preset.train.piece % parts.codec.multiple:
+        raise PresetError(f"train.piece must be a multiple of {parts.codec.multiple}, or 0, got {preset.train.piece}")
     settings = _settings(references, preset, seed, parts.digest)
     record = {"settings": settings, "normalgen": normalgen.__version__, "torch": torch.__version__}
     model = NormalModel(parts, preset, category=references.category, noun=references.noun, device=device)
@@ -135,47 +115,49 @@ def _train(
     watch: Watch,
     preview: Callable[[NormalModel], None],
 ) -> None:
-    preset = model.preset
-    classes = class_images(model, seed=seed, watch=watch) if preset.prior_weight and preset.class_images else None
-    pixels = references.images.pixels(preset.size)
+    settings = model.preset.train
+    preserves = settings.prior_weight and settings.class_images
+    classes = class_images(model, seed=seed, watch=watch) if preserves else None
+    pixels = references.images.pixels(model.preset.size)
     model.grey = is_grey(pixels)
     batch_at = batches(model, pixels, classes, seed)
-    model.parts = model.parts.prepare_training(preset)
+    model.parts = model.parts.prepare_training(model.preset)
     if model.half:
         model.parts.lighten()
     model.parts.to(model.device)
     model.parts.begin_from(pixels)
     plan = TrainingPlan(
-        preset.training_steps,
-        preset.learning_rate,
-        preset.ema,
+        settings.steps,
+        settings.learning_rate,
+        settings.ema,
         seed,
-        warmup=preset.warmup,
-        decay=preset.decay,
-        focus=preset.focus,
-        feature_weight=preset.feature_weight,
+        warmup=settings.warmup,
+        decay=settings.decay,
+        focus=settings.focus,
+        feature_weight=settings.feature_weight,
     )
 
     def begin(step: int) -> None:
-        watch("customize", step, preset.training_steps)
+        watch("customize", step, settings.steps)
 
     def after_step(step: int, loss: float) -> None:
         begin(step)
         preview(model)
 
-    with _threads(preset, model.device):
+    with _threads(model.preset, model.device):
         train(model, batch_at, plan, checkpoint=checkpoint, begin=begin, after_step=after_step)
 
 
 def _threads(preset: Preset, device: str) -> AbstractContextManager[object]:
     """One CPU thread for steps of few pixels: more would wait longer than work, above all on a busy machine."""
-    images = preset.batch + (preset.class_batch if preset.prior_weight else 0)
-    small = images * (preset.piece or preset.size) ** 2 <= SMALL
+    settings = preset.train
+    images = settings.batch + (settings.class_batch if settings.prior_weight else 0)
+    small = images * (settings.piece or preset.size) ** 2 <= SMALL
     return threadpool_limits(1) if small and device == "cpu" else nullcontext()
 
 
 def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:
-    return preset.only(_DECIDING) | references.identity() | {"seed": seed, "base": digest}
+    return preset.deciding("model") | references.identity() | {"seed": seed, "base": digest}
 
 
 def _clear(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,8 +25,6 @@ from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
 
 __all__ = ["batches", "class_images"]
 
-_SAMPLING = ("sampling_steps", "guidance", "sampler", "explicit_steps")
-
 
 def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
     """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`.
@@ -34,7 +33,7 @@ def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Ten
     A preset of `PRESETS` samples them by its own settings, whatever `model.preset` changes; one of another name, as
     `model.preset` says.
     """
-    count, group = model.preset.class_images, model.preset.group
+    count, group = model.preset.train.class_images, model.preset.pool.group
     folder = _class_folder(model, seed)
     watch("class images", 0, count)
     drawn = []
@@ -49,8 +48,9 @@ def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Ten
 def _class_folder(model: NormalModel, seed: int) -> Path:
     preset = model.preset
     sentence = sha256(fill(CLASS_PROMPT, model.noun).encode()).hexdigest()[:8]
-    versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}-{preset.precision}"
-    key = f"{model.digest[:16]}-{_sampling_key(preset)}-{preset.size}-{preset.group}-{sentence}-{seed}-{versions}"
+    versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}-{preset.sample.precision}"
+    group = preset.pool.group
+    key = f"{model.digest[:16]}-{_sampling_key(preset)}-{preset.size}-{group}-{sentence}-{seed}-{versions}"
     return platformdirs.user_cache_path("normalgen") / "class-images" / key
 
 
@@ -58,7 +58,7 @@ def _sampling_key(preset: Preset) -> str:
     """The preset's name, which says how it samples class images; of one that is not in `PRESETS`, its settings too."""
     if preset.name in PRESETS:
         return preset.name
-    settings = json.dumps(preset.only(_SAMPLING), sort_keys=True)
+    settings = json.dumps(asdict(preset.sample), sort_keys=True)
     return f"own-{sha256(settings.encode()).hexdigest()[:12]}"
 
 
@@ -74,16 +74,17 @@ def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
 
 
 def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:
-    settings = PRESETS.get(model.preset.name, model.preset)
-    model = model.using(change(model.preset, **{name: getattr(settings, name) for name in _SAMPLING}))
+    named, own = PRESETS.get(model.preset.name, model.preset), model.preset
+    kept = {"precision": own.sample.precision, "compile": own.sample.compile, "distilled": own.sample.distilled}
+    model = model.using(change(named, size=own.size, sample=kept))
     drawn = model.sample(indices, prompts=[CLASS_PROMPT] * len(indices), seed=seed)
     return (drawn * 255).round().to(torch.uint8).contiguous()
 
 
 def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> Callable[[int], Batch]:
-    """The batch of each step: `preset.batch` augmented references, and `preset.class_batch` class images.
+    """The batch of each step: `train.batch` augmented references, and `train.class_batch` class images.
 
-    With `preset.views` the model's codec looks at everything once, now.
+    With `train.views` above 0 the model's codec looks at everything once, now.
 
     Args:
         model: its codec, and its preset: batch, class_batch, prior_weight, augment, views, piece.
@@ -91,28 +92,28 @@ def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed
         classes: (n, 3, S, S) in [0, 1]; None leaves prior preservation out.
         seed: draws the augmentations and pieces.
     """
-    preset = model.preset
-    count, class_count = preset.batch, 0 if classes is None else preset.class_batch
+    augment, settings = model.preset.augment, model.preset.train
+    count, class_count = settings.batch, 0 if classes is None else settings.class_batch
     prompts = [INSTANCE_PROMPT] * count + [CLASS_PROMPT] * class_count
-    instance, preserved = torch.full((count,), 1 / count), torch.full((class_count,), preset.prior_weight)
+    instance, preserved = torch.full((count,), 1 / count), torch.full((class_count,), settings.prior_weight)
     weights = torch.cat([instance, preserved / max(1, class_count)])
-    views = _views(model, references, classes, seed) if preset.views else None
+    views = _views(model, references, classes, seed) if settings.views else None
 
     def batch_at(step: int) -> Batch:
         places = [step * count + row for row in range(count)]
         class_places = [step * class_count + row for row in range(class_count)]
         if views is not None:
             seen, seen_classes = views
-            chosen = [seen[_view(place, len(references), preset.views)] for place in places]
+            chosen = [seen[_view(place, len(references), settings.views)] for place in places]
             chosen += [seen_classes[place % len(seen_classes)] for place in class_places]
             return Batch(torch.stack(chosen), prompts, weights, encoded=True)
         draws = [generator("batch", seed, step, row) for row in range(count)]
         rows = references[[place % len(references) for place in places]]
-        images = augment_each(rows.float() / 255, preset.augment, draws, preset.piece)
+        images = augment_each(rows.float() / 255, augment, draws, settings.piece)
         if classes is not None:
             draws = [generator("class batch", seed, step, row) for row in range(class_count)]
             shown = classes[[place % len(classes) for place in class_places]]
-            images = torch.cat([images, augment_each(shown, "none", draws, preset.piece)])
+            images = torch.cat([images, augment_each(shown, "none", draws, settings.piece)])
         return Batch(images, prompts, weights)
 
     return batch_at
@@ -125,9 +126,9 @@ def _view(place: int, references: int, views: int) -> int:
 
 @torch.inference_mode()
 def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
-    """The moments of `preset.views` augmentations of each reference, one reference after the other; of the classes."""
+    """The moments of `train.views` augmentations of each reference, one reference after the other; of the classes."""
     model.parts.to(model.device)
-    codec, views = model.parts.codec, model.preset.views
+    codec, views = model.parts.codec, model.preset.train.views
 
     def look(images: Tensor) -> Tensor:
         with model.autocast():
@@ -137,8 +138,8 @@ def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed:
     for place, reference in enumerate(references):
         draws = [generator("view", seed, place, i) for i in range(views)]
         rows = (reference.float() / 255).expand(views, -1, -1, -1)
-        seen.append(look(augment_each(rows, model.preset.augment, draws, model.preset.piece)))
+        seen.append(look(augment_each(rows, model.preset.augment, draws, model.preset.train.piece)))
     if classes is None:
         return torch.cat(seen), torch.empty(0)
     draws = [generator("class view", seed, place) for place in range(len(classes))]
-    return torch.cat(seen), look(augment_each(classes, "none", draws, model.preset.piece))
+    return torch.cat(seen), look(augment_each(classes, "none", draws, model.preset.train.piece))

@@ -40,7 +40,7 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
     """
     if (folder / INDEX).is_file():
         return open_stable(str(folder))
-    if preset.method != "lora":
+    if preset.train.method != "lora":
         return open_tiny(folder)
     base = open_parts(preset.weights)
     return load_adapters(base, folder, preset) if isinstance(base, TinyParts) else base.merge(folder)

@@ -62,7 +62,7 @@ class NormalModel:
     @property
     def half(self) -> bool:
         """Whether the networks compute in bfloat16."""
-        precision = self.preset.precision
+        precision = self.preset.sample.precision
         return precision == "bfloat16" or (precision == "auto" and self.device.startswith("cuda"))
 
     def autocast(self) -> torch.autocast:
@@ -75,8 +75,8 @@ class NormalModel:
         Raises:
             PresetError: other distilled weights; they are merged when a model is loaded.
         """
-        if preset.distilled != self.preset.distilled:
-            raise PresetError(f"load the model anew to merge {preset.distilled!r} into it")
+        if preset.sample.distilled != self.preset.sample.distilled:
+            raise PresetError(f"load the model anew to merge {preset.sample.distilled!r} into it")
         return NormalModel(
             self.parts, preset, category=self.category, noun=self.noun, device=self.device, grey=self.grey
         )
@@ -108,7 +108,7 @@ class NormalModel:
 
     def _finished(self) -> "NormalModel":
         """Ready to sample: distilled weights merged in, the networks in their precision, on their device."""
-        wanted, merged = self.preset.distilled, self.parts.distilled
+        wanted, merged = self.preset.sample.distilled, self.parts.distilled
         if merged not in ("", wanted):
             raise PresetError(
                 f"the distilled weights {merged!r} were merged into this model when it was saved; sample with those, "
@@ -146,8 +146,8 @@ class NormalModel:
         except KeyError as error:
             raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model anew") from error
         saved = Preset.from_settings(settings)
-        parts = replace(open_saved(folder, saved), distilled=record.get("merged", ""))
         preset = change(saved, **(changes or {}))
+        parts = replace(open_saved(folder, saved), distilled=record.get("merged", ""))
         return cls(parts, preset, category=category, noun=noun, device=device, grey=grey)._finished()
 
     @classmethod
@@ -168,7 +168,7 @@ class NormalModel:
         """
         generators = [generator("sample", seed, index) for index in indices]
         empty = torch.empty(len(indices), *self.parts.codec.latent_shape(self.preset.size), device=self.device)
-        steps = self._timesteps(1.0)
+        steps = self._timesteps(1.0, None)
         return self._denoise(noise_like(empty, generators), steps, prompts, generators)
 
     def restore(
@@ -179,6 +179,7 @@ class NormalModel:
         strength: float,
         seed: int,
         indices: Sequence[int | str] | None = None,
+        explicit: int | None = None,
     ) -> Tensor:
         """The images noised to `strength` and denoised again (Li et al. 2024, Eq. 2-3; SDEdit, Meng et al. 2022).
 
@@ -188,20 +189,24 @@ class NormalModel:
             strength: share of the noise schedule, in (0, 1].
             seed: with its index decides an image's noise.
             indices: one an image, numbers or names; default 0, 1, ...
+            explicit: steps really made, 0 for all of the strength; default: the preset's `sample.explicit_steps`.
 
         Returns:
             (n, 3, S, S) in [0, 1] on the CPU.
         """
         generators = [generator("restore", seed, index) for index in (indices or range(len(images)))]
-        steps = self._timesteps(strength)
+        steps = self._timesteps(strength, explicit)
         with torch.inference_mode(), self.autocast():
             clean = self.parts.codec.encode(images.to(self.device), generators)
         start = torch.full((len(images),), steps[0])
         noisy = self.parts.schedule.add_noise(clean, noise_like(clean, generators), start)
         return self._denoise(noisy, steps, prompts, generators)
 
-    def _timesteps(self, strength: float) -> list[int]:
-        return self.parts.schedule.timesteps(self.preset.sampling_steps, strength, self.preset.explicit_steps)
+    def _timesteps(self, strength: float, explicit: int | None) -> list[int]:
+        sample = self.preset.sample
+        return self.parts.schedule.timesteps(
+            sample.steps, strength, sample.explicit_steps if explicit is None else explicit
+        )
 
     @torch.inference_mode()
     def _denoise(
@@ -212,13 +217,15 @@ class NormalModel:
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             t = torch.full((len(latents),), step, device=self.device)
             output = self._guided(latents, t, context, codec.draw_offsets(generators))
-            latents = advance(self.preset.sampler, schedule, output, latents, step, following, codec.clip, generators)
+            latents = advance(
+                self.preset.sample.sampler, schedule, output, latents, step, following, codec.clip, generators
+            )
         with self.autocast():
             images = codec.decode(latents).cpu()
         return images.mean(1, keepdim=True).expand_as(images) if self.grey else images
 
     def _empty_prompts(self, count: int) -> list[str]:
-        return [""] * count if self.preset.guidance > 1 else []
+        return [""] * count if self.preset.sample.guidance > 1 else []
 
     def _guided(self, latents: Tensor, t: Tensor, context: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
         """Classifier-free guidance (Ho and Salimans 2021), conditional and unconditional in one call."""
@@ -226,7 +233,7 @@ class NormalModel:
             return self.predict(latents, t, context, offsets)
         both = self.predict(torch.cat([latents, latents]), torch.cat([t, t]), context, offsets * 2)
         conditional, unconditional = both.chunk(2)
-        return unconditional + self.preset.guidance * (conditional - unconditional)
+        return unconditional + self.preset.sample.guidance * (conditional - unconditional)
 
     def encode_prompts(self, prompts: Sequence[str], kinds: Tensor | None = None) -> Tensor:
         """Text vectors (n, L, D) of prompts with `{object}` still open, of the object or of objects of `kinds`."""
@@ -243,7 +250,7 @@ class NormalModel:
 
     def _network(self) -> Any:
         """The denoiser; compiled, once, where the preset asks for it and no gradients are."""
-        if not self.preset.compile or torch.is_grad_enabled():
+        if not self.preset.sample.compile or torch.is_grad_enabled():
             return self.parts.denoiser
         if self._compiled is None:
             self._compiled = torch.compile(self.parts.denoiser)

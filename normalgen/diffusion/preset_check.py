@@ -68,7 +68,7 @@ def trial(preset: Preset, *, device: str) -> Iterator[Finding]:
         ("denoiser", partial(_denoiser, model, photo)),
         ("text encoder", partial(_text, model)),
         (f"twin, strength {STRENGTH:g}", partial(_twin, model, photo)),
-        (f"training step, {preset.method}", partial(_step, model, photo)),
+        (f"training step, {preset.train.method}", partial(_step, model, photo)),
     ]
     for name, check in checks:
         begun = time.monotonic()
@@ -130,15 +130,19 @@ def _twin(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
 
 
 def _step(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
-    preset = model.preset
-    model.parts = model.parts.prepare_training(preset)
+    settings = model.preset.train
+    model.parts = model.parts.prepare_training(model.preset)
     if model.half:
         model.parts.lighten()
     model.parts.to(model.device)
     losses: list[float] = []
-    seen = photo[..., : preset.piece, : preset.piece] if preset.piece else photo
-    batch = Batch(seen.expand(preset.batch, -1, -1, -1), [INSTANCE_PROMPT] * preset.batch, torch.ones(preset.batch))
-    plan = TrainingPlan(1, preset.learning_rate, preset.ema, 0, feature_weight=preset.feature_weight)
+    seen = photo[..., : settings.piece, : settings.piece] if settings.piece else photo
+    batch = Batch(
+        seen.expand(settings.batch, -1, -1, -1),
+        [INSTANCE_PROMPT] * settings.batch,
+        torch.ones(settings.batch),
+    )
+    plan = TrainingPlan(1, settings.learning_rate, settings.ema, 0, feature_weight=settings.feature_weight)
     train(model, lambda step: batch, plan, after_step=lambda step, loss: losses.append(loss))
     count = sum(parameter.numel() for parameter in model.parts.trainable().values())
     return f"loss {losses[0]:.3f}, {count / 1e6:.1f} million weights trained", losses[0] == losses[0]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from normalgen.errors import PresetError
-from normalgen.settings.presets import steps_made
+from normalgen.settings.steps import steps_made
 
 __all__ = ["NoiseSchedule", "Prediction", "Spacing", "cosine_schedule"]
 

@@ -96,12 +96,12 @@ class StableParts(Parts):
         """The UNet or adapters of its attention ask for gradients."""
         for module in (self.codec.vae, self.prompt_encoder):
             module.requires_grad_(False)
-        self.denoiser.requires_grad_(preset.method == "full")
-        if preset.checkpointing:
+        self.denoiser.requires_grad_(preset.train.method == "full")
+        if preset.train.checkpointing:
             self.denoiser.enable_gradient_checkpointing()
-        if preset.method == "full":
+        if preset.train.method == "full":
             return self
-        add_lora(self.denoiser, preset.rank)
+        add_lora(self.denoiser, preset.train.rank)
         return replace(self, adapted=True)
 
     def begin_from(self, references: Tensor) -> None:

@@ -41,7 +41,7 @@ class Cell:
         category: one of its categories.
         k: how many references.
         seed: which chose the references and drew the extra images.
-        detector: such as "one-to-normal", or with its settings, "one-to-normal[twin_strength=0.2]".
+        detector: such as "one-to-normal", or with its settings, "one-to-normal[twins.strength=0.2]".
         arm: what the detector got beside the references, such as "none", "generated" or "real:8".
         role: "reporting", or "tuning" if settings were chosen on this data set.
         metrics: in [0, 1] by name, such as "image_auroc"; None where it cannot be measured.

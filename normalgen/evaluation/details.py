@@ -189,7 +189,7 @@ def _with_setting(setting: str) -> Value:
 
 
 def _names(setting: str) -> str:
-    """The names of settings, "twin_strength=0.2,grid=3" -> "twin_strength,grid"."""
+    """The names of settings, "twins.strength=0.2,grid=3" -> "twins.strength,grid"."""
     return ",".join(part.split("=")[0] for part in setting.split(",") if "=" in part)
 
 

@@ -12,7 +12,8 @@ from normalgen.detectors.base import Detector, ExplainingDetector
 from normalgen.detectors.one_to_normal.shared_banks import Kept
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError, PresetError
-from normalgen.settings.presets import change
+from normalgen.settings.preset import every_setting
+from normalgen.settings.presets import Preset, change
 
 __all__ = ["DETECTORS", "DetectorSpec", "sampling", "split_list"]
 
@@ -20,8 +21,6 @@ DETECTORS = {
     "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
     "memory": "normalgen.baselines.memory:PatchMemory",
 }
-SAMPLING = ("twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance", "precision")
-"""Settings of a customized model that a detector may be given: nothing is customized or drawn anew for them."""
 
 
 def split_list(text: str) -> list[str]:
@@ -41,10 +40,10 @@ class DetectorSpec:
     """A detector as it was asked for.
 
     Attributes:
-        text: as typed, such as "one-to-normal[twin_strength=0.2]"; names its cells.
+        text: as typed, such as "one-to-normal[twins.strength=0.2]"; names its cells.
         path: module and class, "normalgen.detectors.one_to_normal.detector:OneToNormal".
         settings: for its constructor.
-        sampling: for the preset of the customized model, such as twin_strength.
+        sampling: changes of the customized model's preset, such as {"twins": {"strength": 0.2}}.
     """
 
     text: str
@@ -65,14 +64,15 @@ class DetectorSpec:
         path = DETECTORS.get(match[1], match[1])
         kind = _load(path)
         known = _parameters(kind)
-        allowed = set(SAMPLING) if "model" in known else set[str]()
+        allowed = _sampling_names() if "model" in known else set[str]()
         settings: dict[str, Any] = {}
         sampling: dict[str, Any] = {}
         for part in split_list(match[2] or ""):
             name, equals, value = part.partition("=")
             if not equals or name not in known | allowed:
                 raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
-            (settings if name in known else sampling)[name] = _value(value)
+            group, _, inner = name.rpartition(".")
+            (sampling.setdefault(group, {}) if group else settings)[inner] = _value(value)
         found = cls(text, path, settings, sampling)
         opened = found._plain()
         if isinstance(opened, ExplainingDetector):
@@ -91,6 +91,16 @@ class DetectorSpec:
         """Whether it makes twins, and has something to score with when it makes none."""
         opened = self._plain()
         return self.needs_model and isinstance(opened, ExplainingDetector) and opened.without_model() is not None
+
+    def check_twins(self, preset: Preset) -> None:
+        """Check that a model of `preset` makes the twins that the detector was asked for with.
+
+        Raises:
+            PresetError: it cannot.
+        """
+        changed = change(preset, **self.sampling)
+        if self.needs_model and isinstance(self._plain(), ExplainingDetector):
+            changed.check_twins()
 
     def open(
         self,
@@ -127,6 +137,12 @@ class DetectorSpec:
 def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
     """The model with the sampling settings that the detector was asked for with."""
     return model if model is None or not spec.sampling else model.using(change(model.preset, **spec.sampling))
+
+
+def _sampling_names() -> set[str]:
+    """Settings of a customized model that a detector may be given: nothing is customized or drawn again for them."""
+    twins = {name for name, described in every_setting().items() if "." in name and "twins" in described.decides}
+    return twins | {"sample.precision"}
 
 
 def _load(path: str) -> Any:

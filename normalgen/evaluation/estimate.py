@@ -77,14 +77,14 @@ def _usual(plan: Plan) -> dict[str, float]:
     if plan.customizes and plan.preset.name != "tiny":
         return {}
     queries = {each.text: QUERY.get(each.text.partition("[")[0], OTHER) for each in plan.detectors}
-    return queries | {CUSTOMIZE: plan.preset.training_steps * plan.preset.batch * SEEN, POOL: plan.drawn * IMAGE}
+    return queries | {CUSTOMIZE: plan.preset.train.steps * plan.preset.train.batch * SEEN, POOL: plan.drawn * IMAGE}
 
 
 def _megabytes(plan: Plan, setup: Setup) -> float:
     """What a setup keeps: its model, the pool, the arms' images and the twins."""
     preset = plan.preset
     image = PIXEL_MB * preset.size**2
-    model = TINY_MB if preset.name == "tiny" else FULL_MB if preset.method == "full" else LORA_MB
+    model = TINY_MB if preset.name == "tiny" else FULL_MB if preset.train.method == "full" else LORA_MB
     several = sum(detector.needs_model for detector in plan.detectors)
-    twins = image * preset.twin_prompts * len(setup.category.tests) * several
+    twins = image * preset.twins.prompts * len(setup.category.tests) * several
     return model * plan.customizes + image * (plan.drawn + plan.n * len(plan.arms)) + twins

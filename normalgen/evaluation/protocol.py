@@ -70,7 +70,7 @@ class Plan:
         shots: numbers of references.
         seeds: 0 to seeds - 1.
         n: images that join the references in an arm.
-        preset: of customization, pools (without augmented photos, `plain` 0) and twins.
+        preset: of customization, pools (without augmented photos, `pool.plain` 0) and twins.
         tests: test images of a category at most, drawn with the share of anomalous ones that it has; 0 takes all.
         tuning: categories count as those that settings were chosen on, besides `TUNING`.
         device: of torch.
@@ -89,7 +89,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         # Augmented photos are an arm of their own: a pool that held some would be measured twice.
-        object.__setattr__(self, "preset", change(self.preset, plain=0.0))
+        object.__setattr__(self, "preset", change(self.preset, pool={"plain": 0.0}))
+        for spec in self.detectors:
+            spec.check_twins(self.preset)
         if self.tests == 1:
             raise DataError(
                 "--tests must be 0 for all, or at least 2: a normal and an anomalous image of each category"
@@ -157,7 +159,11 @@ class Plan:
 
     def deciding(self) -> dict[str, Any]:
         """What later runs in the same folder must agree with."""
-        return self.preset.settings() | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0]}
+        return (
+            {"preset": self.preset.name}
+            | self.preset.flat()
+            | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0]}
+        )
 
 
 def _fewer(category: Category, count: int) -> Category:

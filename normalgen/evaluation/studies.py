@@ -59,10 +59,10 @@ STUDIES = {
     ),
     "branches": Study("What is each branch worth?", _each("branches", ("p+", "n+", "p+n")), ("generated",), "Table 4"),
     "prompts": Study(
-        "How many prompts shall twins be chosen from?", _each("twin_prompts", (1, 3, 5, 10)), ("generated",), "Table 5"
+        "How many prompts shall twins be chosen from?", _each("twins.prompts", (1, 3, 5, 10)), ("generated",), "Table 5"
     ),
     "strength": Study(
-        "How far shall a twin leave its query?", _each("twin_strength", (0.1, 0.2, 0.3, 0.4, 0.5)), ("generated",)
+        "How far shall a twin leave its query?", _each("twins.strength", (0.1, 0.2, 0.3, 0.4, 0.5)), ("generated",)
     ),
     "pool-size": Study(
         "How many images shall join the references, and how many real photos are they worth?",

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from normalgen.errors import DataError
 from normalgen.io.atomic import write_json
+from normalgen.settings.preset import label
 
 __all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "refuse_file", "refuse_foreign"]
 
@@ -123,7 +124,7 @@ def agree(
         there, wanted = (read_record(path) or {}).get("settings", {}), record["settings"]
         raise DataError(
             f"{folder} was made with other settings: "
-            + "; ".join(f"{name} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
+            + "; ".join(f"{label(name)} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
             + f". {remedy}"
         )
 

@@ -90,14 +90,14 @@ class PoolSheet:
         return [*rows, *_rejected_rows(pool.rejected())]
 
     def _previewed(self, model: NormalModel) -> list[Row]:
-        half, share = COLUMNS // 2, self.preset.mix
+        half, share = COLUMNS // 2, self.preset.pool.mix
         prompts = [INSTANCE_PROMPT] * half
         chosen = self.pixels[[i % len(self.pixels) for i in range(half)]].float() / 255
         draws = [generator("preview", self.seed, i) for i in range(half)]
         starts = augment_each(chosen, self.preset.augment, draws)
         rows: dict[str, Tensor] = {}
         if share > 0:
-            rows["img2img"] = model.restore(starts, prompts=prompts, strength=self.preset.strength, seed=self.seed)
+            rows["img2img"] = model.restore(starts, prompts=prompts, strength=self.preset.pool.strength, seed=self.seed)
         if share < 1:
             rows["txt2img"] = model.sample(range(half), prompts=prompts, seed=self.seed)
         return [
@@ -118,7 +118,7 @@ def _rejected_rows(rejected: list[Rejected]) -> list[Row]:
 
 
 def _explained(mode: str, preset: Preset) -> str:
-    return EXPLAINED.get(mode, f"img2img at strength {preset.strength:g}")
+    return EXPLAINED.get(mode, f"img2img at strength {preset.pool.strength:g}")
 
 
 def augmented_row(references: Tensor, kind: Augment, seed: int) -> Row:

@@ -57,10 +57,10 @@ class PoolFilling:
             return len(ledger.kept) < n and ledger.judged < limit
 
         watch("generate", min(len(ledger.kept), n), n)
-        if wanting() and preset.gate:
+        if wanting() and preset.pool.gate:
             self._open_gate()
         while wanting():
-            group = self._group(ledger.judged - ledger.judged % preset.group)
+            group = self._group(ledger.judged - ledger.judged % preset.pool.group)
             if not group:
                 break
             for each, image in group:
@@ -83,11 +83,12 @@ class PoolFilling:
 
     def _limit(self, n: int) -> int:
         """How many candidates may be made for `n` images."""
-        return max(self.preset.group, math.ceil(n * self.preset.budget)) if self.preset.gate else n
+        settings = self.preset.pool
+        return max(settings.group, math.ceil(n * settings.budget)) if settings.gate else n
 
     def _group(self, start: int) -> list[tuple[Candidate, Tensor]]:
         """The candidates from `start` on, one group: as drawn ahead, else drawn now, else none."""
-        wanted = range(max(start, self.ledger.judged), start + self.preset.group)
+        wanted = range(max(start, self.ledger.judged), start + self.preset.pool.group)
         paths = [self.drawn / numbered(index) for index in wanted]
         if all(path.is_file() for path in paths):
             return [
@@ -123,7 +124,7 @@ class PoolFilling:
             "index": each.index,
             "mode": each.mode,
             "reference": "" if each.reference is None else self.names[each.reference],
-            "strength": {"img2img": settings["strength"], "txt2img": 1.0, "augmented": 0.0}[each.mode],
+            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0}[each.mode],
             "preset": settings["preset"],
             "model": settings["model"],
         }

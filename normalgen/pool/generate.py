@@ -39,22 +39,6 @@ from normalgen.settings.presets import Preset
 
 __all__ = ["check_pool", "draw_shard", "generate_pool", "merge_pool"]
 
-_DECIDING = [
-    "size",
-    "sampling_steps",
-    "explicit_steps",
-    "sampler",
-    "distilled",
-    "guidance",
-    "precision",
-    "augment",
-    "prompts",
-    "plain",
-    "mix",
-    "strength",
-    "group",
-    "gate",
-]
 
 
 def generate_pool(
@@ -70,11 +54,11 @@ def generate_pool(
 ) -> Pool:
     """Make candidates until `n` images of the pool in `folder` are kept; those already there stay as they are.
 
-    With the gate on (`preset.gate`) at most `preset.budget` candidates an image are made; a pool may then end smaller.
+    With the gate on (`pool.gate`) at most `pool.budget` candidates per image are made; a pool may then end smaller.
 
     Args:
         model: customized on these references' category; its preset says mix, strength, prompts and augmentation. A
-            preset alone will do if its `plain` is 1: diffusion makes none of the images then.
+            preset alone will do if its `pool.plain` is 1: diffusion makes none of the images then.
         references: the starting points of img2img.
         n: how many images the pool shall hold, at least 1.
         folder: of this pool alone.
@@ -186,7 +170,7 @@ def _check(model: NormalModel | Preset, references: References, n: int) -> None:
     if isinstance(model, Preset):
         if model.draws:
             raise DataError(
-                f"a preset alone makes augmented images only, and its plain is {model.plain:g}; give a model"
+                f"a preset alone makes augmented images only, and its pool.plain is {model.pool.plain:g}; give a model"
             )
     elif model.category != references.category:
         raise DataError(
@@ -264,7 +248,7 @@ def _drawn(folder: Path) -> Path:
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:
-    return preset.only(_DECIDING) | references.identity() | {"seed": seed}
+    return preset.deciding("pool") | references.identity() | {"seed": seed}
 
 
 def _record(settings: dict[str, Any], model: NormalModel | Preset, references: References) -> dict[str, Any]:

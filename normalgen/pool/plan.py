@@ -34,12 +34,12 @@ class Candidate:
 
 def candidate(index: int, preset: Preset, references: int) -> Candidate:
     """The plan of image `index`: modes interleaved in their shares, prompts and references in turn."""
-    plain, is_plain = _turn(index, preset.plain)
+    plain, is_plain = _turn(index, preset.pool.plain)
     if is_plain:
         return Candidate(index, "augmented", "", plain % references)
     drawn = index - plain
-    restored, is_restored = _turn(drawn, preset.mix)
-    prompts = prompt_set(preset.prompts)
+    restored, is_restored = _turn(drawn, preset.pool.mix)
+    prompts = prompt_set(preset.pool.prompts)
     if is_restored:
         return Candidate(index, "img2img", prompts[restored // references % len(prompts)], restored % references)
     return Candidate(index, "txt2img", prompts[(drawn - restored) % len(prompts)], None)
@@ -57,13 +57,13 @@ def preset_of(model: NormalModel | Preset) -> Preset:
 
 
 def draw_group(model: NormalModel | Preset, start: int, sources: Tensor, seed: int) -> list[tuple[Candidate, Tensor]]:
-    """The candidates from index `start` on, one `preset.group`, each with its image (3, S, S) in [0, 1].
+    """The candidates from index `start` on, one `preset.pool.group`, each with its image (3, S, S) in [0, 1].
 
     Always the whole group, whichever of them are wanted: the batch is part of the bytes. A preset alone will do if it
     draws nothing. An image that is not finite becomes black, so that its file is the same wherever it is judged.
     """
     preset = preset_of(model)
-    group = [candidate(index, preset, len(sources)) for index in range(start, start + preset.group)]
+    group = [candidate(index, preset, len(sources)) for index in range(start, start + preset.pool.group)]
     drawn: dict[int, Tensor] = {}
     for mode in ("augmented", "img2img", "txt2img"):
         some = [each for each in group if each.mode == mode]
@@ -82,7 +82,7 @@ def _draw_mode(model: NormalModel | Preset, mode: str, some: list[Candidate], so
     if mode == "txt2img":
         return model.sample(indices, prompts=prompts, seed=seed)
     starts = _augmented(some, model.preset, sources, seed)
-    return model.restore(starts, prompts=prompts, strength=model.preset.strength, seed=seed, indices=indices)
+    return model.restore(starts, prompts=prompts, strength=model.preset.pool.strength, seed=seed, indices=indices)
 
 
 def _augmented(some: list[Candidate], preset: Preset, sources: Tensor, seed: int) -> Tensor:

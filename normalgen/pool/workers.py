@@ -83,7 +83,7 @@ class Window:
                     f"normalgen pool merge {making.folder}"
                 )
             return window
-        group, ledger = making.preset.group, making.ledger
+        group, ledger = making.preset.pool.group, making.ledger
         start = ledger.judged - ledger.judged % group
         lacking = max(0, n - len(ledger.kept)) + ledger.judged - start
         window = cls(n, shards, start, start + -(-lacking // group) * group, group)

@@ -93,12 +93,15 @@ def command(cells: list[Cell]) -> str:
 
 
 def _preset_words(cells: list[Cell]) -> list[str]:
-    """The preset's name and training steps, where the cells agree on one and it is not what `evaluate` takes anyway."""
+    """The preset's name and training steps, where the cells agree on one and it is not what `evaluate` takes anyway.
+
+    Older cells do not have the steps in this form; they are left out.
+    """
     used = [cell.settings["preset"] for cell in cells if "preset" in cell.settings]
-    found = {(preset.get("name"), preset.get("training_steps")) for preset in used}
+    found = {(preset.get("name"), preset.get("train", {}).get("steps")) for preset in used}
     name, steps = found.pop() if len(found) == 1 else ("tiny", None)
     words = [] if name == "tiny" else ["--preset", str(name)]
-    usual = PRESETS[name].training_steps if name in PRESETS else steps
+    usual = PRESETS[name].train.steps if name in PRESETS else steps
     return words if steps in (None, usual) else [*words, "--training-steps", str(steps)]
 
 

@@ -4,7 +4,7 @@ Each variant changes settings of the preset `tiny`; its model draws n images fro
 `--txt2img` n from noise, which no gate judges, beside n augmented photos. One JSON a category, k, seed and variant;
 what is there is not made again. Choose by `screw` and `hazelnut` alone.
 
-    python tests/benchmarks/customizing.py --data ROOT --out DIR --variants training_steps=1000 method=full,batch=8
+    python tests/benchmarks/customizing.py --data ROOT --out DIR --variants train.steps=1000 train.rank=8
     python tests/benchmarks/customizing.py --data ROOT --out DIR --categories brain-mri --made evaluation/made
     python tests/benchmarks/customizing.py --table docs/results/choices
 """
@@ -34,9 +34,13 @@ SHOWN = {"distance": ".2f", "coverage": ".2f", "closed": ".3f", "sharpness": ".2
 
 
 def settings(variant: str) -> dict[str, Any]:
-    """`name=value,name=value` as changes of a preset."""
-    pairs = (part.partition("=") for part in variant.split(",") if part)
-    return {name: _value(text) for name, _, text in pairs}
+    """`size=value,train.steps=value` as changes of a preset."""
+    changes: dict[str, Any] = {}
+    for part in (part for part in variant.split(",") if part):
+        name, _, text = part.partition("=")
+        group, _, inner = name.rpartition(".")
+        (changes.setdefault(group, {}) if group else changes)[inner] = _value(text)
+    return changes
 
 
 def _value(text: str) -> Any:
@@ -52,7 +56,7 @@ def measured(
     """The measures of n images by mode, and of n augmented photos."""
     size, sets = model.preset.size, {}
     for mode in modes:
-        drawing = model.using(change(model.preset, plain=0.0, mix=MODES[mode], gate=False))
+        drawing = model.using(change(model.preset, pool={"plain": 0.0, "mix": MODES[mode], "gate": False}))
         with TemporaryDirectory() as folder:
             pool = generate_pool(drawing, references, n, Path(folder) / "pool", seed=seed)
             sets[mode] = pool.images.pixels(size).float() / 255

@@ -71,7 +71,7 @@ def main() -> None:
         pixels, augment = floats(references.images), settled(settings, references).augment
         gate = Gate((pixels * 255).round().to(torch.uint8), augment, seed=0)
         fresh = augmented(pixels, 77, augment)
-        restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.strength, seed=0)
+        restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.pool.strength, seed=0)
         others = besides(category, references.images)
         unseen = floats(others.take(range(min(COUNT, len(others)))))
         sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, 78, augment)}

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=16, help="photos of each folder")
     parser.add_argument("--noise", action="store_true", help="draw from noise instead (txt2img)")
     asked = parser.parse_args()
-    settings = preset("tiny", weights=asked.weights, guidance=asked.guidance)
+    settings = preset("tiny", weights=asked.weights, sample={"guidance": asked.guidance})
     model = NormalModel(open_parts(settings.weights), settings, category="", noun="thing")
     photos = [Images.from_folder(folder) for folder in asked.folder]
     images = torch.cat([p.take(range(min(asked.count, len(p)))).pixels(settings.size) for p in photos]).float() / 255

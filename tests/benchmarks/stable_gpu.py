@@ -62,9 +62,9 @@ class Machine:
         made = parts(self.size, self.folder, self.tokens)
         return NormalModel(made, settings, category="part", noun="part", device=self.device)
 
-    def twins(self, **changes: Any) -> float:
+    def twins(self, changes: dict[str, Any] | None = None) -> float:
         """Milliseconds a twin, batch 8, strength 0.3."""
-        settings = preset("paper", size=self.pixels, **changes)
+        settings = preset("paper", size=self.pixels, sample=changes)
         model = self.model(settings)._finished()
         images = torch.rand(BATCH, 3, self.pixels, self.pixels, generator=torch.Generator().manual_seed(0))
         prompts = [prompt_set(3)[i % 3] for i in range(BATCH)]
@@ -92,7 +92,7 @@ class Machine:
     def script(self, settings: Preset) -> float:
         """Seconds a step of diffusers' DreamBooth LoRA script."""
         model = self.model(settings)
-        step, _ = their_lora_loop(model.parts, settings.rank, model.half)  # type: ignore[arg-type]
+        step, _ = their_lora_loop(model.parts, settings.train.rank, model.half)  # type: ignore[arg-type]
         images = torch.rand(2, 3, settings.size, settings.size, generator=torch.Generator().manual_seed(0))
         sentences = [fill(prompt, "part") for prompt in (INSTANCE_PROMPT, CLASS_PROMPT)]
         return seconds(lambda: step(images, sentences), self.device, self.times)
@@ -106,24 +106,24 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(SMALL if asked.small else FULL, asked.device, Path(folder), asked.times)
-        lora = preset("sd15", size=machine.pixels, views=4)
+        lora = preset("sd15", size=machine.pixels, train={"views": 4})
         print("| what | measured |\n|---|---|")
         print(f"| twin, 15 steps, guidance on, batch 8 | {machine.twins():.1f} ms, {peak(asked.device)} |", flush=True)
-        fast = {"explicit_steps": 4, "guidance": 1.0}
+        fast: dict[str, Any] = {"explicit_steps": 4, "guidance": 1.0}
         print(
-            f"| twin, 4 explicit steps, guidance off | {machine.twins(**fast):.1f} ms, {peak(asked.device)} |",
+            f"| twin, 4 explicit steps, guidance off | {machine.twins(fast):.1f} ms, {peak(asked.device)} |",
             flush=True,
         )
         ours = machine.training(lora)
         print(f"| LoRA step | {1 / ours:.2f} a second, {peak(asked.device)} |", flush=True)
         theirs = machine.script(lora)
         print(f"| LoRA steps, ours over the script's | {theirs / ours:.2f} x, {peak(asked.device)} |", flush=True)
-        full = machine.training(change(preset("paper", size=machine.pixels), views=4))
+        full = machine.training(change(preset("paper", size=machine.pixels), train={"views": 4}))
         print(f"| full step | {1 / full:.2f} a second, {peak(asked.device)} |", flush=True)
 
         if asked.small:
             return
-        compiled = machine.twins(**fast, compile=True)
+        compiled = machine.twins(fast | {"compile": True})
         print(
             f"| twin, 4 explicit steps, guidance off, compiled | {compiled:.1f} ms, {peak(asked.device)} |", flush=True
         )

@@ -43,7 +43,7 @@ def test_memory_is_flat_in_n(tmp_path: Path) -> None:
 
 
 def test_a_batch_of_eight_is_faster_than_one_and_agrees() -> None:
-    model = NormalModel(open_parts("bundled"), preset("tiny", sampling_steps=5), category="", noun="part")
+    model = NormalModel(open_parts("bundled"), preset("tiny", sample={"steps": 5}), category="", noun="part")
     prompts = [INSTANCE_PROMPT] * 8
     model.sample([0], prompts=prompts[:1], seed=0)
     ratios = []

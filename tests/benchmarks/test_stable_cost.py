@@ -42,7 +42,7 @@ def test_the_arithmetic_of_a_twin() -> None:
 def test_a_lora_step_beside_the_diffusers_script(tmp_path: Path) -> None:
     """1.5 x is wanted on a GPU, where it is not measured; on two cores, on a small random model, 1.4 x was."""
     tokens = write_tokenizer(tmp_path)
-    settings = preset("sd15", size=256, rank=4, checkpointing=False, views=4)
+    settings = preset("sd15", size=256, train={"rank": 4, "checkpointing": False, "views": 4})
     photos = (torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
     model = NormalModel(parts(SMALL, tmp_path, tokens), settings, category="part", noun="part")
     batch_at = batches(model, photos, photos.float() / 255, 0)

@@ -26,8 +26,8 @@ from normalgen.settings.prompts import prompt_set
 WAYS: dict[str, dict[str, Any]] = {
     "50 steps": {},
     "50 steps, another seed": {},
-    "20 steps": {"sampling_steps": 20},
-    "10 steps": {"sampling_steps": 10},
+    "20 steps": {"steps": 20},
+    "10 steps": {"steps": 10},
     "4 explicit steps": {"explicit_steps": 4},
     "2 explicit steps": {"explicit_steps": 2},
     "1 explicit step": {"explicit_steps": 1},
@@ -75,12 +75,13 @@ def main() -> None:
     asked = parser.parse_args()
     features = EmbeddedFeatures()
     queries, reference, seen = torch.empty(0), torch.empty(0), torch.empty(0)
-    guided = NormalModel.load(asked.model).preset.guidance > 1
+    guided = NormalModel.load(asked.model).preset.sample.guidance > 1
     ways = {name: way for name, way in WAYS.items() if guided or "guidance" not in way}
     print("| way | ms a twin | SSIM to 50 steps | feature distance to 50 steps |\n|---|---|---|---|")
     for name, changes in (ways | (DISTILLED if asked.distilled else {})).items():
-        given = {"sampling_steps": 50} | changes | ({"distilled": asked.distilled} if name in DISTILLED else {})
-        model = NormalModel.load(asked.model, device=asked.device, changes=given)
+        given = {"steps": 50} | changes | ({"distilled": asked.distilled} if name in DISTILLED else {})
+        given_too = {"sample": given, "pool": {"plain": 1.0}}  # no pool is made: its strength is not asked
+        model = NormalModel.load(asked.model, device=asked.device, changes=given_too)
         if not queries.numel():
             queries = Images.from_folder(asked.photos).pixels(model.preset.size)[: asked.n].float() / 255
         found, seconds = twins(model, queries, asked.strength, asked.batch, 1 if "seed" in name else 0)

@@ -17,6 +17,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import PresetError
 from normalgen.io.progress import silent
 from normalgen.references import References
+from normalgen.settings.preset import every_setting
 from normalgen.settings.presets import change, preset
 
 
@@ -83,10 +84,10 @@ def test_prompts_have_the_noun_that_the_model_draws(
     assert json.loads(Path("pools/good.normalgen/run.json").read_text())["settings"]["object"] == "bracket"
 
 
-def making(model: NormalModel, references: References, **twins: float) -> Preparation:
+def making(model: NormalModel, references: References, twins: dict[str, float] | None = None) -> Preparation:
     """What detect works with where `model` is in the folder m."""
     model.save(Path("m"))
-    return Preparation(references, preset("tiny", **twins), {}, 0, "cpu", Path("m"))
+    return Preparation(references, preset("tiny"), {}, 0, "cpu", Path("m"), twins)
 
 
 def test_a_pool_made_by_detect_has_the_noun_that_the_model_draws(model: NormalModel, references: References) -> None:
@@ -115,11 +116,11 @@ def test_twins_that_cannot_be_made_are_told_of_before_any_work(
 
 
 def test_twins_are_made_in_the_steps_that_the_model_samples_in(model: NormalModel, references: References) -> None:
-    finer = model.using(change(model.preset, sampling_steps=100))
-    assert making(finer, references, twin_strength=0.01).twins(finer).twin_strength == 0.01
-    assert making(model, references).twins(model).twin_steps == 1  # nothing of twins was asked
+    finer = model.using(change(model.preset, sample={"steps": 100}))
+    assert making(finer, references, {"strength": 0.01}).twins(finer).twins.strength == 0.01
+    assert making(model, references).twins(model).twins.steps == 1  # nothing of twins was asked
     with pytest.raises(PresetError, match=r"at most 30, the steps that --strength 0\.3 of 100 makes, got 31"):
-        making(finer, references, twin_steps=31)
+        making(finer, references, {"steps": 31})
 
 
 def test_distilled_weights_that_are_not_there_are_told_of_before_any_work(
@@ -174,6 +175,9 @@ def test_doctor_presets_and_version_say_what_there_is(capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     for word in ("strength", "normalgen 0.1.0", "bundled prior", "elpv-mono", "device: "):
         assert word in shown
+    for setting in every_setting().values():
+        assert f"  {setting.name}{f'  {setting.flag}' if setting.flag else ''}\n      {setting.help}\n" in shown
+    assert "tiny 0.034, sd15 0.5, paper 0.3" in shown
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,15 +190,16 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["generate", "customize", "personalize"])
 def test_help_says_what_a_setting_is_in_preset_tiny(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    helps = {option.name.rstrip("_"): option.help for option in command.params}
-    if name == "personalize":
-        helps = {f"twin_{setting}": helps[setting] for setting in ("prompts", "strength", "steps")}
-    known = {setting: value for setting, value in preset("tiny").settings().items() if setting in helps}
-    assert len(known) >= 3
-    for setting, value in known.items():
+    helps = {option.opts[0]: option.help for option in command.params}
+    shared = {"personalize": "pool."}.get(name, "twins.")  # --strength and --prompts mean either
+    settings = [each for each in every_setting().values() if each.option in helps and not each.name.startswith(shared)]
+    settings = [each for each in settings if name != "personalize" or each.name != "weights"]  # of others' models
+    assert len(settings) >= 3
+    for setting in settings:
+        value = preset("tiny").flat()[setting.name]
         words = {"True": "on", "False": "off", "": "none"}
         text = f"{value:g}" if isinstance(value, float) else str(value)
-        assert helps[setting].endswith(f" Preset tiny: {words.get(text, text)}.")
+        assert helps[setting.option] == f"{setting.help} Preset tiny: {words.get(text, text)}."
 
 
 def test_help_needs_no_heavy_package() -> None:
@@ -237,12 +242,20 @@ def test_more_sampling_steps_need_no_new_model(photos: Path, quick: list[str]) -
     assert Path("models/good/tiny.safetensors").stat().st_mtime_ns == made
 
 
+def test_more_explicit_steps_are_measured_by_the_model_that_is_there(photos: Path, quick: list[str]) -> None:
+    run("generate", "good", "-n", "1", *quick, "--strength", "0.5")
+    words = ["-n", "1", "--out", "other", "--model", "models/good", "--explicit-steps", "5", "--device", "cpu"]
+    assert run("generate", "good", *words) == 0  # of 10 steps; preset tiny itself would make 1 of 30
+    settings = json.loads(Path("other/__normalgen__/run.json").read_text())["settings"]
+    assert (settings["sample.explicit_steps"], settings["pool.strength"]) == (5, 0.5)
+
+
 def test_training_options_do_not_change_a_finished_model(
     photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("generate", "good", "-n", "1", *quick)
     assert run("generate", "good", "-n", "1", "--model", "models/good", "--training-steps", "9", "--out", "other") == 1
-    assert "training_steps 2" in capsys.readouterr().err
+    assert "--training-steps 2" in capsys.readouterr().err
 
 
 def test_quality_compares_what_diffusion_made_and_says_so_when_there_is_nothing(

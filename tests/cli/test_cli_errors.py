@@ -85,7 +85,7 @@ WRONG = {
     "an unknown preset": ("good --preset huge", "no preset is called 'huge'; there is tiny"),
     "a size beyond the range": ("good --size 8", "size must be from 32 to 2048, got 8"),
     "a size off the grid": ("good --size 40", "size must be a multiple of 16, got 40"),
-    "training steps below 0": ("good --training-steps -1", "training_steps must be from 0"),
+    "training steps below 0": ("good --training-steps -1", "--training-steps must be from 0"),
     "no such weights": ("good --weights gone", "got 'gone'"),
     "weights in a folder without any": ("good --weights empty", "empty holds neither model_index.json"),
     "an unknown device": ("good --device tpu", "device must be auto, cpu, cuda, cuda:N or mps, got 'tpu'"),
@@ -157,13 +157,13 @@ def test_a_model_of_another_category_is_refused(here: Path, quick: list[str], tr
 
 
 CHANGED = {
-    "strength": ("--strength 0.75", "strength was 0.1, now 0.75"),
-    "two settings": ("--mix 0.25 --prompts 1", "mix was 1.0, now 0.25; prompts was 3, now 1"),
+    "strength": ("--strength 0.75", "--strength was 0.1, now 0.75"),
+    "two settings": ("--mix 0.25 --prompts 1", "--mix was 1.0, now 0.25; --prompts was 3, now 1"),
     "seed": ("--seed 1", "seed was 0, now 1"),
     "noun": ("--object nut", 'object was "good", now "nut"'),
     "references": ("-k 2", "references was"),
     "crop": ("--crop center", 'crop was null, now "center"'),
-    "training of the model": ("--training-steps 3", "training_steps was 2, now 3"),
+    "training of the model": ("--training-steps 3", "--training-steps was 2, now 3"),
 }
 
 

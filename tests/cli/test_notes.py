@@ -68,7 +68,7 @@ def test_what_cannot_work_is_told_before_a_model_is_made(
         (["--pool", "nowhere"], "nowhere holds no pool"),
         (["--calibrate", "nowhere"], "--calibrate: nowhere does not exist"),
         (["--preset", "sd15"], "models/good was made with preset tiny, now sd15"),
-        (["--training-steps", "3"], "models/good was made with training_steps 2, now 3; name another folder"),
+        (["--training-steps", "3"], "models/good was made with --training-steps 2, now 3; name another folder"),
         (["--augment", "flips"], "models/good was made with augment safe, now flips; name another folder"),
         (["--features", "wrong"], "features"),
         (
@@ -224,4 +224,4 @@ def test_class_images_without_weight_are_refused_and_with_it_preserve(
     assert run("customize", "good", *toy, "--class-images", "2", "--prior-weight", "1") == 0
     assert "class images 2/2" in capsys.readouterr().err
     assert run("generate", "good", "--model", "models/new", "-n", "1", "--prior-weight", "0", *toy[:4], *toy[6:]) == 1
-    assert "models/new was made with prior_weight 1.0, now 0.0" in capsys.readouterr().err
+    assert "models/new was made with --prior-weight 1.0, now 0.0" in capsys.readouterr().err

@@ -77,14 +77,14 @@ def test_model_and_pool_say_what_auto_became(turned: Preset, references: Referen
 
 def test_a_pool_without_diffusion_is_settled_too(turned: Preset, references: References, tmp_path: Path) -> None:
     for kind, name in (("auto", "a"), ("turned", "b"), ("safe", "c")):
-        generate_pool(change(turned, plain=1.0, augment=kind), references, 2, tmp_path / name)
+        generate_pool(change(turned, pool={"plain": 1.0}, augment=kind), references, 2, tmp_path / name)
     first = [(tmp_path / name / "images" / "00000.png").read_bytes() for name in "abc"]
     assert first[0] == first[1] != first[2]
 
 
 def test_workers_of_one_pool_settle_auto_alike(turned: Preset, references: References, tmp_path: Path) -> None:
     model = customize(references, turned, tmp_path / "model")
-    auto = model.using(change(model.preset, augment="auto", mix=1.0))
+    auto = model.using(change(model.preset, augment="auto", pool={"mix": 1.0}))
     generate_pool(auto, references, 8, tmp_path / "alone")
     for number in (1, 2):
         draw_shard(auto, references, 8, tmp_path / "shared", Shard(number, 2))

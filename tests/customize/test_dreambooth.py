@@ -97,12 +97,12 @@ def test_previews_do_not_change_the_model(references: References, small: Preset,
     "changes",
     [
         {"augment": "none"},
-        {"learning_rate": 1e-3},
-        {"prior_weight": 0.0},
-        {"ema": 0.1},
-        {"focus": 3.0},
-        {"piece": 16},
-        {"feature_weight": 0.5},
+        {"train": {"learning_rate": 1e-3}},
+        {"train": {"prior_weight": 0.0}},
+        {"train": {"ema": 0.1}},
+        {"train": {"focus": 3.0}},
+        {"train": {"piece": 16}},
+        {"train": {"feature_weight": 0.5}},
     ],
 )
 def test_every_setting_changes_the_model(
@@ -117,22 +117,28 @@ def test_other_settings_are_refused_by_name_and_overwritten_on_request(
     references: References, small: Preset, tmp_path: Path
 ) -> None:
     customize(references, small, tmp_path / "m")
-    other = change(small, training_steps=2)
-    with pytest.raises(DataError, match="training_steps was 4, now 2"):
+    other = change(small, train={"steps": 2})
+    with pytest.raises(DataError, match="--training-steps was 4, now 2"):
         customize(references, other, tmp_path / "m")
     customize(references, other, tmp_path / "m", overwrite=True)
-    assert NormalModel.load(tmp_path / "m").preset.training_steps == 2
+    assert NormalModel.load(tmp_path / "m").preset.train.steps == 2
 
 
 def test_a_pipeline_gives_way_whole(references: References, small: Preset, stable: Preset, tmp_path: Path) -> None:
-    customize(references, change(stable, method="full", training_steps=1), tmp_path / "m")
+    customize(references, change(stable, train={"method": "full", "steps": 1}), tmp_path / "m")
     customize(references, small, tmp_path / "m", overwrite=True)
     assert NormalModel.load(tmp_path / "m").preset.name == "tiny"
     assert not [*tmp_path.glob("m/*.index.json"), *tmp_path.glob("m/unet"), *tmp_path.glob("m/model_index.json")]
 
 
+def test_class_images_do_not_depend_on_how_a_pool_is_drawn(small: Preset) -> None:
+    fine = change(small, sample={"steps": 1000}, pool={"strength": 0.002})  # of the preset's own 30 steps it makes none
+    model = NormalModel(open_parts(small.weights), fine, category="a", noun="part")
+    assert class_images(model, seed=0).shape == (2, 3, 32, 32)
+
+
 def test_class_images_are_made_once_for_a_noun(small: Preset, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = NormalModel(open_parts(small.weights), change(small, class_images=6), category="a", noun="part")
+    model = NormalModel(open_parts(small.weights), change(small, train={"class_images": 6}), category="a", noun="part")
     first = class_images(model, seed=0)
     assert first.shape == (6, 3, 32, 32)
     drawn: list[range] = []
@@ -146,26 +152,26 @@ def test_class_images_are_made_once_for_a_noun(small: Preset, monkeypatch: pytes
     other_category = NormalModel(open_parts(small.weights), model.preset, category="b", noun="part")
     assert torch.equal(class_images(other_category, seed=0), first)
     assert not drawn
-    more = NormalModel(open_parts(small.weights), change(small, class_images=8), category="a", noun="part")
+    more = NormalModel(open_parts(small.weights), change(small, train={"class_images": 8}), category="a", noun="part")
     assert torch.equal(class_images(more, seed=0)[:4], first[:4])
     assert drawn == [range(4, 8)]
 
 
 def test_lora_customizes_too(references: References, small: Preset, tmp_path: Path) -> None:
-    customize(references, replace(small, method="lora", rank=2), tmp_path / "m")
+    customize(references, change(small, train={"method": "lora", "rank": 2}), tmp_path / "m")
     assert (tmp_path / "m" / "lora.safetensors").stat().st_size < 40_000
 
 
 def test_a_piece_off_the_grid_is_refused(references: References, small: Preset, tmp_path: Path) -> None:
     with pytest.raises(PresetError, match="piece must be a multiple of 16, or 0, got 20"):
-        customize(references, change(small, piece=20), tmp_path / "m")
+        customize(references, change(small, train={"piece": 20}), tmp_path / "m")
 
 
 def test_customizing_learns_the_references_and_nothing_else(
     references: References, small: Preset, tmp_path: Path
 ) -> None:
     """Half of what training brings must be of these photos alone: training on their negatives brings less than half."""
-    settings = change(small, training_steps=50, learning_rate=3e-3, prior_weight=0.0)
+    settings = change(small, train={"steps": 50, "learning_rate": 3e-3, "prior_weight": 0.0})
     (tmp_path / "negatives").mkdir()
     for name, photo in zip(references.images.names, references.images, strict=True):
         ImageOps.invert(photo).save(tmp_path / "negatives" / name)
@@ -217,5 +223,5 @@ def test_a_method_that_the_weights_do_not_have_is_told_of_before_any_work(
     references: References, stable: Preset, tmp_path: Path
 ) -> None:
     with pytest.raises(PresetError, match="can be trained by method full or lora, got fine"):
-        customize(references, change(stable, method="fine"), tmp_path / "m")
+        customize(references, change(stable, train={"method": "fine"}), tmp_path / "m")
     assert not (tmp_path / "m").exists()

@@ -19,16 +19,17 @@ def opened(preset: Preset) -> NormalModel:
 
 def test_views_looked_at_once_are_pieces_where_pieces_are_asked_for(stable: Preset) -> None:
     whole, pieces = (
-        batches(opened(change(stable, views=2, piece=piece)), PHOTOS, CLASSES, seed=0)(0) for piece in (0, 32)
+        batches(opened(change(stable, train={"views": 2, "piece": piece})), PHOTOS, CLASSES, seed=0)(0)
+        for piece in (0, 32)
     )
     assert whole.encoded
     assert pieces.encoded
-    assert pieces.images.shape[0] == whole.images.shape[0] == stable.batch + stable.class_batch
+    assert pieces.images.shape[0] == whole.images.shape[0] == stable.train.batch + stable.train.class_batch
     assert [2 * side for side in pieces.images.shape[2:]] == list(whole.images.shape[2:])
 
 
 def test_views_come_in_turns_of_references(stable: Preset) -> None:
-    batch_at = batches(opened(change(stable, views=2, batch=4)), PHOTOS, None, seed=0)
+    batch_at = batches(opened(change(stable, train={"views": 2, "batch": 4})), PHOTOS, None, seed=0)
     first = batch_at(0).images
     assert torch.equal(first, batch_at(1).images)  # two views of two photos: four places
     assert len({view.sum().item() for view in first}) == 4

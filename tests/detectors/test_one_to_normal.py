@@ -30,7 +30,7 @@ from normalgen.settings.presets import Preset, change
 
 @pytest.fixture
 def fast(model: NormalModel) -> NormalModel:
-    return model.using(replace(model.preset, twin_strength=0.5, twin_steps=1, plain=1.0))
+    return model.using(change(model.preset, twins={"strength": 0.5, "steps": 1}, pool={"plain": 1.0}))
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def twin_maps(model: NormalModel, queries: Images) -> dict[Choice, Tensor]:
 def test_the_choice_is_the_most_similar_candidate_or_the_mean_or_least_distance_of_all(
     fast: NormalModel, queries: Images
 ) -> None:
-    three, network = fast.using(replace(fast.preset, twin_prompts=3)), EmbeddedFeatures()
+    three, network = fast.using(change(fast.preset, twins={"prompts": 3})), EmbeddedFeatures()
     made = Personalizer(three).personalize(queries)
     tokens = network.tokens(made.queries)[0]
     each = [1 - cosine_similarity(tokens, network.tokens(one)[0], dim=-1) for one in made.candidates.unbind(1)]

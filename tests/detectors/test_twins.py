@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +8,12 @@ import normalgen
 from normalgen.detectors.one_to_normal.twins import Personalizer, similarity
 from normalgen.diffusion.model import NormalModel
 from normalgen.images.images import Images
+from normalgen.settings.presets import change
 
 
 @pytest.fixture
 def three(model: NormalModel) -> NormalModel:
-    return model.using(replace(model.preset, twin_prompts=3, twin_strength=0.5, twin_steps=0))
+    return model.using(change(model.preset, twins={"prompts": 3, "strength": 0.5, "steps": 0}))
 
 
 @pytest.fixture
@@ -67,12 +67,11 @@ def test_kept_twins_are_taken_up_and_are_the_same(
     assert torch.equal(plain.candidates, made.candidates)
 
 
-@pytest.mark.parametrize("change", ["twin_strength", "twin_prompts", "seed"])
-def test_twins_of_other_settings_are_kept_apart(three: NormalModel, tmp_path: Path, change: str) -> None:
-    other = {"twin_strength": 0.75, "twin_prompts": 1}
-    model = three.using(replace(three.preset, **{change: other[change]})) if change in other else three  # type: ignore[arg-type]
+@pytest.mark.parametrize("twins", [{"strength": 0.75}, {"prompts": 1}, {}])
+def test_twins_of_other_settings_are_kept_apart(three: NormalModel, tmp_path: Path, twins: dict[str, float]) -> None:
+    model = three.using(change(three.preset, twins=twins))
     folders = [Personalizer(three, cache=tmp_path).folder]
-    folders.append(Personalizer(model, seed=1 if change == "seed" else 0, cache=tmp_path).folder)
+    folders.append(Personalizer(model, seed=0 if twins else 1, cache=tmp_path).folder)
     assert folders[0] != folders[1]
 
 
@@ -89,7 +88,7 @@ def test_twins_of_another_machine_precision_or_version_are_kept_apart(
     three: NormalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def folder(precision: str = "float32", device: str = "cpu") -> Path | None:
-        model = three.using(replace(three.preset, precision=precision))  # type: ignore[arg-type]
+        model = three.using(change(three.preset, sample={"precision": precision}))
         monkeypatch.setattr(model, "using", lambda preset: model)
         model.device = device
         return Personalizer(model, cache=tmp_path).folder

@@ -161,11 +161,13 @@ def test_distilled_weights_are_merged_for_sampling_alone(stable: Preset, tmp_pat
     lora = community_lora(stable, tmp_path / "lora")
     model = NormalModel(open_parts(stable.weights).prepare_training(stable), stable, category="good", noun="bolt")
     saved = model.save(tmp_path / "m")
-    fast = NormalModel.load(tmp_path / "m", changes={"distilled": str(lora), "sampler": "lcm", "explicit_steps": 2})
+    fast = NormalModel.load(
+        tmp_path / "m", changes={"sample": {"distilled": str(lora), "sampler": "lcm", "explicit_steps": 2}}
+    )
     assert not torch.allclose(draw(fast), draw(saved), atol=1e-3)
-    assert json.loads((tmp_path / "m" / "preset.json").read_text())["preset"]["distilled"] == ""
+    assert json.loads((tmp_path / "m" / "preset.json").read_text())["preset"]["sample"]["distilled"] == ""
     with pytest.raises(PresetError, match="load the model anew"):
-        fast.using(change(fast.preset, distilled=""))
+        fast.using(change(fast.preset, sample={"distilled": ""}))
     with pytest.raises(PresetError, match="the tiny preset has none"):
         open_parts("bundled").merge(lora)
 

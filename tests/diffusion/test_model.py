@@ -11,7 +11,7 @@ from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import Parts
 from normalgen.errors import DataError, MissingWeights, PresetError
-from normalgen.settings.presets import Preset
+from normalgen.settings.presets import Preset, change
 from normalgen.settings.prompts import INSTANCE_PROMPT
 
 Move = Callable[[torch.Tensor, list[tuple[int, int]]], torch.Tensor]
@@ -70,9 +70,9 @@ def test_indices_decide_the_noise_of_a_restored_image(model: NormalModel) -> Non
 def test_guidance_changes_images_and_one_switches_it_off(model: NormalModel) -> None:
     with torch.no_grad():
         model.parts.prompt_encoder.get_parameter("object").add_(3)
-    guided = model.using(replace(model.preset, guidance=6.0))
+    guided = model.using(change(model.preset, sample={"guidance": 6.0}))
     assert not torch.allclose(draw(guided, 0), draw(model, 0), atol=1e-3)
-    almost = model.using(replace(model.preset, guidance=1.0 + 1e-6))
+    almost = model.using(change(model.preset, sample={"guidance": 1.0 + 1e-6}))
     assert torch.allclose(draw(almost, 0), draw(model, 0), atol=1e-3)
 
 
@@ -90,7 +90,7 @@ def test_the_grid_moves_at_every_step_and_back(model: NormalModel, monkeypatch: 
     for name in ("shift", "unshift"):
         monkeypatch.setattr(codec, name, watched(name, getattr(codec, name), seen))
     draw(model, 0)
-    assert [name for name, _ in seen] == ["shift", "unshift"] * model.preset.sampling_steps
+    assert [name for name, _ in seen] == ["shift", "unshift"] * model.preset.sample.steps
     assert [offset for _, offset in seen[::2]] == [offset for _, offset in seen[1::2]]
     assert len({offset for _, offset in seen}) > 1
 
@@ -108,7 +108,7 @@ def test_the_answer_is_the_denoisers_on_the_picture_mirrored_outwards(model: Nor
 def test_both_halves_of_guidance_see_the_same_grid(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, tuple[int, int]]] = []
     monkeypatch.setattr(model.parts.codec, "shift", watched("shift", model.parts.codec.shift, seen))
-    draw(model.using(replace(model.preset, guidance=6.0, sampling_steps=2)), 0, 1)
+    draw(model.using(change(model.preset, sample={"guidance": 6.0, "steps": 2})), 0, 1)
     offsets = [offset for _, offset in seen]
     assert offsets[:2] == offsets[2:4] != offsets[4:6] == offsets[6:]
 
@@ -179,7 +179,7 @@ def test_a_grey_model_draws_no_colour_and_stays_grey_when_saved(model: NormalMod
 
 def test_the_same_adapters_on_another_base_are_another_model(small: Preset, tmp_path: Path) -> None:
     def saved(parts: Parts, name: str) -> NormalModel:
-        settings = replace(small, method="lora", rank=2, weights=str(tmp_path / f"base-{name}"))
+        settings = change(small, train={"method": "lora", "rank": 2}, weights=str(tmp_path / f"base-{name}"))
         parts.save(tmp_path / f"base-{name}")
         adapted = open_parts(settings.weights).prepare_training(settings)
         return NormalModel(adapted, settings, category="good", noun="part").save(tmp_path / name)

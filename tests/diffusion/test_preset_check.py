@@ -30,7 +30,7 @@ def test_random_weights_are_found_out(stable: Preset) -> None:
 
 
 def test_full_training_is_tried_too(stable: Preset) -> None:
-    assert "0.2 million weights" in list(trial(change(stable, method="full"), device="cpu"))[-1].found
+    assert "0.2 million weights" in list(trial(change(stable, train={"method": "full"}), device="cpu"))[-1].found
 
 
 def test_doctor_run_works_where_memory_is_unknown(

@@ -43,8 +43,8 @@ def their_samples(pipeline: Any, settings: Preset, seed: int = 0) -> torch.Tenso
         [fill(prompt, "bolt") for prompt in PROMPTS],
         height=settings.size,
         width=settings.size,
-        num_inference_steps=settings.sampling_steps,
-        guidance_scale=settings.guidance,
+        num_inference_steps=settings.sample.steps,
+        guidance_scale=settings.sample.guidance,
         generator=[generator("sample", seed, index) for index in range(2)],
         output_type="pt",
     ).images
@@ -55,7 +55,7 @@ def their_samples(pipeline: Any, settings: Preset, seed: int = 0) -> torch.Tenso
 @pytest.mark.parametrize("guidance", [7.5, 1.0])
 def test_sample_equals_the_pipeline(stable: Preset, tmp_path: Path, prediction: str, guidance: float) -> None:
     folder = write_stable(tmp_path / "sd", prediction=prediction)
-    settings = change(stable, weights=str(folder), guidance=guidance)
+    settings = change(stable, weights=str(folder), sample={"guidance": guidance})
     ours = opened(settings).sample([0, 1], prompts=PROMPTS, seed=0)
     theirs = their_samples(peer(StableDiffusionPipeline, folder), settings)
     assert torch.allclose(ours, theirs, atol=1e-4)
@@ -64,7 +64,7 @@ def test_sample_equals_the_pipeline(stable: Preset, tmp_path: Path, prediction: 
 
 @pytest.mark.parametrize(("strength", "steps"), [(0.3, 10), (0.5, 7), (1.0, 4)])
 def test_restore_equals_the_img2img_pipeline(stable: Preset, strength: float, steps: int) -> None:
-    settings = change(stable, sampling_steps=steps)
+    settings = change(stable, sample={"steps": steps})
     images = pictures(2)
     ours = opened(settings).restore(images, prompts=PROMPTS, strength=strength, seed=5)
     theirs = peer(StableDiffusionImg2ImgPipeline, stable.weights)(
@@ -162,7 +162,7 @@ def test_a_saved_lora_loads_in_diffusers(stable: Preset, tmp_path: Path) -> None
 
 
 def test_a_saved_full_model_loads_in_diffusers(stable: Preset, tmp_path: Path) -> None:
-    settings = change(stable, method="full")
+    settings = change(stable, train={"method": "full"})
     ours = trained(settings, tmp_path / "full").sample([0, 1], prompts=PROMPTS, seed=0)
     pipeline = StableDiffusionPipeline.from_pretrained(tmp_path / "full", use_safetensors=True)
     assert torch.allclose(their_samples(pipeline_with_ddim(pipeline), settings), ours, atol=1e-3)
@@ -178,7 +178,7 @@ def pipeline_with_ddim(pipeline: Any) -> Any:
 
 
 def test_the_text_encoder_of_a_saved_model_keeps_its_published_names(stable: Preset, tmp_path: Path) -> None:
-    trained(change(stable, method="full"), tmp_path / "full")
+    trained(change(stable, train={"method": "full"}), tmp_path / "full")
     published = Path(stable.weights) / "text_encoder" / "model.safetensors"
     assert (tmp_path / "full" / "text_encoder" / "model.safetensors").read_bytes() == published.read_bytes()
 
@@ -218,7 +218,7 @@ def test_a_save_that_fails_keeps_the_files_that_were_there(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_a_compiled_model_draws_the_same(stable: Preset) -> None:
-    plain, compiled = (opened(change(stable, compile=each, sampling_steps=4)) for each in (False, True))
+    plain, compiled = (opened(change(stable, sample={"compile": each, "steps": 4})) for each in (False, True))
     images = [model.sample([0], prompts=PROMPTS[:1], seed=0) for model in (plain, compiled)]
     assert torch.allclose(images[0], images[1], atol=1e-4)
 
@@ -233,7 +233,7 @@ def test_a_preview_does_not_leave_its_compiled_network_behind(
         return network
 
     monkeypatch.setattr(torch, "compile", compile_)
-    model = opened(change(stable, compile=True, sampling_steps=2))
+    model = opened(change(stable, sample={"compile": True, "steps": 2}))
     model.parts = model.parts.prepare_training(stable)
     model.sample([0], prompts=PROMPTS[:1], seed=0)
     saved = model.save(tmp_path / "m")

@@ -18,7 +18,7 @@ PLAN = TrainingPlan(steps=6, learning_rate=1e-3, ema=0.9, seed=0, checkpoint_eve
 
 
 def fresh(small: Preset, method: str = "full") -> NormalModel:
-    settings = change(small, method=method, rank=2)
+    settings = change(small, train={"method": method, "rank": 2})
     return NormalModel(open_parts(small.weights).prepare_training(settings), settings, category="", noun="part")
 
 

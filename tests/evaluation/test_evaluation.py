@@ -180,7 +180,7 @@ def test_a_pool_that_is_not_what_it_should_be_is_not_passed_over(
 
 def test_a_cell_says_what_was_used(measured: Path) -> None:
     found = results(measured)
-    assert found["memory", "generated"]["settings"]["preset"]["plain"] == 0
+    assert found["memory", "generated"]["settings"]["preset"]["pool"]["plain"] == 0
     assert "preset" not in found["memory", "none"]["settings"]
     assert found["memory", "none"]["digests"]["model"] is None
     assert found["memory", "generated"]["digests"]["model"] == found["one-to-normal", "none"]["digests"]["model"]

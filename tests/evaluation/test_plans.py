@@ -9,7 +9,7 @@ import pytest
 from conftest import drawn
 from evaluations import category, plan
 
-from normalgen.errors import DataError
+from normalgen.errors import DataError, PresetError
 from normalgen.evaluation.arms import Arm, ArmPools
 from normalgen.evaluation.detector_specs import DetectorSpec, split_list
 from normalgen.evaluation.estimate import estimate
@@ -94,7 +94,8 @@ def test_a_written_pool_is_one_that_detectors_take(tmp_path: Path) -> None:
     [
         "nothing",
         "memory[]",
-        "memory[twin_strength=0.2]",
+        "memory[twins.strength=0.2]",
+        "one-to-normal[twin_strength=0.2]",
         "one-to-normal[size=64]",
         "memory[colour=red]",
         "memory[grid",
@@ -119,9 +120,19 @@ def test_a_detector_of_somebody_s_that_raises_is_told_of(
 
 
 def test_settings_in_brackets_go_to_the_detector_and_to_the_twins() -> None:
-    found = DetectorSpec.parse("one-to-normal[branches=p+n,twin_strength=0.2]")
-    assert (found.settings, found.sampling) == ({"branches": ["p", "n"]}, {"twin_strength": 0.2})
+    found = DetectorSpec.parse("one-to-normal[branches=p+n,twins.strength=0.2,sample.steps=50]")
+    assert (found.settings, found.sampling) == (
+        {"branches": ["p", "n"]},
+        {"twins": {"strength": 0.2}, "sample": {"steps": 50}},
+    )
     assert not DetectorSpec.parse("one-to-normal[branches=n+]").makes_twins
+
+
+@pytest.mark.parametrize("setting", ["twins.strength=0.01", "twins.steps=2", "sample.steps=3"])
+def test_twins_that_cannot_be_made_are_refused_when_the_evaluation_is_planned(toy: Preset, setting: str) -> None:
+    plan(toy, "none", detectors=(f"one-to-normal[{setting},branches=n+]",))
+    with pytest.raises(PresetError, match=r"--(strength|steps) must be at "):
+        plan(toy, "none", detectors=(f"one-to-normal[{setting}]",))
 
 
 @pytest.mark.parametrize("text", ["", "some", "real:0", "real:x", "Generated"])

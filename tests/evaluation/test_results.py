@@ -140,12 +140,12 @@ def test_arms_that_should_fail_get_a_verdict(changed: dict[str, float], verdict:
 def test_branches_sizes_settings_and_costs_have_tables_where_there_are_cells() -> None:
     assert [table.name for table in every_table([cell(0.5)])] == ["main", "main", "costs", "published"]
     cells = [cell(0.8, detector="one-to-normal", branches={"fused": 0.8, "n": 0.7, "p": 0.6}, arm="generated")]
-    cells += [cell(v, detector=f"one-to-normal[twin_strength={v}]", arm="generated") for v in (0.2, 0.1)]
+    cells += [cell(v, detector=f"one-to-normal[twins.strength={v}]", arm="generated") for v in (0.2, 0.1)]
     cells += [cell(0.3, arm="none"), cell(0.4, arm="generated:4"), cell(0.5, arm="generated:16")]
     tables = every_table(cells)
     assert named(tables, "branches").rows == (("one-to-normal", "elpv", "2", "generated", "60.0", "70.0", "80.0"),)
     heads = [head for _, head in named(tables, "settings").heads][4:]
-    assert heads == ["default", "twin_strength=0.1", "twin_strength=0.2"]
+    assert heads == ["default", "twins.strength=0.1", "twin_strength=0.2"]
     assert named(tables, "settings").rows[0][4:] == ("80.0", "10.0", "20.0")
     assert [row[3:] for row in named(tables, "sizes").rows] == [("0", "30.0"), ("4", "40.0"), ("16", "50.0")]
     assert named(tables, "costs").rows[0] == ("memory", "elpv", "none", "1", "1.0", "5.0", "100", "900")
@@ -153,7 +153,7 @@ def test_branches_sizes_settings_and_costs_have_tables_where_there_are_cells() -
 
 def test_settings_are_compared_over_the_seeds_that_all_were_measured_with() -> None:
     cells = [cell(v, seed=seed, detector="one-to-normal") for seed, v in enumerate((0.9, 0.8, 0.1, 0.2))]
-    cells += [cell(v, seed=seed, detector="one-to-normal[twin_prompts=3]") for seed, v in enumerate((0.9, 0.8))]
+    cells += [cell(v, seed=seed, detector="one-to-normal[twins.prompts=3]") for seed, v in enumerate((0.9, 0.8))]
     table = named(every_table(cells), "settings")
     assert table.rows[0][4:] == ("85.0 ± 7.1", "85.0 ± 7.1")
     assert "over the categories and seeds that all its settings were measured with" in table.notes[0]

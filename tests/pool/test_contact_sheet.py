@@ -27,7 +27,7 @@ def test_a_preview_draws_what_the_pool_will_hold_and_no_more(
             return real(*args, **kwargs)  # type: ignore[operator]
 
         monkeypatch.setattr(NormalModel, name, watched)
-    sheet = PoolSheet(tmp_path, references, change(small, mix=mix), seed=0)
+    sheet = PoolSheet(tmp_path, references, change(small, pool={"mix": mix}), seed=0)
     sheet.write(model)
     assert drawn == modes
     assert sheet.path.is_file()

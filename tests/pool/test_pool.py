@@ -116,13 +116,16 @@ def test_two_pools_of_one_name_and_a_grown_one_are_not_mixed_up(
 def test_other_settings_are_refused_by_name(model: NormalModel, references: References, tmp_path: Path) -> None:
     folder = tmp_path / "p"
     make(model, references, folder)
-    other = model.using(change(model.preset, strength=0.75))
+    other = model.using(change(model.preset, pool={"strength": 0.75}))
     with pytest.raises(DataError, match=r"strength was 0\.5, now 0\.75"):
         make(other, references, folder)
     assert len(make(other, references, folder, 2, overwrite=True)) == 2
 
 
-@pytest.mark.parametrize("changes", [{"mix": 1.0}, {"strength": 0.25}, {"prompts": 10}, {"augment": "none"}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"pool": {"mix": 1.0}}, {"pool": {"strength": 0.25}}, {"pool": {"prompts": 10}}, {"augment": "none"}],
+)
 def test_every_setting_changes_the_pool(
     model: NormalModel, references: References, tmp_path: Path, changes: dict[str, object]
 ) -> None:
@@ -175,7 +178,7 @@ def test_loading_says_what_is_missing(model: NormalModel, references: References
 
 @pytest.mark.parametrize("plain", [0.0, 0.2, 0.5, 1.0])
 def test_plain_augmented_references_come_in_their_share(small: Preset, plain: float) -> None:
-    plans = [candidate(i, change(small, plain=plain), 4) for i in range(100)]
+    plans = [candidate(i, change(small, pool={"plain": plain}), 4) for i in range(100)]
     modes = Counter(plan.mode for plan in plans)
     assert modes["augmented"] == 100 * plain
     assert modes["img2img"] == modes["txt2img"]
@@ -183,14 +186,14 @@ def test_plain_augmented_references_come_in_their_share(small: Preset, plain: fl
 
 
 def test_a_plain_image_is_its_augmented_reference(model: NormalModel, references: References, tmp_path: Path) -> None:
-    plain = model.using(change(model.preset, plain=1.0, augment="none"))
+    plain = model.using(change(model.preset, pool={"plain": 1.0}, augment="none"))
     pool = make(plain, references, tmp_path / "p", 2)
     assert {(row["mode"], row["strength"]) for row in pool.rows} == {("augmented", 0.0)}
     assert torch.equal(pool.images.pixels(32), references.images.pixels(32))
 
 
 def test_a_plain_pool_is_the_same_without_a_model(model: NormalModel, references: References, tmp_path: Path) -> None:
-    plain = change(model.preset, plain=1.0)
+    plain = change(model.preset, pool={"plain": 1.0})
     make(model.using(plain), references, tmp_path / "with")
     generate_pool(plain, references, 6, tmp_path / "without")
     assert contents(tmp_path / "with") == contents(tmp_path / "without")
@@ -202,18 +205,18 @@ def test_a_plain_pool_is_the_same_without_a_model(model: NormalModel, references
 
 def test_a_preset_alone_cannot_draw(small: Preset, references: References, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"its plain is 0\.5; give a model"):
-        generate_pool(change(small, plain=0.5), references, 2, tmp_path / "p")
+        generate_pool(change(small, pool={"plain": 0.5}), references, 2, tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.25, 0.5, 0.9, 1.0])
 def test_modes_come_in_the_stated_mix(small: Preset, mix: float) -> None:
-    plans = [candidate(i, change(small, mix=mix), 4) for i in range(100)]
+    plans = [candidate(i, change(small, pool={"mix": mix}), 4) for i in range(100)]
     assert sum(plan.mode == "img2img" for plan in plans) == 100 * mix
 
 
 def test_references_and_prompts_come_in_turn(small: Preset) -> None:
-    plans = [candidate(i, change(small, mix=1.0), 4) for i in range(24)]
+    plans = [candidate(i, change(small, pool={"mix": 1.0}), 4) for i in range(24)]
     assert set(Counter(plan.reference for plan in plans).values()) == {6}
     assert len({(plan.reference, plan.prompt) for plan in plans}) == 12
 

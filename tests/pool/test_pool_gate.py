@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def gated(small: Preset) -> NormalModel:
     """Half of its pool are plain augmented photos, which pass; what an untrained model restores does not."""
-    settings = change(small, gate=True, mix=1.0, plain=0.5, budget=3.0, group=2)
+    settings = change(small, pool={"gate": True, "mix": 1.0, "plain": 0.5, "budget": 3.0, "group": 2})
     return NormalModel(new_tiny(SMALL, seed=1), settings, category="good", noun="part")
 
 
@@ -59,14 +59,14 @@ def test_a_pool_ends_when_enough_are_kept_or_the_budget_is_spent(
 ) -> None:
     pool = make(gated, references, tmp_path / "p")
     assert len(pool) == 2 or len(pool) + len(pool.rejected()) == 6
-    small = make(gated.using(change(gated.preset, plain=0.25, budget=2.0)), references, tmp_path / "q", 3)
+    small = make(gated.using(change(gated.preset, pool={"plain": 0.25, "budget": 2.0})), references, tmp_path / "q", 3)
     assert len(small) + len(small.rejected()) == 6
     assert len(small) < 3
 
 
 def test_a_gate_that_keeps_none_says_what_to_do(gated: NormalModel, references: References, tmp_path: Path) -> None:
     with pytest.raises(NothingKept, match="kept none of 4 candidates"):
-        make(gated.using(change(gated.preset, plain=0.0, budget=2.0)), references, tmp_path / "p")
+        make(gated.using(change(gated.preset, pool={"plain": 0.0, "budget": 2.0})), references, tmp_path / "p")
 
 
 def test_candidates_are_judged_once_each_and_booked(gated: NormalModel, references: References, tmp_path: Path) -> None:
@@ -126,10 +126,10 @@ def test_a_pool_that_was_being_cleared_when_killed_leaves_nothing_to_the_next(
             raise KeyboardInterrupt
         real(path, ignore_errors=ignore_errors)
 
-    other = gated.using(change(gated.preset, strength=0.25))
+    other = gated.using(change(gated.preset, pool={"strength": 0.25}))
     make(other, references, tmp_path / "whole")
     assert not json.loads((tmp_path / "whole.normalgen/candidates.jsonl").read_text().splitlines()[0])["kept"]
-    make(gated.using(change(gated.preset, plain=0.25)), references, tmp_path / "p")
+    make(gated.using(change(gated.preset, pool={"plain": 0.25})), references, tmp_path / "p")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,13 @@ from normalgen.pool.journal import RUN, drawn_folder, record_folder
 from normalgen.pool.plan import draw_group
 from normalgen.pool.workers import Shard
 from normalgen.references import References
+from normalgen.settings.presets import change
 
 
 @pytest.fixture
 def gated(model: NormalModel) -> NormalModel:
     """Half of its candidates are plain augmented references, which the gate keeps; it rejects the noise."""
-    return model.using(replace(model.preset, gate=True, plain=0.5, budget=4.0, size=32, group=4))
+    return model.using(change(model.preset, pool={"gate": True, "plain": 0.5, "budget": 4.0, "group": 4}, size=32))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -171,7 +171,7 @@ def test_merge_tells_the_truth_of_a_pool_without_an_image_so_far(
     plain: float,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    model = gated.using(replace(gated.preset, plain=plain))
+    model = gated.using(change(gated.preset, pool={"plain": plain}))
     draw(model, references, tmp_path / "p", shard)
     with pytest.raises(SystemExit) as end:
         main(["pool", "merge", str(tmp_path / "p")])
@@ -188,7 +188,7 @@ def test_merge_makes_no_folder(tmp_path: Path) -> None:
 def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_anew(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, folder = model.using(replace(model.preset, strength=0.75)), tmp_path / "p"
+    other, folder = model.using(change(model.preset, pool={"strength": 0.75})), tmp_path / "p"
     began: list[Pool] = []
 
     def drawing(*given: Any) -> Any:
@@ -251,7 +251,7 @@ def test_what_is_not_finite_is_broken_through_a_shard_too(
         return made
 
     monkeypatch.setattr(NormalModel, "restore", spoilt)
-    model = gated.using(replace(gated.preset, mix=1.0))
+    model = gated.using(change(gated.preset, pool={"mix": 1.0}))
     whole = generate_pool(model, references, 6, tmp_path / "whole")
     assert "broken" in {each.reason for each in whole.rejected()}
     for shard in ("1/2", "2/2"):

@@ -137,8 +137,10 @@ def test_the_command_of_the_page_measures_the_same_cells() -> None:
     found = command([cell(0.5, k=k, detector="m[a=1]") for k in (2, 4)])
     assert found == ("normalgen evaluate --dataset elpv --detectors 'm[a=1]' --arms none --shots 2,4 --seeds 1 -n 32")
     fewer = cell(0.5)
-    fewer.settings.update(tests=40, preset={"name": "sd15", "training_steps": 5})
+    fewer.settings.update(tests=40, preset={"name": "sd15", "train": {"steps": 5}})
     assert command([fewer]).endswith("--seeds 1 -n 32 --tests 40 --preset sd15 --training-steps 5")
+    fewer.settings["preset"] = {"name": "tiny", "training_steps": 5}  # as older cells have it
+    assert command([fewer]).endswith("--seeds 1 -n 32 --tests 40")
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:

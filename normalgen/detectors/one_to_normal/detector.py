@@ -43,7 +43,6 @@ __all__ = ["OneToNormal"]
 
 SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
 STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed")
-MODEL_SETTINGS = ["twin_prompts", "twin_strength", "twin_steps", "sampling_steps", "sampler", "guidance"]
 
 
 @dataclass(kw_only=True)
@@ -197,7 +196,7 @@ class OneToNormal:
         settings["weights"] = {name: fitted.weights[name] for name in self.branches}
         if fitted.branches.personalizer is not None:
             model = fitted.branches.personalizer.model
-            settings |= model.preset.only(MODEL_SETTINGS) | {"model": model.digest}
+            settings |= model.preset.deciding("twins") | {"model": model.digest}
         return settings
 
     def save(self, folder: Path) -> None:

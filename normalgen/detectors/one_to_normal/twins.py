@@ -23,13 +23,11 @@ from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images, Photo, stacked, to_pil, to_tensor
 from normalgen.io.cache import KeptFiles
-from normalgen.settings.presets import change
 from normalgen.settings.prompts import prompt_set
 
 __all__ = ["Personalizer", "Twins", "similarity"]
 
 COMPARED, KEY = 240, 24
-_DECIDING = ["size", "sampling_steps", "twin_steps", "twin_strength", "sampler", "guidance"]
 
 
 @dataclass(frozen=True)
@@ -63,25 +61,28 @@ class Personalizer:
     another kind of device, precision or version are kept apart.
 
     Args:
-        model: customized on the queries' category; its preset's twin_prompts, twin_strength and twin_steps say how.
+        model: customized on the queries' category; its preset's `twins` say how.
         seed: with an image's hash decides its noise.
         cache: a folder where candidates are kept; None keeps none.
         limit: bytes that all candidates in `cache` may take; beyond it those not used for longest go.
+
+    Raises:
+        PresetError: a twin goes through no step, or through fewer than `twins.steps`.
     """
 
     def __init__(
         self, model: NormalModel, *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
     ) -> None:
-        preset = model.preset
-        self.model = model.using(change(preset, explicit_steps=preset.twin_steps))
-        self.prompts = prompt_set(preset.twin_prompts)
+        model.preset.check_twins()
+        self.model = model
+        self.prompts = prompt_set(model.preset.twins.prompts)
         self.seed = seed
         self.folder = None if cache is None else cache / self._key()
         self.files = None if cache is None else KeptFiles(cache, f"{'?' * KEY}/*", limit)
 
     def _key(self) -> str:
         model = self.model
-        asked = [self.prompts, self.seed, model.preset.only(_DECIDING)]
+        asked = [self.prompts, self.seed, model.preset.deciding("twins")]
         machine = [model.device.partition(":")[0], model.half, normalgen.__version__, torch.__version__]
         made = [model.digest, model.noun, model.grey, *asked, *machine]
         return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:KEY]
@@ -115,13 +116,14 @@ class Personalizer:
         """The candidates (P, 3, S, S) of the queries at `places`, all in one batch, as 8-bit values."""
         if not places:
             return []
-        count = len(self.prompts)
+        count, twins = len(self.prompts), self.model.preset.twins
         made = self.model.restore(
             queries[places].repeat_interleave(count, 0),
             prompts=[*self.prompts] * len(places),
-            strength=self.model.preset.twin_strength,
+            strength=twins.strength,
             seed=self.seed,
             indices=[keys[place] for place in places for _ in range(count)],
+            explicit=twins.steps,
         )
         return list(torch.split((made * 255).round() / 255, count))
 

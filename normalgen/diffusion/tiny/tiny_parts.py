@@ -46,13 +46,13 @@ class TinyParts(Parts):
         The fine stage stands behind the trunk, which then needs no gradient: a step takes two thirds of the time.
         """
         self.prompt_encoder.requires_grad_(False)
-        self.prompt_encoder.object.requires_grad_(preset.method != "fine")
-        self.denoiser.requires_grad_(preset.method == "full")
-        if preset.method == "fine":
+        self.prompt_encoder.object.requires_grad_(preset.train.method != "fine")
+        self.denoiser.requires_grad_(preset.train.method == "full")
+        if preset.train.method == "fine":
             self.denoiser.get_submodule("fine").requires_grad_(True)
-        if preset.method != "lora":
+        if preset.train.method != "lora":
             return self
-        add_lora(self.denoiser, preset.rank)
+        add_lora(self.denoiser, preset.train.rank)
         return replace(self, adapted=True, base=self.digest)
 
     def begin_from(self, references: Tensor) -> None:
