@@ -92,15 +92,18 @@ class DetectorSpec:
         opened = self._plain()
         return self.needs_model and isinstance(opened, ExplainingDetector) and opened.without_model() is not None
 
-    def check_twins(self, preset: Preset) -> None:
-        """Check that a model of `preset` makes the twins that the detector was asked for with.
+    def sampling_preset(self, preset: Preset) -> Preset:
+        """`preset` with the settings of `sampling`; for twins alone, so that it asks nothing of the pool's settings.
 
         Raises:
-            PresetError: it cannot.
+            PresetError: a value is out of range, or a model of these settings cannot make twins.
         """
-        changed = change(preset, **self.sampling)
-        if self.needs_model and isinstance(self._plain(), ExplainingDetector):
+        if not self.needs_model:
+            return preset
+        changed = change(preset, pool={"plain": 1.0}, **self.sampling) if self.sampling else preset
+        if isinstance(self._plain(), ExplainingDetector):
             changed.check_twins()
+        return changed
 
     def open(
         self,
@@ -136,7 +139,7 @@ class DetectorSpec:
 
 def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
     """The model with the sampling settings that the detector was asked for with."""
-    return model if model is None or not spec.sampling else model.using(change(model.preset, **spec.sampling))
+    return model if model is None or not spec.sampling else model.using(spec.sampling_preset(model.preset))
 
 
 def _sampling_names() -> set[str]:

@@ -91,7 +91,7 @@ class Plan:
         # Augmented photos are an arm of their own: a pool that held some would be measured twice.
         object.__setattr__(self, "preset", change(self.preset, pool={"plain": 0.0}))
         for spec in self.detectors:
-            spec.check_twins(self.preset)
+            spec.sampling_preset(self.preset)
         if self.tests == 1:
             raise DataError(
                 "--tests must be 0 for all, or at least 2: a normal and an anomalous image of each category"
