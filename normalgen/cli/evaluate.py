@@ -143,9 +143,11 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
     if seen.hours is not None:
         time = f"{seen.hours:.1f} hours" if seen.hours >= 1 else f"{60 * seen.hours:.0f} minutes"
         left = f"about {time} left ({basis})"
+    large = seen.megabytes >= 1000
+    disk = f"{seen.megabytes / 1000:.1f} GB" if large else f"{max(1, round(seen.megabytes))} MB"
     say(
-        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; {left}, about "
-        f"{seen.megabytes / 1000:.1f} GB of disk"
+        f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; {left}, about {disk} "
+        "of disk"
     )
 
 

@@ -13,9 +13,10 @@ __all__ = ["Estimate", "estimate"]
 
 # Seconds on one of two CPU cores, preset `tiny`: an image of a training step, of a pool, a query by detector and arm.
 SEEN, IMAGE, QUERY, OTHER = 0.06, 0.8, {"one-to-normal": 0.3, "memory": 0.05}, 0.1
-TINY_MB, LORA_MB, FULL_MB, PATCHES_MB = 26.0, 20.0, 1760.0, 4000.0
-PIXEL_MB = 1.5e-6
-"""Of a PNG."""
+# Megabytes: of a model by preset and method, of a PNG's pixel, of one image's patch vectors, of each cache at most.
+TINY_MB, LORA_MB, FULL_MB, PIXEL_MB, PATCHES_MB, CACHE_MB = 24.7, 20.0, 1760.0, 1.5e-6, 0.38, 4000.0
+VIEWS = 12
+"""Images that One-to-Normal looks at per reference: views of it, and views with drawn defects."""
 CUSTOMIZE, POOL = "customize", "pool"  # as cells call these seconds
 
 
@@ -45,7 +46,7 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
     took, usual, wanted = _took(finished), _usual(plan), _wanted(plan, lacking, out)
     rates = usual | took
     hours = sum(rates[name] * count for name, count in wanted.items()) / 3600 if wanted.keys() <= rates.keys() else None
-    disk = sum(_megabytes(plan, setup) for setup in setups) + PATCHES_MB
+    disk = _megabytes(plan, setups)
     calibrated = bool(finished) and wanted.keys() <= took.keys()
     return Estimate(len(setups), len(cells), len(cells) - len(lacking), hours, disk, calibrated)
 
@@ -80,11 +81,19 @@ def _usual(plan: Plan) -> dict[str, float]:
     return queries | {CUSTOMIZE: plan.preset.train.steps * plan.preset.train.batch * SEEN, POOL: plan.drawn * IMAGE}
 
 
-def _megabytes(plan: Plan, setup: Setup) -> float:
-    """What a setup keeps: its model, the pool, the arms' images and the twins."""
-    preset = plan.preset
-    image = PIXEL_MB * preset.size**2
-    model = TINY_MB if preset.name == "tiny" else FULL_MB if preset.train.method == "full" else LORA_MB
-    several = sum(detector.needs_model for detector in plan.detectors)
-    twins = image * preset.twins.prompts * len(setup.category.tests) * several
-    return model * plan.customizes + image * (plan.drawn + plan.n * len(plan.arms)) + twins
+def _megabytes(plan: Plan, setups: list[Setup]) -> float:
+    """What models, pools, arms and caches take in the end, within a factor of two."""
+    preset, image = plan.preset, PIXEL_MB * plan.preset.size**2
+    tiny = TINY_MB if preset.weights == "bundled" else sum(map(_size, Path(preset.weights).glob("*.safetensors")))
+    model = tiny if preset.name == "tiny" else FULL_MB if preset.train.method == "full" else LORA_MB
+    joined = sum(arm.size or plan.n for arm in plan.arms if arm.kind != "none")
+    twinned = [detector.sampling for detector in plan.detectors if detector.needs_model]
+    twins = sum(len(setup.category.tests) + VIEWS * setup.k for setup in setups) * len(twinned)
+    looked = sum({setup.category.name: len(setup.category.tests) for setup in setups}.values()) + twins
+    looked += sum(VIEWS * setup.k + joined for setup in setups)
+    caches = min(CACHE_MB, PATCHES_MB * looked) + min(CACHE_MB, image * preset.twins.prompts * twins)
+    return len(setups) * (model * plan.customizes + image * (plan.drawn + joined)) + caches
+
+
+def _size(path: Path) -> float:
+    return path.stat().st_size / 1e6

@@ -15,11 +15,12 @@ from normalgen.errors import MissingDependency
 from normalgen.features.contract import TextSide
 from normalgen.features.weights import resized
 
-__all__ = ["GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
+__all__ = ["CHANNELS", "GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
 
 LEVELS = (1, 2, 3)
-"""Indices of timm's feature maps: 24, 40 and 112 channels, a patch every 4, 8 and 16 pixels."""
-STATISTICS = 2 * (24 + 40 + 112)
+"""Indices of timm's feature maps, which have `CHANNELS`, a patch every 4, 8 and 16 pixels."""
+CHANNELS = (24, 40, 112)
+STATISTICS = 2 * sum(CHANNELS)
 BATCH = 8
 SIZE, GRIDS = 256, (32, 32, 16)
 """Pixels that `tokens` looks at, and rows and columns of its levels."""

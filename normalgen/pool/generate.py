@@ -40,7 +40,6 @@ from normalgen.settings.presets import Preset
 __all__ = ["check_pool", "draw_shard", "generate_pool", "merge_pool"]
 
 
-
 def generate_pool(
     model: NormalModel | Preset,
     references: References,

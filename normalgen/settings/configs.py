@@ -218,7 +218,7 @@ class PoolConfig:
     gate: Annotated[
         bool,
         setting(
-            "Judge each image before it enters; rejected ones are in the pool's __normalgen__/rejected.",
+            "Judge each image before it enters; rejected ones are in POOL.normalgen/rejected.",
             flag="--gate/--no-gate",
             decides=POOL,
         ),

@@ -1,6 +1,7 @@
 """normalgen evaluate, as typed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert run(*usual(root, prior, tmp_path / "out"), "--study", "pool-gain", "--seeds", "3", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "72 cells in 6 setups" in said
+    assert re.search(r"about \d+ MB of disk", said)
     assert not (tmp_path / "out").exists()
 
 

@@ -42,7 +42,7 @@ def test_less_trust_is_for_twins_of_the_tiny_model_alone() -> None:
 
 
 def test_branches_are_weighed_by_the_scores_that_the_detector_gives() -> None:
-    """Broad stains raise the mean of the highest patches; single hot patches of normal images hide them from max."""
+    """A broad stain raises the mean of the highest patches; one hot patch of normal images hides it from max."""
     quiet = torch.rand(6, 20, 20, generator=torch.Generator().manual_seed(1))
     hot, stained = quiet.clone(), quiet.clone()
     hot[:, 3, 3], stained[:, 5:7, 5:7] = 9.0, 5.0

@@ -153,6 +153,33 @@ def test_an_estimate_counts_cells_and_what_is_done(toy: Preset, tmp_path: Path) 
     assert after.hours
 
 
+@pytest.mark.parametrize(
+    ("detectors", "arms", "shots"),
+    [
+        (("memory",), ("none", "rotations", "augmented"), (2,)),
+        (("memory", "one-to-normal"), ("none", "generated", "both"), (1, 2)),
+    ],
+)
+def test_the_disk_of_a_small_plan_is_estimated_within_a_factor_of_2(
+    detectors: tuple[str, ...], arms: tuple[str, ...], shots: tuple[int, ...], toy: Preset, tmp_path: Path
+) -> None:
+    asked = plan(toy, *arms, detectors=detectors, shots=shots)
+    before = estimate(asked, tmp_path).megabytes
+    evaluate(asked, tmp_path)
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) / 1e6
+    assert written / 2 < before < 2 * written
+
+
+def test_patches_and_twins_never_take_more_disk_than_their_caches_may(tmp_path: Path) -> None:
+    few, many = (
+        estimate(plan(preset("tiny"), "none", detectors=("one-to-normal",), seeds=seeds), tmp_path).megabytes
+        for seeds in (2000, 3000)
+    )
+    models = 1000 * 24.7
+    assert few == pytest.approx(8000 + 2 * models, rel=0.01)
+    assert many - few == pytest.approx(models, rel=0.01)
+
+
 def test_a_model_of_the_tiny_preset_is_estimated_at_minutes(tmp_path: Path) -> None:
     found = estimate(plan(preset("tiny"), "generated"), tmp_path)
     assert found.hours

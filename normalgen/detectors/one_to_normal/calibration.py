@@ -20,7 +20,7 @@ from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
-__all__ = ["Known", "Usual", "learn_usual", "views"]
+__all__ = ["DRAWN", "VIEWS", "Known", "Usual", "learn_usual", "views"]
 
 VIEWS, DRAWN, ALIGNED = 6, 16, 1.5
 
