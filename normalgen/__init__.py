@@ -1,6 +1,6 @@
 """Anomaly-free images for few-shot visual anomaly detection.
 
-    k normal photos - references -> customize -> NormalModel -> generate_pool -> Pool (Hugging Face data set)
+    k normal photos - references -> customize -> NormalModel -> fill_pool -> Pool (Hugging Face data set)
     query photos - personalize(NormalModel) -> twins -> triplet(query | twin, query | references + pool) -> report
 
 Rooms, each importing only those above it:
@@ -9,8 +9,8 @@ Rooms, each importing only those above it:
     settings/      presets by name, their fields, the prompts
     io/            whole files, run folders, caches; random numbers from keys; progress; provenance
     images/        photos: lazy, safely decoded, augmented; defects drawn on them
-    references     the k shots and their manifest
     data/          categories and queries; readers/: one file per published data set
+    references     the k shots and their manifest
     features/      what networks see: patch vectors, image vectors; the nearest patch in a memory
     diffusion/     schedule, sampler, codec, model, training, Stable Diffusion; tiny/: the small bundled model
     customize/     DreamBooth: references in, NormalModel out
@@ -19,8 +19,55 @@ Rooms, each importing only those above it:
     detectors/     the contract, metrics, thresholds; one_to_normal/: twins, triplet, calibration, text
     evaluation/    detectors x shots x seeds x arms, a file per cell; tables, statistics and figures of the cells
     report/        pages and pictures: a detection, twins, results
-    pipeline       references -> model -> pool -> detector, each step resumable
+    pipeline/      references -> model -> pool -> detector, each step resumable: what the commands call
     cli/           one file per command: parses, calls one function, prints
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from normalgen.detectors.one_to_normal.detector import OneToNormal
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.errors import NormalgenError
+    from normalgen.images.images import Images
+    from normalgen.pipeline.detect import detect
+    from normalgen.pipeline.make import customize, generate_pool
+    from normalgen.pipeline.personalize import personalize
+    from normalgen.pool.dataset import Pool
+    from normalgen.references import References
+
+__all__ = [
+    "Images",
+    "NormalModel",
+    "NormalgenError",
+    "OneToNormal",
+    "Pool",
+    "References",
+    "customize",
+    "detect",
+    "generate_pool",
+    "personalize",
+]
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Images": "images.images",
+    "NormalModel": "diffusion.model",
+    "NormalgenError": "errors",
+    "OneToNormal": "detectors.one_to_normal.detector",
+    "Pool": "pool.dataset",
+    "References": "references",
+    "customize": "pipeline.make",
+    "detect": "pipeline.detect",
+    "generate_pool": "pipeline.make",
+    "personalize": "pipeline.personalize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are imported when they are first used, so that `import normalgen` takes no time."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -18,7 +18,7 @@ from normalgen.cli.personalize import personalize
 from normalgen.cli.pool import pool_app
 from normalgen.cli.presets import presets
 from normalgen.cli.results import results
-from normalgen.cli.show import fail
+from normalgen.cli.show import fail, show_notes
 from normalgen.cli.train_text import train_text
 from normalgen.errors import NormalgenError
 
@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Threads that spin for long while they wait make work on a busy machine several times slower; threads that sleep at
     # once do so on an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    show_notes()
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     try:

@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need_prior
-from normalgen.cli.job import settle
-from normalgen.cli.photos import check_photos, references_from
-from normalgen.cli.show import going_on, progress, say
+from normalgen.cli.show import resumable, say
 from normalgen.settings.presets import preset as make_preset
 
 
 def customize(
+    context: typer.Context,
     folder: inputs.Folder = None,
     category: inputs.CategoryName = None,
     data: inputs.Data = None,
@@ -39,24 +37,14 @@ def customize(
 
     normalgen customize ./good --category bracket
     """
-    settings = make_preset(
-        preset,
-        weights=weights,
-        size=size,
-        augment=augment,
-        train={"method": method, "steps": training_steps, "prior_weight": prior_weight, "class_images": class_images},
-    )
-    need_prior(settings, class_images)
-    references = references_from(folder, category, data, noun, k, manifest, crop, seed)
-    check_photos(references, settings.size)
-    settings = settle(settings, references)
-    target = out or Path("models") / references.category
-    chosen = inputs.pick_device(device)
-    from normalgen.customize.dreambooth import customize as fine_tune
+    asked = inputs.settings_in(context.params, "train")
+    inputs.check_prior(make_preset(preset, **asked), class_images)
+    references = inputs.references_in(context.params, folder)
+    from normalgen.pipeline.make import customize as make_model
 
-    begun = time.monotonic()
-    with going_on(), progress() as watch:
-        fine_tune(references, settings, target, seed=seed, device=chosen, watch=watch, overwrite=overwrite)
+    begun, target = time.monotonic(), out or Path("models") / references.category
+    with resumable():
+        make_model(references, preset, target, settings=asked, seed=seed, device=device, overwrite=overwrite)
     say(f"customized on {len(references.images)} photos of {references.category!r} in {time.monotonic() - begun:.0f} s")
     say(f"  model       {target}")
     say(f"  references  {target / 'references.json'}")

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from normalgen.cli.show import note, progress, say, table
+from normalgen.cli.show import note, say, table
 from normalgen.errors import DataError
+from normalgen.io.progress import progress_bars
 
 if TYPE_CHECKING:
     from normalgen.data.check import Checked
@@ -112,7 +113,7 @@ def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list
     rows: list[list[str]] = []
     broken: list[str] = []
     whole = True
-    with progress() as watch:
+    with progress_bars() as watch:
         for dataset, folder in pairs:
             names = dataset.categories(folder)
             missing = [name for name in dataset.published if name not in names]

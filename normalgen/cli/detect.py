@@ -5,22 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from normalgen.cli import detect_summary as found
-from normalgen.cli import inputs
-from normalgen.cli.checks import need, need_apart, need_queries
-from normalgen.cli.photos import QUERY_DEPTH, references_from, tell_of_left_out
-from normalgen.cli.ready import (
-    HIGHEST_RATE,
-    Preparation,
-    open_detector,
-    open_threshold,
-    pool_folder,
-    unmeasured,
-    unused_photos,
-)
-from normalgen.cli.show import going_on, progress
+from normalgen.cli import detect_summary, inputs
+from normalgen.cli.show import resumable
+from normalgen.io.devices import pick_device
 from normalgen.settings.presets import preset as make_preset
 
+HIGHEST_RATE = 0.5
 DETECTOR = "Detector"
 
 ReferenceFolder = Annotated[
@@ -91,9 +81,15 @@ Calibrate = Annotated[
 SelfTest = Annotated[
     bool, typer.Option("--self-test", help="Also measure a proxy AUROC on references with drawn defects.")
 ]
+Fitted = Annotated[
+    Path | None,
+    typer.Option("--detector", help="A fitted detector that --save kept: nothing is learned again."),
+]
+Save = Annotated[Path | None, typer.Option("--save", help="Folder to keep the fitted detector in, for --detector.")]
 
 
 def detect(
+    context: typer.Context,
     queries: inputs.QueriesPath,
     references: ReferenceFolder = None,
     category: inputs.CategoryName = None,
@@ -122,6 +118,8 @@ def detect(
     rate: Rate = 0.05,
     calibrate: Calibrate = None,
     self_test: SelfTest = False,
+    fitted: Fitted = None,
+    save: Save = None,
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
@@ -135,44 +133,53 @@ def detect(
     normalgen detect MVTEC_ROOT/screw/test --category screw --data MVTEC_ROOT
 
     normalgen detect ./mixed --references ./good --calibrate ./more_good --rate 0.02
+
+    normalgen detect ./mixed --references ./good --save bracket-detector
+
+    normalgen detect ./tomorrow --detector bracket-detector
     """
-    twins = {"prompts": prompts, "strength": strength, "steps": steps}
-    trained = {"weights": weights, "train": {"steps": training_steps}, "augment": augment}
-    settings = make_preset(preset, **trained)
-    need_queries(queries)
-    need(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
-    chosen = references_from(references, category, data, noun, k, manifest, crop, seed)
-    tell_of_left_out(queries, QUERY_DEPTH)
-    tell_of_left_out(calibrate)
-    from normalgen.data.queries import find_queries
+    asked = inputs.settings_in(context.params, "train", "twins")
+    make_preset(preset, **asked)
+    inputs.check_queries(queries)
+    inputs.check_there(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
+    chosen = None
+    if fitted is None or references or category:
+        chosen = inputs.references_in(context.params, references)
+    from normalgen.images.left_out import note_left_out
+    from normalgen.pipeline.detect import default_detector
+    from normalgen.pipeline.detect import detect as find_anomalies
 
-    asked = unmeasured(find_queries(queries, chosen.images.crop), chosen)
-    customized, bank = model or Path("models") / chosen.category, pool_folder(pool, chosen.category)
-    unused = None if calibrate is None else unused_photos(calibrate, chosen, asked, [customized, bank], rate)
-    from normalgen.detectors.self_test import self_test as test_itself
-    from normalgen.io.outputs import see_free
-    from normalgen.report.detection_run import MADE_BY
-    from normalgen.report.detection_run import detect as run_detection
-
-    where = inputs.pick_device(device)
-    detector = open_detector(preset, features, branches, fusion, text, choice, seed, where)
-    folder = out or Path("detections") / chosen.category
-    need_apart(queries, folder)
-    see_free(folder, MADE_BY)
-    maker = Preparation(chosen, settings, trained, seed, where, customized, twins)
-    title = f"{chosen.category}: {len(asked.images)} photos"
-    with going_on(), progress() as watch:
-        joining = None
-        if "n" in detector.branches:
-            joining = maker.given_pool(bank) if pool else maker.pool(bank, n, watch)
-        maker.fit(detector, joining, watch, renamed=noun is not None)
-        threshold = open_threshold(detector, unused, rate)
-        run = run_detection(detector, asked, threshold, folder, title=title, save_maps=save_maps, watch=watch)
-        proxy = test_itself(detector, chosen, seed=seed, watch=watch) if self_test else None
-    found.tell_of_worst(run)
-    found.tell_of_method(run, detector, threshold)
-    if proxy is not None:
-        found.tell_of_proxy(proxy, len(chosen.images))
-    found.tell_of_files(run, folder)
-    if run.errors:
+    note_left_out(calibrate)
+    names = tuple(name.strip() for name in branches.split(",") if name.strip())
+    detector = fitted or default_detector(
+        preset,
+        features=features,
+        branches=names,
+        fusion=fusion,
+        text=text,
+        choice=choice,
+        seed=seed,
+        device=pick_device(device),
+    )
+    with resumable():
+        detection = find_anomalies(
+            queries,
+            chosen,
+            out,
+            detector=detector,
+            pool=pool,
+            n=n,
+            model=model,
+            preset=preset,
+            settings=asked,
+            calibrate=calibrate,
+            rate=rate,
+            self_test=self_test,
+            save_maps=save_maps,
+            save=save,
+            seed=seed,
+            device=device,
+        )
+    detect_summary.show(detection, 0 if chosen is None else len(chosen.images))
+    if detection.run.errors:
         raise typer.Exit(1)

@@ -115,8 +115,8 @@ def doctor(
     _tell_clashes()
     import torch
 
-    from normalgen.cli.inputs import pick_device
     from normalgen.diffusion.tiny.tiny_parts import bundled_files
+    from normalgen.io.devices import pick_device
 
     say(f"device: {pick_device('auto')} ({torch.get_num_threads()} threads on the CPU)")
     prior, config = bundled_files()
@@ -148,8 +148,8 @@ def _is_named(context: typer.Context, name: str) -> bool:
 
 
 def _try(settings: Preset, device: str) -> None:
-    from normalgen.cli.inputs import pick_device
     from normalgen.diffusion.preset_check import trial
+    from normalgen.io.devices import pick_device
 
     chosen = pick_device(device)
     say(f"preset {settings.name} at {settings.size} px on {chosen}, weights {settings.weights}")

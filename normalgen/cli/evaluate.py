@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import going_on, note, progress, say
+from normalgen.cli.show import note, resumable, say
 from normalgen.cli.workers import run_together
 from normalgen.evaluation.studies import STUDIES, TIERS
+from normalgen.io.devices import pick_device
+from normalgen.io.progress import progress_bars
 
 if TYPE_CHECKING:
     from normalgen.evaluation.protocol import Plan
@@ -114,7 +116,7 @@ def evaluate(
         tier=tier,
         n=n,
         tuning=tuning,
-        device=inputs.pick_device(device),
+        device=pick_device(device),
     )
     share = Shard.parse(shard) if shard else None
     check(plan, out)
@@ -160,7 +162,7 @@ def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
         auroc = 100 * row["metrics"]["image_auroc"]
         say(f"{where}  AUROC {auroc:.1f}  ({seconds['fit'] + seconds['predict']:.0f} s)")
 
-    with going_on(), progress() as watch:
+    with resumable(), progress_bars() as watch:
         measure(plan, out, shard=shard, watch=watch, tell=tell)
 
 
@@ -170,5 +172,5 @@ def _run_jobs(jobs: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))
     given = {f"job {number}": words for number in range(1, jobs + 1)}
-    with going_on():
+    with resumable():
         run_together(given, {"OMP_NUM_THREADS": threads})

@@ -3,28 +3,25 @@
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from normalgen.cli import inputs
-from normalgen.cli.checks import need_distilled, need_prior
-from normalgen.cli.job import Job, given_model, saved_preset
-from normalgen.cli.photos import check_photos, references_from, tell_of_others
-from normalgen.cli.show import going_on, note, progress, say
+from normalgen.cli.show import note, resumable, say
 from normalgen.cli.workers import run_workers
 from normalgen.errors import DataError
-from normalgen.settings.presets import Preset, change
+from normalgen.settings.presets import change
 from normalgen.settings.presets import preset as make_preset
 
 if TYPE_CHECKING:
-    from normalgen.diffusion.model import NormalModel
     from normalgen.pool.dataset import Pool
-    from normalgen.pool.workers import Shard
-    from normalgen.references import References
+
+MODES = {"img2img": "photos drawn again", "txt2img": "drawn from noise", "augmented": "augmented photos"}
 
 
 def generate(
+    context: typer.Context,
     folder: inputs.Folder = None,
     n: inputs.Count = 100,
     category: inputs.CategoryName = None,
@@ -74,109 +71,63 @@ def generate(
 
     With a GPU and the weights of Stable Diffusion: normalgen generate ./good --preset sd15 -n 100
     """
-    changes = {
-        "weights": weights,
-        "size": size,
-        "augment": augment,
-        "train": {
-            "method": method,
-            "steps": training_steps,
-            "prior_weight": prior_weight,
-            "class_images": class_images,
-        },
-        "sample": {
-            "steps": sampling_steps,
-            "explicit_steps": explicit_steps,
-            "sampler": sampler,
-            "guidance": guidance,
-            "distilled": distilled,
-            "precision": precision,
-            "compile": compile_,
-        },
-        "pool": {
-            "plain": plain,
-            "mix": mix,
-            "strength": strength,
-            "prompts": prompts,
-            "gate": gate,
-            "budget": budget,
-        },
-    }
-    named = make_preset(preset)
-    settings = change(saved_preset(model) or named, **changes)
-    need_prior(settings, class_images)
+    asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
+    from normalgen.customize.saved_models import saved_preset
+
+    inputs.check_prior(change(saved_preset(model) or named, **asked), class_images)
     if devices:
-        with going_on():
+        with resumable():
             return run_workers(devices, shard, sys.argv[1:])
-    references = references_from(folder, category, data, noun, k, manifest, crop, seed)
-    from normalgen.customize.dreambooth import is_customized
+    references = inputs.references_in(context.params, folder)
+    from normalgen.pipeline.make import generate_pool
     from normalgen.pool.workers import Shard
 
-    share = None if shard is None else Shard.parse(shard)
-    chosen = inputs.pick_device(device)
-    ready = given_model(model, settings, references, chosen, changes)
-    settings, place = ready.preset if ready else settings, model or Path("models") / references.category
-    if ready:
-        references = named_as(ready, references, renamed=noun is not None)
-        tell_of_others("the model", place, references, "name another --model to have one made from these")
-    elif not is_customized(place):
-        need_distilled(settings)
-    check_photos(references, settings.size)
-    if not settings.draws:
-        note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
-    job = Job(references, settings, out or Path("pools") / references.category, seed, overwrite)
-    return run(job, n, ready or (place, chosen), share)
-
-
-def named_as(model: "NormalModel", references: "References", *, renamed: bool) -> "References":
-    """The references under the noun that a finished model draws.
-
-    Raises:
-        DataError: they were `renamed` to another.
-    """
-    if renamed and references.noun != model.noun:
-        raise DataError(
-            f"the model was customized with --object {model.noun!r}, now {references.noun!r}; leave --object out, or "
-            "name another folder with --model for a model of its own"
+    begun, share = time.monotonic(), None if shard is None else Shard.parse(shard)
+    with resumable():
+        pool = generate_pool(
+            references,
+            n,
+            out,
+            model=model,
+            preset=preset,
+            settings=asked,
+            shard=share,
+            seed=seed,
+            device=device,
+            overwrite=overwrite,
         )
-    return replace(references, noun=model.noun)
-
-
-def run(job: Job, n: int, model: "NormalModel | tuple[Path, str]", shard: "Shard | None") -> None:
-    """Do the job, and say what is in the pool, what is not and why, and what to do with it."""
-    begun = time.monotonic()
-    with going_on(), progress() as watch:
-        pool = job.run(n, model, shard, watch)
     if pool is None:
-        return say(f"shard {shard} is drawn; the worker that draws the last one finishes {job.out}")
-    say(f"{len(pool)} normal images of {job.references.category!r} in {time.monotonic() - begun:.0f} s")
-    tell_of_modes(pool, job.settings)
-    tell_of_rejected(pool, n, job.settings.pool.budget)
-    say(f"  pool           {pool.folder}")
-    say(f"  contact sheet  {job.sheet.path}")
-    say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")
-    say("grow it:  the same command with a larger -n")
+        return say(f"shard {share} is drawn; the worker that draws the last one finishes the pool")
+    say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")
+    _show_pool(pool, n)
     return None
 
 
-def tell_of_modes(pool: "Pool", settings: Preset) -> None:
-    """How the images were made; and a note when the gate left none that diffusion made."""
-    names = {"img2img": "photos drawn anew", "txt2img": "drawn from noise", "augmented": "augmented photos"}
+def _show_pool(pool: "Pool", n: int) -> None:
+    """Say what is in the pool, what is not and why, and what to do with it."""
+    from normalgen.pool.journal import SHEET, record_folder
+
     modes = Counter(row["mode"] for row in pool.rows)
-    say(f"  made as        {', '.join(f'{count} {names[mode]}' for mode, count in modes.most_common())}")
-    if settings.draws and set(modes) == {"augmented"} and any(each.reason for each in pool.rejected()):
-        note("diffusion made none of them: the gate rejected all; more --training-steps may help")
+    say(f"  made as        {', '.join(f'{count} {MODES[mode]}' for mode, count in modes.most_common())}")
+    _show_rejected(pool, n, drawn=set(modes) != {"augmented"})
+    say(f"  pool           {pool.folder}")
+    say(f"  contact sheet  {record_folder(pool.folder) / SHEET}")
+    say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")
+    say("grow it:  the same command with a larger -n")
 
 
-def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
-    """What the gate rejected, what it cannot tell, and what to do when it left too few."""
+def _show_rejected(pool: "Pool", n: int, *, drawn: bool) -> None:
+    """Say what the gate rejected, what it cannot tell, and what to do when it left too few."""
     from normalgen.pool.journal import REJECTED, record_folder
 
+    settings = pool.preset()
+    reasons = Counter(item.reason for item in pool.rejected())
+    if settings.draws and not drawn and reasons:
+        note("diffusion made none of them: the gate rejected all; more --training-steps may help")
     for sentence in pool.gate().get("unknown", []):
         note(sentence)
-    reasons = Counter(each.reason for each in pool.rejected())
     if reasons:
         what = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         say(f"  rejected       {what}: {record_folder(pool.folder) / REJECTED}")
@@ -184,6 +135,6 @@ def tell_of_rejected(pool: "Pool", n: int, budget: float) -> None:
         note(f"the pool held {len(pool)} images already; -n {n} takes none away")
     if len(pool) < n:
         note(
-            f"{len(pool)} of {n} images were kept within the budget of {budget:g} candidates each; "
+            f"{len(pool)} of {n} images were kept within the budget of {settings.pool.budget:g} candidates each; "
             "try a larger --budget; or, with --overwrite, more photos, more --training-steps, or --no-gate"
         )

@@ -1,14 +1,20 @@
 """The options that several commands share, and what they mean."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from normalgen.errors import DataError
+from normalgen.errors import DataError, PresetError
+from normalgen.images.left_out import note_left_out
 from normalgen.settings.configs import Augment, Method, Precision, Sampler
-from normalgen.settings.preset import every_setting
+from normalgen.settings.preset import Preset, every_setting
 from normalgen.settings.presets import PRESETS
+
+if TYPE_CHECKING:
+    from normalgen.images.crop import Crop
+    from normalgen.references import References
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
 TWINS = "Twins"
@@ -120,29 +126,81 @@ DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]
 
 
-def cache(name: str) -> Path:
-    """A folder in the user's cache."""
-    import platformdirs
+def settings_in(params: Mapping[str, Any], *groups: str) -> dict[str, Any]:
+    """The settings that the options of a command name, by group; None where an option was left out.
 
-    return platformdirs.user_cache_path("normalgen") / name
+    Args:
+        params: the command's parameters by name.
+        groups: of settings, beside those of no group.
+    """
+    asked: dict[str, Any] = {}
+    for name, setting in every_setting().items():
+        group, _, inner = name.rpartition(".")
+        if setting.flag and (not group or group in groups):
+            option = setting.flag.partition("/")[0].removeprefix("--").replace("-", "_")
+            value = params.get(option, params.get(f"{option}_"))
+            (asked.setdefault(group, {}) if group else asked)[inner] = value
+    return asked
 
 
-def pick_device(name: str) -> str:
-    """The torch device of `--device`.
+def check_prior(settings: Preset, class_images: int | None) -> None:
+    """Check that class images that were asked for count.
 
     Raises:
-        DataError: unknown, or not on this machine.
+        PresetError: they have no weight.
     """
-    import torch
+    if class_images and not settings.train.prior_weight:
+        raise PresetError("--class-images have no weight in the loss: give --prior-weight, too (1 is DreamBooth's)")
 
-    if name == "auto":
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    kind, colon, number = name.partition(":")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in there or (colon and not number.isdecimal()):
-        raise DataError(f"device must be auto, cpu, cuda, cuda:N or mps, got {name!r}")
-    if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
-        raise DataError(f"this machine has no device {name!r}; use --device auto (see: normalgen doctor)")
-    return name
+
+def references_in(params: Mapping[str, Any], folder: Path | None) -> "References":
+    """The references that the options of a command name; paths that are not there are refused at once.
+
+    Raises:
+        DataError: as `normalgen.references.find_references`.
+    """
+    data, manifest = params["data"], params["manifest"]
+    check_there(manifest, f"manifest {manifest} cannot be read (No such file or directory)")
+    check_there(folder, f"{folder} does not exist; name a folder of normal images")
+    if folder is None:
+        check_there(data, f"the data folder {data} does not exist; name the folder that holds CATEGORY/train/good")
+    from normalgen.references import ReferenceChoice, find_references
+
+    given = {name: params[name] for name in ("category", "data", "noun", "k", "manifest", "seed")}
+    return find_references(ReferenceChoice(folder, **given, crop=crop_in(params)))
+
+
+def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":
+    """The crop that --crop names.
+
+    Raises:
+        DataError: it names none.
+    """
+    from normalgen.images.crop import parse_crop
+
+    return None if params["crop"] is None else parse_crop(params["crop"])
+
+
+def check_queries(path: Path) -> None:
+    """Check that there is something to judge, and remark on photos there that will not be read.
+
+    Raises:
+        DataError: nothing is there.
+    """
+    check_there(path, f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
+    note_left_out(path, depth=2)
+
+
+def check_there(path: Path | None, message: str) -> None:
+    """Check that a path that was named is there; whether it can be read shows when it is read.
+
+    Raises:
+        DataError: `message`.
+    """
+    try:
+        if path is not None:
+            path.stat()
+    except FileNotFoundError:
+        raise DataError(message) from None
+    except OSError:
+        pass

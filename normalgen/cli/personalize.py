@@ -6,13 +6,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.checks import need, need_apart, need_queries
-from normalgen.cli.job import open_model, saved_preset
-from normalgen.cli.photos import QUERY_DEPTH, tell_of_crop, tell_of_left_out
-from normalgen.cli.show import going_on, note, progress, say
-from normalgen.errors import DataError
-from normalgen.settings.presets import change
-from normalgen.settings.presets import preset as make_preset
+from normalgen.cli.show import note, resumable, say
 
 OTHERS = "Models of others"
 
@@ -40,6 +34,7 @@ Noun = Annotated[
 
 
 def personalize(
+    context: typer.Context,
     queries: inputs.QueriesPath,
     model: ModelFolder,
     out: OutFolder = None,
@@ -57,34 +52,19 @@ def personalize(
 
     normalgen personalize ./mixed --model models/good --out twins
     """
-    need_queries(queries)
+    inputs.check_queries(queries)
     nothing = f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}"
-    need(model, nothing)
-    tell_of_left_out(queries, QUERY_DEPTH)
-    from normalgen.data.queries import find_queries
-    from normalgen.detectors.one_to_normal.twins import Personalizer
-    from normalgen.images.crop import parse_crop
-    from normalgen.io.outputs import see_free
-    from normalgen.report.twin_files import MADE_BY, TRIPTYCHS, TWINS, write_twins
+    inputs.check_there(model, nothing)
+    from normalgen.pipeline.personalize import personalize as write_twins
+    from normalgen.report.twin_files import TRIPTYCHS, TWINS
 
-    found = find_queries(queries, None if crop is None else parse_crop(crop))
-    changes = {"weights": weights, "twins": {"prompts": prompts, "strength": strength, "steps": steps}}
-    named, where = make_preset(preset), inputs.pick_device(device)
-    settings = change(saved_preset(model) or named, **changes)
-    loaded = open_model(model, settings, where, changes, category="", noun=noun)
-    if loaded is None:
-        raise DataError(nothing)
-    tell_of_crop("the model", model, found.images.crop)
-    place = model.resolve()
-    folder = out or Path("twins") / (loaded.category or (place if place.is_dir() else place.parent).name)
-    need_apart(queries, folder)
-    see_free(folder, MADE_BY)
-    personalizer = Personalizer(loaded, seed=seed)
-    with going_on(), progress() as watch:
-        errors = write_twins(personalizer, found, folder, watch=watch)
-    made = len(found.images) - len(errors)
-    say(f"{made} twins: {folder / TWINS}; query, twin and difference: {folder / TRIPTYCHS}")
-    for message in errors.values():
+    asked, crop_ = inputs.settings_in(context.params, "twins"), inputs.crop_in(context.params)
+    with resumable():
+        written = write_twins(
+            queries, model, out, preset=preset, settings=asked, noun=noun, crop=crop_, seed=seed, device=device
+        )
+    say(f"{written.count} twins: {written.folder / TWINS}; query, twin and difference: {written.folder / TRIPTYCHS}")
+    for message in written.errors.values():
         note(message)
-    if errors:
+    if written.errors:
         raise typer.Exit(1)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import MARK, note, progress, say, table
+from normalgen.cli.show import MARK, note, say, table
 from normalgen.errors import DataError
+from normalgen.io.progress import progress_bars
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
     """
     from normalgen.pool.generate import merge_pool
 
-    with progress() as watch:
+    with progress_bars() as watch:
         pool, wanted = merge_pool(folder, watch=watch)
     say(f"{len(pool)} of {wanted} images: {folder}")
     if len(pool) < wanted:

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import going_on, progress, say
+from normalgen.cli.show import resumable, say
 from normalgen.errors import DataError, PresetError
+from normalgen.io.devices import pick_device
+from normalgen.io.progress import progress_bars
 
 
 def train_text(
@@ -35,7 +37,7 @@ def train_text(
     from normalgen.data.readers.mvtec import marked_categories
 
     categories = marked_categories(data)
-    chosen = inputs.pick_device(device)
+    chosen = pick_device(device)
     from normalgen.detectors.one_to_normal.text_training import train_text as learn
     from normalgen.features.open_features import open_features
 
@@ -44,7 +46,7 @@ def train_text(
         raise PresetError(f"the features {features!r} have no text side; use --features clip")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     begun = time.monotonic()
-    with going_on(), progress() as watch:
+    with resumable(), progress_bars() as watch:
         maps = learn(opened, categories, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)
         maps.save(out)
     checkpoint.unlink(missing_ok=True)

@@ -16,9 +16,11 @@ from threadpoolctl import threadpool_limits
 
 import normalgen
 from normalgen.customize.auto_augment import settled
+from normalgen.customize.saved_models import RECORD, is_customized
 from normalgen.customize.training_batches import batches, class_images
+from normalgen.diffusion import MODEL_FILE
 from normalgen.diffusion.loading import open_parts
-from normalgen.diffusion.model import MODEL_FILE, NormalModel
+from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.stable_diffusion import INDEX
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
@@ -29,24 +31,14 @@ from normalgen.io.run_folder import agree, differing, locked
 from normalgen.references import References, write_manifest
 from normalgen.settings.presets import Preset
 
-__all__ = ["MANIFEST", "customize", "is_begun", "is_customized"]
+__all__ = ["MANIFEST", "fine_tune"]
 
-RECORD, CHECKPOINT, MANIFEST = "customize.json", "checkpoint.pt", "references.json"
+CHECKPOINT, MANIFEST = "checkpoint.pt", "references.json"
 SMALL = 2**15
 """Pixels of a training step up to which one CPU thread is best; measured on two cores."""
 
 
-def is_customized(folder: Path) -> bool:
-    """Whether `folder` holds a finished model."""
-    return (folder / MODEL_FILE).is_file()
-
-
-def is_begun(folder: Path) -> bool:
-    """Whether a model is being made in `folder`, or was until something stopped it, or is finished."""
-    return (folder / RECORD).is_file()
-
-
-def customize(
+def fine_tune(
     references: References,
     preset: Preset,
     folder: Path,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from normalgen.diffusion import MODEL_FILE
 from normalgen.errors import DataError, PresetError
 from normalgen.io.run_folder import read_record
 from normalgen.references import References
@@ -13,9 +14,21 @@ from normalgen.settings.preset import Preset, flatten, label
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
 
-__all__ = ["find_model", "need_made_with", "saved_preset", "with_noun_of"]
+__all__ = ["RECORD", "find_model", "is_begun", "is_customized", "need_made_with", "saved_preset", "with_noun_of"]
 
 TRAINED = ("weights", "train")
+RECORD = "customize.json"
+"""The settings that a model is, or was, being customized with."""
+
+
+def is_customized(folder: Path) -> bool:
+    """Whether `folder` holds a finished model."""
+    return (folder / MODEL_FILE).is_file()
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a model in `folder` is being made, was stopped, or is finished."""
+    return (folder / RECORD).is_file()
 
 
 def find_model(
@@ -35,7 +48,6 @@ def find_model(
     Raises:
         PresetError: it was trained with other settings, or it is somebody else's and the preset is not one for it.
     """
-    from normalgen.customize.dreambooth import is_begun, is_customized
     from normalgen.diffusion.loading import is_foreign
     from normalgen.diffusion.model import NormalModel
 
@@ -71,9 +83,6 @@ def saved_preset(folder: Path | None) -> Preset | None:
     """
     if folder is None or not folder.is_dir():
         return None
-    from normalgen.customize.dreambooth import is_customized
-    from normalgen.diffusion.model import MODEL_FILE
-
     record = read_record(folder / MODEL_FILE) if is_customized(folder) else None
     return Preset.from_settings(record["preset"]) if record and "preset" in record else None
 

@@ -1,1 +1,6 @@
 """The diffusion model: one code path for sampling, restoring and training, whatever parts a preset opens."""
+
+__all__ = ["MODEL_FILE"]
+
+MODEL_FILE = "preset.json"
+"""The file that makes a folder a finished model: its settings, category and noun."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from normalgen.diffusion import MODEL_FILE
 from normalgen.diffusion.loading import open_foreign, open_saved
 from normalgen.diffusion.parts import Parts
 from normalgen.diffusion.sampler import advance
@@ -17,9 +18,7 @@ from normalgen.io.rng import generator, noise_like
 from normalgen.io.run_folder import read_record
 from normalgen.settings.presets import Preset, change
 
-__all__ = ["MODEL_FILE", "NormalModel"]
-
-MODEL_FILE = "preset.json"
+__all__ = ["NormalModel"]
 
 
 class NormalModel:

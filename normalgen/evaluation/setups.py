@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from normalgen.customize.auto_augment import settled
-from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.customize.dreambooth import fine_tune
+from normalgen.customize.saved_models import is_customized
 from normalgen.detectors.one_to_normal.shared_banks import Kept
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept
@@ -19,7 +20,7 @@ from normalgen.io.atomic import write_json
 from normalgen.io.progress import Watch
 from normalgen.io.run_folder import locked_if_free
 from normalgen.pool.dataset import Pool
-from normalgen.pool.generate import generate_pool
+from normalgen.pool.generate import fill_pool
 from normalgen.pool.journal import METADATA
 from normalgen.references import References, choose
 
@@ -117,10 +118,10 @@ def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[
     seconds = _Seconds(folder / SECONDS)
 
     def customized() -> NormalModel:
-        return customize(references, plan.preset, folder / "model", seed=setup.seed, device=plan.device, watch=watch)
+        return fine_tune(references, plan.preset, folder / "model", seed=setup.seed, device=plan.device, watch=watch)
 
     def drawn() -> Pool:
-        return generate_pool(model, references, plan.drawn, folder / "pool", seed=setup.seed, watch=watch)
+        return fill_pool(model, references, plan.drawn, folder / "pool", seed=setup.seed, watch=watch)
 
     model = seconds.of("customize", customized, is_customized(folder / "model"))
     if not plan.drawn:

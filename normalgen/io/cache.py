@@ -7,7 +7,14 @@ from pathlib import Path
 
 from normalgen.io.atomic import PARTIAL
 
-__all__ = ["KeptFiles"]
+__all__ = ["KeptFiles", "user_cache"]
+
+
+def user_cache(name: str) -> Path:
+    """The folder called `name` in the user's cache."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("normalgen") / name
 
 
 class KeptFiles:

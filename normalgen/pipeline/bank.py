@@ -75,7 +75,7 @@ class Preparation:
             n: images in a pool that is made; 0 makes none.
             watch: shows the stages.
         """
-        bank = self._bank(pool, folder, n, watch) if "n" in detector.branches else None
+        bank = self.bank(pool, folder, n, watch) if "n" in detector.branches else None
         model = self.model(watch) if detector.needs_model else None
         references = self.references
         if model is not None and not references.noun_given:
@@ -87,8 +87,7 @@ class Preparation:
         return detector
 
     def _found(self) -> "NormalModel | None":
-        from normalgen.customize.dreambooth import is_customized
-        from normalgen.customize.saved_models import find_model, need_made_with
+        from normalgen.customize.saved_models import find_model, is_customized, need_made_with
         from normalgen.pool.origin import note_other_photos
 
         named = {"category": self.references.category, "noun": self.references.noun}
@@ -111,7 +110,7 @@ class Preparation:
         settings = settled_with_remark(self.settings, self.references)
         return fine_tune(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
 
-    def _bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
+    def bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
         """The pool that joins the bank: given, found, or made and resumed; None for `n` 0."""
         from normalgen.pool.dataset import Pool
         from normalgen.pool.journal import METADATA
@@ -145,7 +144,7 @@ class Preparation:
 
     def _grows(self, folder: Path, n: int, watch: Watch) -> bool:
         """Whether the pool has too few images and this run's settings: it was stopped, or shall grow."""
-        from normalgen.customize.dreambooth import is_customized
+        from normalgen.customize.saved_models import is_customized
         from normalgen.pool.dataset import Pool
         from normalgen.pool.generate import check_pool
 

@@ -161,7 +161,7 @@ class PoolMaking:
             check_pool(out, self.references, self.settings, self.seed)
         sheet = PoolSheet(out, self.references, self.settings, self.seed)
         given = (self._model(sheet.refresh, watch, wait=shard is not None), self.references, n, out)
-        options = {"seed": self.seed, "watch": watch, "overwrite": self.overwrite}
+        options: dict[str, Any] = {"seed": self.seed, "watch": watch, "overwrite": self.overwrite}
         if shard is None:
             pool: Pool | None = fill_pool(*given, preview=sheet.refresh, **options)
         else:
@@ -178,8 +178,17 @@ class PoolMaking:
             return self.ready
         if not self.settings.draws:
             return self.settings
-        options = {"seed": self.seed, "device": self.device, "watch": watch, "overwrite": self.overwrite}
-        return fine_tune(self.references, self.settings, self.folder, preview=preview, wait=wait, **options)
+        return fine_tune(
+            self.references,
+            self.settings,
+            self.folder,
+            seed=self.seed,
+            device=self.device,
+            watch=watch,
+            preview=preview,
+            overwrite=self.overwrite,
+            wait=wait,
+        )
 
 
 def settled_with_remark(settings: Preset, references: "References") -> Preset:
@@ -199,7 +208,7 @@ def _check_distilled(settings: Preset, folder: Path) -> None:
         MissingWeights: the weights, or the distilled ones, are not there.
         PresetError: the weights take none.
     """
-    from normalgen.customize.dreambooth import is_customized
+    from normalgen.customize.saved_models import is_customized
     from normalgen.diffusion.loading import open_parts
 
     if not settings.sample.distilled or not settings.draws or is_customized(folder):

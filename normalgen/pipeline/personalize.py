@@ -1,5 +1,6 @@
 """Write the normal twins of photos."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,22 @@ if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
     from normalgen.images.sources import ImageSource
 
-__all__ = ["personalize"]
+__all__ = ["WrittenTwins", "personalize"]
+
+
+@dataclass(frozen=True)
+class WrittenTwins:
+    """A run of personalization.
+
+    Attributes:
+        folder: of the pictures.
+        count: how many twins were written.
+        errors: a message per photo that could not be read, by name.
+    """
+
+    folder: Path
+    count: int
+    errors: dict[str, str]
 
 
 def personalize(
@@ -30,7 +46,7 @@ def personalize(
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
-) -> tuple[Path, dict[str, str]]:
+) -> WrittenTwins:
     """Write each query's normal twin, and a picture of query, twin and difference, into `folder`.
 
     Args:
@@ -45,22 +61,18 @@ def personalize(
         device: as for `customize`.
         progress: whether to show a bar.
 
-    Returns:
-        The folder, and a message per photo that could not be read.
-
     Raises:
         DataError: no photos, no model, or the folder holds other files.
         PresetError: as `customize`; or no step would be made for a twin.
     """
     from normalgen.customize.saved_models import find_model, saved_preset
     from normalgen.detectors.one_to_normal.twins import Personalizer
-    from normalgen.diffusion.model import NormalModel
     from normalgen.io.outputs import see_free
     from normalgen.pool.origin import note_other_crop
     from normalgen.report.twin_files import MADE_BY, write_twins
 
     photos, asked = queries_from(queries, crop), settings or {}
-    if isinstance(model, NormalModel):
+    if not isinstance(model, str | Path):
         ready, name = model, model.category
     else:
         place = Path(model)
@@ -76,4 +88,5 @@ def personalize(
     see_free(target, MADE_BY)
     personalizer = Personalizer(ready, seed=seed)
     with progress_bars(progress) as watch:
-        return target, write_twins(personalizer, photos, target, watch=watch)
+        errors = write_twins(personalizer, photos, target, watch=watch)
+    return WrittenTwins(target, len(photos.images) - len(errors), errors)

@@ -1,5 +1,7 @@
 """Pictures for people: the contact sheet of a pool."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -20,6 +22,8 @@ __all__ = ["PoolSheet", "Row", "augmented_row", "contact_sheet", "save_picture"]
 
 TILE, GAP, CAPTION, COLUMNS = 160, 6, 26, 8
 SHOWN = 3 * COLUMNS
+FIRST, BETWEEN = 45, 120
+"""Seconds until the first preview, and between previews."""
 MODES = ("img2img", "txt2img")
 EXPLAINED = {"txt2img": "txt2img, from noise", "augmented": "augmented, no diffusion"}
 INK, PAPER = (40, 40, 40), (255, 255, 255)
@@ -65,6 +69,7 @@ class PoolSheet:
         self.path = record_folder(folder) / SHEET
         self.preset = preset
         self.seed = seed
+        self.due = time.monotonic() + FIRST
         self.pixels = references.images.take(range(min(SHOWN, len(references.images)))).pixels(preset.size)
         self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
 
@@ -76,6 +81,13 @@ class PoolSheet:
             *(self._previewed(model) if model else self._pooled()),
         ]
         save_picture(contact_sheet(self.title, rows), self.path)
+
+    def refresh(self, model: NormalModel | None = None) -> None:
+        """Draw the sheet again if that was not done for a while; a disk that is full stops no other work."""
+        if time.monotonic() >= self.due:
+            self.due = time.monotonic() + BETWEEN
+            with suppress(OSError):
+                self.write(model)
 
     def _pooled(self) -> list[Row]:
         if not (self.folder / METADATA).is_file():

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images
-from normalgen.pool.journal import CANDIDATES, GATE, METADATA, image_path, record_folder, whole_rows
+from normalgen.io.run_folder import read_record
+from normalgen.pool.journal import CANDIDATES, GATE, METADATA, RUN, image_path, record_folder, whole_rows
+from normalgen.settings.preset import Preset
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,6 +73,19 @@ class Pool:
         columns = [{"image": str(self.folder / row["file_name"])} | row for row in self.rows]
         table = datasets.Dataset.from_list([{k: v for k, v in row.items() if k != "file_name"} for row in columns])
         return table.cast_column("image", datasets.Image())
+
+    def preset(self) -> Preset:
+        """The settings that the pool was made with.
+
+        Raises:
+            DataError: its record is missing.
+            PresetError: another version wrote it.
+        """
+        path = record_folder(self.folder) / RUN
+        record = read_record(path)
+        if record is None:
+            raise DataError(f"{path} is missing; the pool's settings are not known")
+        return Preset.from_settings(record["preset"])
 
     def gate(self) -> dict[str, Any]:
         """The gate's cut-offs ("limits") and what so few references cannot tell ("unknown"); empty if it was off."""

@@ -37,10 +37,10 @@ from normalgen.pool.workers import Shard, Window
 from normalgen.references import References
 from normalgen.settings.presets import Preset
 
-__all__ = ["check_pool", "draw_shard", "generate_pool", "merge_pool"]
+__all__ = ["check_pool", "draw_shard", "fill_pool", "merge_pool"]
 
 
-def generate_pool(
+def fill_pool(
     model: NormalModel | Preset,
     references: References,
     n: int,
@@ -88,12 +88,12 @@ def draw_shard(
     """One worker's share of the pool in `folder`: every `shard.count`-th group of candidates, drawn aside.
 
     Candidates are judged in order, so the worker that finds all of them drawn does that; where the gate rejects some,
-    it also draws the few that are then lacking. The pool is `generate_pool`'s, byte for byte on like machines.
+    it also draws the few that are then lacking. The pool is `fill_pool`'s, byte for byte on like machines.
 
     Args:
-        model: as for `generate_pool`, and the same for all workers.
-        references: as for `generate_pool`.
-        n: as for `generate_pool`, and the same for all workers.
+        model: as for `fill_pool`, and the same for all workers.
+        references: as for `fill_pool`.
+        n: as for `fill_pool`, and the same for all workers.
         folder: of this pool alone, on a disk that all workers see.
         shard: which worker of how many.
         seed: candidate `i` draws from (seed, i).
@@ -104,7 +104,7 @@ def draw_shard(
         The pool, if this worker was the last; None while others are at work.
 
     Raises:
-        DataError: as `generate_pool`; or another process draws this shard, or has begun another pool in `folder`.
+        DataError: as `fill_pool`; or another process draws this shard, or has begun another pool in `folder`.
     """
     with ExitStack() as held:
         with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:

@@ -22,7 +22,7 @@ from normalgen.report.pictures import overlay
 from normalgen.report.shown import Shown
 from normalgen.report.spool import Span, Spool
 
-__all__ = ["MADE_BY", "detect"]
+__all__ = ["MADE_BY", "write_detection"]
 
 MADE_BY = "normalgen detect"
 DRAWN = 2048
@@ -56,7 +56,7 @@ class _Judged:
         return {name: torch.cat([scores[name] for scores in self.scores]) for name in self.scores[0]}
 
 
-def detect(
+def write_detection(
     detector: OneToNormal,
     queries: Queries,
     threshold: Threshold,

@@ -20,11 +20,12 @@ from typing import Any
 
 from cases import TUNING, besides, find
 
-from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.customize.dreambooth import fine_tune
+from normalgen.customize.saved_models import is_customized
 from normalgen.data.category import Category
 from normalgen.diffusion.model import NormalModel
 from normalgen.io.atomic import write_json
-from normalgen.pool.generate import generate_pool
+from normalgen.pool.generate import fill_pool
 from normalgen.quality.comparison import compare
 from normalgen.references import References, choose
 from normalgen.settings.presets import change, preset
@@ -58,7 +59,7 @@ def measured(
     for mode in modes:
         drawing = model.using(change(model.preset, pool={"plain": 0.0, "mix": MODES[mode], "gate": False}))
         with TemporaryDirectory() as folder:
-            pool = generate_pool(drawing, references, n, Path(folder) / "pool", seed=seed)
+            pool = fill_pool(drawing, references, n, Path(folder) / "pool", seed=seed)
             sets[mode] = pool.images.pixels(size).float() / 255
     others, augment = besides(category, references.images), model.preset.augment
     found = compare(sets, references.images, others, size=size, augment=augment, most=n, seed=seed)
@@ -78,7 +79,7 @@ def cell(name: str, variant: str, seed: int, asked: argparse.Namespace) -> dict[
     made = asked.made / category.dataset / f"{category.name}-{asked.k}-{seed}" / "model" if asked.made else folder
     if asked.made and not is_customized(made):
         raise SystemExit(f"{made} holds no model; --made is the folder `made` of an evaluation")
-    model = customize(references, preset("tiny", **settings(variant)), made, seed=seed)
+    model = fine_tune(references, preset("tiny", **settings(variant)), made, seed=seed)
     row: dict[str, Any] = {"category": name, "k": asked.k, "seed": seed, "variant": variant, "n": asked.n}
     row["cpu_seconds"] = round(time.process_time() - begun, 1)
     row["measures"] = measured(category, references, model, asked.modes, asked.n, seed)

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from normalgen.report.detection_run import detect
+from normalgen.report.detection_run import write_detection
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images
 from normalgen.detectors.one_to_normal.detector import OneToNormal
@@ -53,7 +53,7 @@ begun = time.monotonic()
 detector = OneToNormal(branches=("n",)).fit(references, Pool(folder, tuple(rows)))
 fitted, fit_peak = time.monotonic(), peak()
 queries = Queries(images(range(bank, bank + count)), (None,) * count)
-detect(detector, queries, Threshold(detector.left_out, 0.1, "approximate"), Path("out"), title="")
+write_detection(detector, queries, Threshold(detector.left_out, 0.1, "approximate"), Path("out"), title="")
 print(peak(), fit_peak, fitted - begun, (time.monotonic() - fitted) / count)
 """
 

@@ -23,7 +23,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.customize.dreambooth import fine_tune
+from normalgen.customize.saved_models import is_customized
 from normalgen.data.category import Category
 from normalgen.detectors.base import Explanation
 from normalgen.detectors.conformal import Threshold
@@ -122,7 +123,7 @@ def customized(category: Category, k: int, seed: int, folder: Path) -> tuple[Ref
         )
     named = {"dataset": category.dataset, "category": category.name, "noun": category.noun}
     references = choose(category.normals, k, **named, seed=seed)
-    return references, customize(references, preset("tiny"), folder, seed=seed)
+    return references, fine_tune(references, preset("tiny"), folder, seed=seed)
 
 
 def cell(name: str, k: int, seed: int, asked: argparse.Namespace) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from PIL import Image
 
 from normalgen.cli import main
 from normalgen.cli.app import app
-from normalgen.cli.ready import Preparation
-from normalgen.cli.show import Clock
+from normalgen.pipeline.bank import Preparation
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import PresetError
 from normalgen.io.progress import silent
@@ -87,12 +86,12 @@ def test_prompts_have_the_noun_that_the_model_draws(
 def making(model: NormalModel, references: References, twins: dict[str, float] | None = None) -> Preparation:
     """What detect works with where `model` is in the folder m."""
     model.save(Path("m"))
-    return Preparation(references, preset("tiny"), {}, 0, "cpu", Path("m"), twins)
+    return Preparation(references, preset("tiny"), {"twins": twins}, Path("m"), seed=0, device="cpu")
 
 
 def test_a_pool_made_by_detect_has_the_noun_that_the_model_draws(model: NormalModel, references: References) -> None:
     for n in (1, 2):
-        making(model, replace(references, noun="nut")).pool(Path("p"), n, silent)
+        making(model, replace(references, noun="nut")).bank(None, Path("p"), n, silent)
     assert json.loads(Path("p.normalgen/run.json").read_text())["settings"]["object"] == "part"
     assert len(Path("p/metadata.jsonl").read_text().splitlines()) == 2
 
@@ -214,11 +213,6 @@ def test_help_needs_no_heavy_package() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_clock_rings_when_due_and_then_waits() -> None:
-    clock = Clock(0, 1000)
-    assert [clock.rings(), clock.rings()] == [True, False]
-
-
 @pytest.mark.parametrize("words", ["-k 3", "--category other"])
 def test_a_manifest_is_not_silently_overruled(
     photos: Path, quick: list[str], words: str, capsys: pytest.CaptureFixture[str]
@@ -246,7 +240,7 @@ def test_more_explicit_steps_are_measured_by_the_model_that_is_there(photos: Pat
     run("generate", "good", "-n", "1", *quick, "--strength", "0.5")
     words = ["-n", "1", "--out", "other", "--model", "models/good", "--explicit-steps", "5", "--device", "cpu"]
     assert run("generate", "good", *words) == 0  # of 10 steps; preset tiny itself would make 1 of 30
-    settings = json.loads(Path("other/__normalgen__/run.json").read_text())["settings"]
+    settings = json.loads(Path("other.normalgen/run.json").read_text())["settings"]
     assert (settings["sample.explicit_steps"], settings["pool.strength"]) == (5, 0.5)
 
 

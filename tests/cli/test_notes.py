@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from detecting import detect, rows, run
 
-from normalgen.cli.ready import unmeasured
 from normalgen.data.queries import Queries
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images
@@ -193,7 +192,7 @@ def test_photos_without_labels_are_not_read_to_know_which_are_references(referen
         raise AssertionError
 
     unlabelled = Queries(Images([ImageItem("a.png", "a.png", read)]), (None,))
-    assert unmeasured(unlabelled, references) is unlabelled
+    assert unlabelled.unmeasured(references.images.hashes()).labels == (None,)
 
 
 def test_generate_tells_of_a_larger_pool_and_of_a_model_of_other_photos(

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from normalgen.customize import auto_augment as module
 from normalgen.customize.auto_augment import settled, suited
-from normalgen.customize.dreambooth import customize
+from normalgen.customize.dreambooth import fine_tune
 from normalgen.images.images import Images
 from normalgen.io.run_folder import read_record
-from normalgen.pool.generate import draw_shard, generate_pool
+from normalgen.pool.generate import draw_shard, fill_pool
 from normalgen.pool.journal import RUN
 from normalgen.pool.workers import Shard
 from normalgen.references import References
@@ -67,9 +67,9 @@ def turned(small: Preset, monkeypatch: pytest.MonkeyPatch) -> Preset:
 
 
 def test_model_and_pool_say_what_auto_became(turned: Preset, references: References, tmp_path: Path) -> None:
-    model = customize(references, turned, tmp_path / "model")
+    model = fine_tune(references, turned, tmp_path / "model")
     assert model.preset.augment == "turned"
-    generate_pool(model.using(change(model.preset, augment="auto")), references, 2, tmp_path / "pool")
+    fill_pool(model.using(change(model.preset, augment="auto")), references, 2, tmp_path / "pool")
     record = read_record(tmp_path / "pool" / RUN)
     assert record is not None
     assert record["settings"]["augment"] == record["preset"]["augment"] == "turned"
@@ -77,15 +77,15 @@ def test_model_and_pool_say_what_auto_became(turned: Preset, references: Referen
 
 def test_a_pool_without_diffusion_is_settled_too(turned: Preset, references: References, tmp_path: Path) -> None:
     for kind, name in (("auto", "a"), ("turned", "b"), ("safe", "c")):
-        generate_pool(change(turned, pool={"plain": 1.0}, augment=kind), references, 2, tmp_path / name)
+        fill_pool(change(turned, pool={"plain": 1.0}, augment=kind), references, 2, tmp_path / name)
     first = [(tmp_path / name / "images" / "00000.png").read_bytes() for name in "abc"]
     assert first[0] == first[1] != first[2]
 
 
 def test_workers_of_one_pool_settle_auto_alike(turned: Preset, references: References, tmp_path: Path) -> None:
-    model = customize(references, turned, tmp_path / "model")
+    model = fine_tune(references, turned, tmp_path / "model")
     auto = model.using(change(model.preset, augment="auto", pool={"mix": 1.0}))
-    generate_pool(auto, references, 8, tmp_path / "alone")
+    fill_pool(auto, references, 8, tmp_path / "alone")
     for number in (1, 2):
         draw_shard(auto, references, 8, tmp_path / "shared", Shard(number, 2))
     rows = [(tmp_path / name / "metadata.jsonl").read_bytes() for name in ("alone", "shared")]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import ImageOps
 
-from normalgen.cli.job import given_model
-from normalgen.customize.dreambooth import customize, is_customized
+from normalgen.customize.dreambooth import fine_tune
+from normalgen.customize.saved_models import find_model, is_customized
 from normalgen.customize.training_batches import class_images
 from normalgen.diffusion import training
 from normalgen.diffusion.loading import open_parts
@@ -24,7 +24,7 @@ def weights(folder: Path) -> bytes:
 
 
 def test_a_model_knows_its_category_noun_and_references(references: References, small: Preset, tmp_path: Path) -> None:
-    model = customize(references, small, tmp_path / "m")
+    model = fine_tune(references, small, tmp_path / "m")
     assert (model.category, model.noun) == ("good", "part")
     manifest = json.loads((tmp_path / "m" / "references.json").read_text())
     assert [row["sha256"] for row in manifest["references"]] == references.images.hashes()
@@ -39,14 +39,14 @@ def test_a_model_knows_its_category_noun_and_references(references: References, 
 
 def test_customizing_twice_gives_the_same_bytes(references: References, small: Preset, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        customize(references, small, tmp_path / name)
+        fine_tune(references, small, tmp_path / name)
     assert weights(tmp_path / "a") == weights(tmp_path / "b")
 
 
 def test_a_finished_model_is_loaded_not_made_again(references: References, small: Preset, tmp_path: Path) -> None:
-    customize(references, small, tmp_path / "m")
+    fine_tune(references, small, tmp_path / "m")
     stages: list[str] = []
-    customize(references, small, tmp_path / "m", watch=lambda stage, done, total: stages.append(stage))
+    fine_tune(references, small, tmp_path / "m", watch=lambda stage, done, total: stages.append(stage))
     assert stages == []
 
 
@@ -54,7 +54,7 @@ def test_a_killed_customization_goes_on_to_the_same_bytes(
     references: References, small: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training.TrainingPlan, "checkpoint_every", 1)
-    customize(references, small, tmp_path / "whole")
+    fine_tune(references, small, tmp_path / "whole")
 
     def kill(model: NormalModel) -> None:
         steps.append(1)
@@ -63,9 +63,9 @@ def test_a_killed_customization_goes_on_to_the_same_bytes(
 
     steps: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        customize(references, small, tmp_path / "killed", preview=kill)
+        fine_tune(references, small, tmp_path / "killed", preview=kill)
     assert not is_customized(tmp_path / "killed")
-    customize(references, small, tmp_path / "killed", preview=kill)
+    fine_tune(references, small, tmp_path / "killed", preview=kill)
     assert weights(tmp_path / "whole") == weights(tmp_path / "killed")
 
 
@@ -75,7 +75,7 @@ def test_small_steps_take_one_thread_and_give_the_others_back(
     before, seen = torch.get_num_threads(), list[int]()
     torch.set_num_threads(2)
     try:
-        customize(references, small, tmp_path / "m", preview=lambda model: seen.append(torch.get_num_threads()))
+        fine_tune(references, small, tmp_path / "m", preview=lambda model: seen.append(torch.get_num_threads()))
         assert set(seen) == {1}
         assert torch.get_num_threads() == 2
     finally:
@@ -83,8 +83,8 @@ def test_small_steps_take_one_thread_and_give_the_others_back(
 
 
 def test_previews_do_not_change_the_model(references: References, small: Preset, tmp_path: Path) -> None:
-    customize(references, small, tmp_path / "quiet")
-    customize(
+    fine_tune(references, small, tmp_path / "quiet")
+    fine_tune(
         references,
         small,
         tmp_path / "watched",
@@ -108,25 +108,25 @@ def test_previews_do_not_change_the_model(references: References, small: Preset,
 def test_every_setting_changes_the_model(
     references: References, small: Preset, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    customize(references, small, tmp_path / "a")
-    customize(references, change(small, **changes), tmp_path / "b")
+    fine_tune(references, small, tmp_path / "a")
+    fine_tune(references, change(small, **changes), tmp_path / "b")
     assert weights(tmp_path / "a") != weights(tmp_path / "b")
 
 
 def test_other_settings_are_refused_by_name_and_overwritten_on_request(
     references: References, small: Preset, tmp_path: Path
 ) -> None:
-    customize(references, small, tmp_path / "m")
+    fine_tune(references, small, tmp_path / "m")
     other = change(small, train={"steps": 2})
     with pytest.raises(DataError, match="--training-steps was 4, now 2"):
-        customize(references, other, tmp_path / "m")
-    customize(references, other, tmp_path / "m", overwrite=True)
+        fine_tune(references, other, tmp_path / "m")
+    fine_tune(references, other, tmp_path / "m", overwrite=True)
     assert NormalModel.load(tmp_path / "m").preset.train.steps == 2
 
 
 def test_a_pipeline_gives_way_whole(references: References, small: Preset, stable: Preset, tmp_path: Path) -> None:
-    customize(references, change(stable, train={"method": "full", "steps": 1}), tmp_path / "m")
-    customize(references, small, tmp_path / "m", overwrite=True)
+    fine_tune(references, change(stable, train={"method": "full", "steps": 1}), tmp_path / "m")
+    fine_tune(references, small, tmp_path / "m", overwrite=True)
     assert NormalModel.load(tmp_path / "m").preset.name == "tiny"
     assert not [*tmp_path.glob("m/*.index.json"), *tmp_path.glob("m/unet"), *tmp_path.glob("m/model_index.json")]
 
@@ -158,13 +158,13 @@ def test_class_images_are_made_once_for_a_noun(small: Preset, monkeypatch: pytes
 
 
 def test_lora_customizes_too(references: References, small: Preset, tmp_path: Path) -> None:
-    customize(references, change(small, train={"method": "lora", "rank": 2}), tmp_path / "m")
+    fine_tune(references, change(small, train={"method": "lora", "rank": 2}), tmp_path / "m")
     assert (tmp_path / "m" / "lora.safetensors").stat().st_size < 40_000
 
 
 def test_a_piece_off_the_grid_is_refused(references: References, small: Preset, tmp_path: Path) -> None:
     with pytest.raises(PresetError, match="piece must be a multiple of 16, or 0, got 20"):
-        customize(references, change(small, train={"piece": 20}), tmp_path / "m")
+        fine_tune(references, change(small, train={"piece": 20}), tmp_path / "m")
 
 
 def test_customizing_learns_the_references_and_nothing_else(
@@ -177,7 +177,7 @@ def test_customizing_learns_the_references_and_nothing_else(
         ImageOps.invert(photo).save(tmp_path / "negatives" / name)
     negatives = replace(references, images=Images.from_folder(tmp_path / "negatives"))
     base = NormalModel(open_parts(small.weights), small, category="", noun="part")
-    taught, mistaught = (customize(r, settings, tmp_path / n) for n, r in (("a", references), ("b", negatives)))
+    taught, mistaught = (fine_tune(r, settings, tmp_path / n) for n, r in (("a", references), ("b", negatives)))
     images = references.images.pixels(32).float() / 255
 
     def error(model: NormalModel) -> float:
@@ -194,14 +194,14 @@ def test_grey_photos_make_a_grey_model(references: References, small: Preset, tm
     folder.mkdir()
     references.images[0].convert(mode).save(folder / "0.png")
     photos = replace(references, images=Images.from_folder(folder))
-    assert customize(photos, small, tmp_path / "m").grey == (mode == "L")
+    assert fine_tune(photos, small, tmp_path / "m").grey == (mode == "L")
 
 
 def test_a_model_killed_while_it_is_saved_goes_on(references: References, small: Preset, tmp_path: Path) -> None:
-    digest = customize(references, small, tmp_path / "m").digest
+    digest = fine_tune(references, small, tmp_path / "m").digest
     (tmp_path / "m" / "preset.json").unlink()
-    assert given_model(tmp_path / "m", small, references, "cpu", {}) is None
-    assert customize(references, small, tmp_path / "m").digest == digest
+    assert find_model(tmp_path / "m", small, {}, device="cpu", category="good", noun="part") is None
+    assert fine_tune(references, small, tmp_path / "m").digest == digest
 
 
 def test_a_lora_that_is_being_made_is_not_taken_for_one_of_others(
@@ -209,13 +209,13 @@ def test_a_lora_that_is_being_made_is_not_taken_for_one_of_others(
 ) -> None:
     for name in ("customize.json", "pytorch_lora_weights.safetensors"):
         (tmp_path / name).write_bytes(b"")
-    assert given_model(tmp_path, stable, references, "cpu", {}) is None
+    assert find_model(tmp_path, stable, {}, device="cpu", category="good", noun="part") is None
 
 
 def test_what_killed_writes_left_is_removed(references: References, small: Preset, tmp_path: Path) -> None:
-    customize(references, small, tmp_path / "m")
+    fine_tune(references, small, tmp_path / "m")
     (tmp_path / "m" / ".checkpoint.pt.123.partial").write_bytes(b"half")
-    customize(references, small, tmp_path / "m")
+    fine_tune(references, small, tmp_path / "m")
     assert not [*tmp_path.rglob("*.partial")]
 
 
@@ -223,5 +223,5 @@ def test_a_method_that_the_weights_do_not_have_is_told_of_before_any_work(
     references: References, stable: Preset, tmp_path: Path
 ) -> None:
     with pytest.raises(PresetError, match="can be trained by method full or lora, got fine"):
-        customize(references, change(stable, train={"method": "fine"}), tmp_path / "m")
+        fine_tune(references, change(stable, train={"method": "fine"}), tmp_path / "m")
     assert not (tmp_path / "m").exists()

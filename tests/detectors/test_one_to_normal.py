@@ -23,7 +23,7 @@ from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.images import Images, to_tensor
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool
-from normalgen.pool.generate import generate_pool
+from normalgen.pool.generate import fill_pool
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change
 
@@ -35,7 +35,7 @@ def fast(model: NormalModel) -> NormalModel:
 
 @pytest.fixture
 def pool(fast: NormalModel, references: References, tmp_path: Path) -> Pool:
-    return generate_pool(fast, references, 4, tmp_path / "pool")
+    return fill_pool(fast, references, 4, tmp_path / "pool")
 
 
 @pytest.fixture

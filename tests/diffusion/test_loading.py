@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny_stable import published, write_stable
 
 from normalgen.cli import main
-from normalgen.cli.ready import Preparation
+from normalgen.pipeline.bank import Preparation
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.stable_diffusion import StableParts
@@ -130,7 +130,7 @@ def test_a_lora_that_others_trained_is_taken_up_as_diffusers_does(
     adopted = [NormalModel.adopt(path, stable, category="good", noun="bolt") for path in (folder, file)]
     assert torch.equal(draw(adopted[0]), draw(adopted[1]))
     assert not torch.allclose(draw(adopted[0]), draw(base), atol=1e-2)
-    making = Preparation(replace(references, noun="bolt"), stable, {}, 0, "cpu", file)
+    making = Preparation(replace(references, noun="bolt"), stable, {}, file, seed=0, device="cpu")
     assert torch.equal(draw(making.model(silent)), draw(adopted[0]))
     parts = adopted[0].parts
     assert isinstance(parts, StableParts)

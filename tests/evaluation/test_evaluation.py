@@ -161,7 +161,7 @@ def test_where_the_gate_keeps_nothing_the_other_arms_are_measured(
     def none_kept(*_: object, **__: object) -> Pool:
         raise NothingKept("the gate kept none of 8 candidates")
 
-    monkeypatch.setattr("normalgen.evaluation.setups.generate_pool", none_kept)
+    monkeypatch.setattr("normalgen.evaluation.setups.fill_pool", none_kept)
     with pytest.raises(DataError, match=r"1 of 3 cells .* generated: .*there is none: the gate kept none of 8"):
         evaluate(plan(toy, "none", "augmented", "generated"), tmp_path)
     assert set(results(tmp_path)) == {("memory", "none"), ("memory", "augmented")}
@@ -173,7 +173,7 @@ def test_a_pool_that_is_not_what_it_should_be_is_not_passed_over(
     def spoilt(*_: object, **__: object) -> Pool:
         raise DataError("the pool is spoilt")
 
-    monkeypatch.setattr("normalgen.evaluation.setups.generate_pool", spoilt)
+    monkeypatch.setattr("normalgen.evaluation.setups.fill_pool", spoilt)
     with pytest.raises(DataError, match=r"3 of 3 cells .* the pool is spoilt"):
         evaluate(plan(toy, "none", "augmented", "generated"), tmp_path)
 

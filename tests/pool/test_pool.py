@@ -14,7 +14,7 @@ from PIL import Image
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
 from normalgen.pool.dataset import Pool
-from normalgen.pool.generate import draw_shard, generate_pool
+from normalgen.pool.generate import draw_shard, fill_pool
 from normalgen.pool.plan import candidate
 from normalgen.pool.workers import Shard
 from normalgen.references import References
@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def make(model: NormalModel, references: References, folder: Path, n: int = 6, **options: object) -> Pool:
-    return generate_pool(model, references, n, folder, **options)  # type: ignore[arg-type]
+    return fill_pool(model, references, n, folder, **options)  # type: ignore[arg-type]
 
 
 def test_a_pool_is_images_metadata_card_and_run(model: NormalModel, references: References, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_plain_image_is_its_augmented_reference(model: NormalModel, references
 def test_a_plain_pool_is_the_same_without_a_model(model: NormalModel, references: References, tmp_path: Path) -> None:
     plain = change(model.preset, pool={"plain": 1.0})
     make(model.using(plain), references, tmp_path / "with")
-    generate_pool(plain, references, 6, tmp_path / "without")
+    fill_pool(plain, references, 6, tmp_path / "without")
     assert contents(tmp_path / "with") == contents(tmp_path / "without")
     assert {row["model"] for row in Pool.load(tmp_path / "without").rows} == {""}
     for shard in ("1/2", "2/2"):
@@ -205,7 +205,7 @@ def test_a_plain_pool_is_the_same_without_a_model(model: NormalModel, references
 
 def test_a_preset_alone_cannot_draw(small: Preset, references: References, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"its plain is 0\.5; give a model"):
-        generate_pool(change(small, pool={"plain": 0.5}), references, 2, tmp_path / "p")
+        fill_pool(change(small, pool={"plain": 0.5}), references, 2, tmp_path / "p")
     assert not (tmp_path / "p").exists()
 
 

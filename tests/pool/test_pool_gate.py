@@ -12,7 +12,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny
 from normalgen.errors import NothingKept
 from normalgen.pool.dataset import Pool
-from normalgen.pool.generate import generate_pool
+from normalgen.pool.generate import fill_pool
 from normalgen.pool.journal import REJECTED, record_folder
 from normalgen.quality.gate import REASONS
 from normalgen.references import References
@@ -39,7 +39,7 @@ def gated(small: Preset) -> NormalModel:
 
 
 def make(model: NormalModel, references: References, folder: Path, n: int = 2) -> Pool:
-    return generate_pool(model, references, n, folder)
+    return fill_pool(model, references, n, folder)
 
 
 def test_rejected_images_lie_where_no_loader_looks(gated: NormalModel, references: References, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_pool_that_was_being_cleared_when_killed_leaves_nothing_to_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            generate_pool(other, references, 2, tmp_path / "p", overwrite=True)
+            fill_pool(other, references, 2, tmp_path / "p", overwrite=True)
     make(other, references, tmp_path / "p")
     assert contents(tmp_path / "p") == contents(tmp_path / "whole")
     assert not list(tmp_path.rglob(".gone-*"))

@@ -6,10 +6,10 @@ from pathlib import Path
 import datasets
 import pytest
 from conftest import SMALL
+from normalgen.pool.origin import origin_of
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from normalgen.cli.photos import made_from
 from normalgen.data.layout import folders, image_files
 from normalgen.data.queries import find_queries
 from normalgen.diffusion.model import NormalModel
@@ -19,7 +19,7 @@ from normalgen.images.images import SUFFIXES
 from normalgen.pool.contact_sheet import PoolSheet
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool
-from normalgen.pool.generate import generate_pool
+from normalgen.pool.generate import fill_pool
 from normalgen.pool.journal import record_folder
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change
@@ -30,7 +30,7 @@ def pool(small: Preset, references: References, tmp_path: Path) -> Pool:
     """A pool with rejected images and a contact sheet beside it."""
     settings = change(small, gate=True, mix=1.0, plain=0.5, budget=3.0, group=2)
     model = NormalModel(new_tiny(SMALL, seed=1), settings, category="good", noun="part")
-    made = generate_pool(model, references, 2, tmp_path / "pools" / "nut-1.5")
+    made = fill_pool(model, references, 2, tmp_path / "pools" / "nut-1.5")
     assert made.rejected()
     PoolSheet(made.folder, references, settings, 0).write()
     return made
@@ -81,8 +81,8 @@ def test_a_pool_that_was_handed_on_loads_without_its_records(pool: Pool, tmp_pat
     shutil.copytree(pool.folder, tmp_path / "handed-on")
     handed = Pool.load(tmp_path / "handed-on")
     assert (handed.rows, handed.gate(), handed.rejected()) == (pool.rows, {}, [])
-    assert made_from(handed.folder) is None
-    assert made_from(pool.folder) is not None
+    assert origin_of(handed.folder) is None
+    assert origin_of(pool.folder) is not None
 
 
 def test_a_written_pool_needs_no_records(tmp_path: Path) -> None:
@@ -110,13 +110,13 @@ def test_foreign_files_in_either_folder_are_refused(
     (tmp_path / name / "thesis.txt").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError, match=rf"{name} is not empty \(thesis\.txt\)"):
-        generate_pool(model, references, 1, tmp_path / "p", overwrite=True)
+        fill_pool(model, references, 1, tmp_path / "p", overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_name_of_records_is_refused_for_a_pool(model: NormalModel, references: References, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="choose another name"):
-        generate_pool(model, references, 1, tmp_path / "p.normalgen")
+        fill_pool(model, references, 1, tmp_path / "p.normalgen")
 
 
 @pytest.mark.parametrize("theirs", ["another pool", "photos"])
@@ -124,18 +124,18 @@ def test_what_took_the_place_of_a_pool_is_neither_removed_nor_taken_for_it(
     theirs: str, model: NormalModel, references: References, tmp_path: Path
 ) -> None:
     folder = tmp_path / "p"
-    generate_pool(model, references, 2, folder)
+    fill_pool(model, references, 2, folder)
     shutil.rmtree(folder)
     if theirs == "photos":
         (folder / "images").mkdir(parents=True)
         (folder / "images" / "holiday.png").write_bytes(b"mine")
     else:
-        generate_pool(model, references, 2, tmp_path / "q", seed=1)
+        fill_pool(model, references, 2, tmp_path / "q", seed=1)
         shutil.copytree(tmp_path / "q", folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for seed in (0, 1):
         with pytest.raises(DataError, match=r"holds other images than those that .*normalgen records"):
-            generate_pool(model, references, 3, folder, seed=seed, overwrite=True)
+            fill_pool(model, references, 3, folder, seed=seed, overwrite=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -153,7 +153,7 @@ def test_what_took_the_place_of_a_pool_is_neither_removed_nor_taken_for_it(
 def test_the_card_says_which_share_diffusion_made(
     changes: dict[str, object], said: list[str], model: NormalModel, references: References, tmp_path: Path
 ) -> None:
-    generate_pool(model.using(change(model.preset, **changes)), references, 4, tmp_path / "p")
+    fill_pool(model.using(change(model.preset, **changes)), references, 4, tmp_path / "p")
     card = (tmp_path / "p" / "README.md").read_text()
     assert all(words in card for words in said)
     assert "drawn by normalgen" not in card

@@ -15,7 +15,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
 from normalgen.io.run_folder import locked, read_record
 from normalgen.pool.dataset import Pool
-from normalgen.pool.generate import draw_shard, generate_pool, merge_pool
+from normalgen.pool.generate import draw_shard, fill_pool, merge_pool
 from normalgen.pool.journal import RUN, drawn_folder, record_folder
 from normalgen.pool.plan import draw_group
 from normalgen.pool.workers import Shard
@@ -52,7 +52,7 @@ def draw(model: NormalModel, references: References, folder: Path, shard: str, n
 def test_four_workers_make_the_bytes_of_one(
     gated: NormalModel, references: References, tmp_path: Path, order: str
 ) -> None:
-    whole = generate_pool(gated, references, 14, tmp_path / "whole")
+    whole = fill_pool(gated, references, 14, tmp_path / "whole")
     *first, last = [draw(gated, references, tmp_path / "shards", shard, 14) for shard in order.split()]
     assert first == [None] * 3
     assert last is not None
@@ -62,7 +62,7 @@ def test_four_workers_make_the_bytes_of_one(
 
 
 def test_without_a_gate_too_and_a_pool_can_grow(model: NormalModel, references: References, tmp_path: Path) -> None:
-    generate_pool(model, references, 11, tmp_path / "whole")
+    fill_pool(model, references, 11, tmp_path / "whole")
     for n in (5, 11):
         for shard in ("1/2", "2/2"):
             draw(model, references, tmp_path / "shards", shard, n)
@@ -70,7 +70,7 @@ def test_without_a_gate_too_and_a_pool_can_grow(model: NormalModel, references: 
 
 
 def test_merge_needs_no_model_and_workers_go_on(gated: NormalModel, references: References, tmp_path: Path) -> None:
-    whole = generate_pool(gated, references, 10, tmp_path / "whole")
+    whole = fill_pool(gated, references, 10, tmp_path / "whole")
     folder = tmp_path / "shards"
     draw(gated, references, folder, "1/3")
     pool, wanted = merge_pool(folder)
@@ -85,7 +85,7 @@ def test_merge_needs_no_model_and_workers_go_on(gated: NormalModel, references: 
 def test_a_killed_worker_is_run_again_and_redraws_what_is_missing(
     model: NormalModel, references: References, tmp_path: Path
 ) -> None:
-    whole = generate_pool(model, references, 10, tmp_path / "whole")
+    whole = fill_pool(model, references, 10, tmp_path / "whole")
     folder = tmp_path / "shards"
     draw(model, references, folder, "1/2")
     (drawn(folder) / "00001.png").unlink()
@@ -98,10 +98,10 @@ def test_a_killed_worker_is_run_again_and_redraws_what_is_missing(
 def test_one_worker_takes_up_what_others_have_drawn(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = generate_pool(model, references, 6, tmp_path / "whole")
+    whole = fill_pool(model, references, 6, tmp_path / "whole")
     folder = tmp_path / "shards"
     draw(model, references, folder, "1/2", 6)
-    assert generate_pool(model, references, 6, folder).rows == whole.rows
+    assert fill_pool(model, references, 6, folder).rows == whole.rows
     assert contents(folder) == contents(tmp_path / "whole")
 
 
@@ -140,7 +140,7 @@ def test_workers_on_two_devices_make_one_pool(
 
 
 def test_merge_ends_a_round_that_nobody_draws(gated: NormalModel, references: References, tmp_path: Path) -> None:
-    generate_pool(gated, references, 10, tmp_path / "whole")
+    fill_pool(gated, references, 10, tmp_path / "whole")
     folder = tmp_path / "shards"
     draw(gated, references, folder, "1/3")
     merge_pool(folder)
@@ -193,15 +193,15 @@ def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_anew(
 
     def drawing(*given: Any) -> Any:
         if not began:
-            began.append(generate_pool(other, references, 2, folder, overwrite=True))
+            began.append(fill_pool(other, references, 2, folder, overwrite=True))
         return draw_group(*given)
 
-    generate_pool(other, references, 10, tmp_path / "whole")
+    fill_pool(other, references, 10, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr("normalgen.pool.workers.draw_group", drawing)
         with pytest.raises(DataError, match=r"made with other settings: strength was 0\.75, now 0\.5"):
             draw(model, references, folder, "1/2")
-    generate_pool(other, references, 10, folder)
+    fill_pool(other, references, 10, folder)
     assert contents(folder) == contents(tmp_path / "whole")
 
 
@@ -209,10 +209,10 @@ def test_a_worker_whose_round_another_has_finished_has_the_pool(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "p"
-    whole = generate_pool(model, references, 10, tmp_path / "whole")
+    whole = fill_pool(model, references, 10, tmp_path / "whole")
 
     def drawing(*given: Any) -> Any:
-        generate_pool(model, references, 10, folder)
+        fill_pool(model, references, 10, folder)
         return draw_group(*given)
 
     monkeypatch.setattr("normalgen.pool.workers.draw_group", drawing)
@@ -225,7 +225,7 @@ def test_a_worker_whose_round_another_has_finished_has_the_pool(
 def test_workers_killed_while_they_tidy_up_are_gone_on_from(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generate_pool(model, references, 10, tmp_path / "whole")
+    fill_pool(model, references, 10, tmp_path / "whole")
     folder = tmp_path / "p"
 
     def killed(path: Path, ignore_errors: bool = False) -> None:
@@ -252,7 +252,7 @@ def test_what_is_not_finite_is_broken_through_a_shard_too(
 
     monkeypatch.setattr(NormalModel, "restore", spoilt)
     model = gated.using(change(gated.preset, pool={"mix": 1.0}))
-    whole = generate_pool(model, references, 6, tmp_path / "whole")
+    whole = fill_pool(model, references, 6, tmp_path / "whole")
     assert "broken" in {each.reason for each in whole.rejected()}
     for shard in ("1/2", "2/2"):
         draw(model, references, tmp_path / "shards", shard, 6)

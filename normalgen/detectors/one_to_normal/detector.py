@@ -212,7 +212,7 @@ class OneToNormal:
             fitted.branches.text[0].save(folder / TEXT)
         if fitted.branches.personalizer is not None:
             fitted.branches.personalizer.model.save(folder / MODEL)
-        made = {"sources": fitted.sources, "network": fitted.branches.network.name}
+        made: dict[str, Any] = {"sources": fitted.sources, "network": fitted.branches.network.name}
         made["training"] = asdict(fitted.training)
         write_json(folder / SETTINGS, {"settings": self.settings(), **made})
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from normalgen.cli import show
+from normalgen.io.progress import progress_bars
 
 
 def test_a_stage_that_begins_anew_counts_its_own_time(
@@ -11,7 +11,7 @@ def test_a_stage_that_begins_anew_counts_its_own_time(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    with show.progress() as watch:
+    with progress_bars() as watch:
         for begun in (0.0, 1000.0):
             for step in (0, 1, 100):
                 now[0] = begun + step
