@@ -13,11 +13,9 @@ __all__ = [
     "PUBLISHED",
     "REMARKS",
     "Published",
-    "Remark",
     "paper_categories",
     "published",
     "published_name",
-    "remarks",
 ]
 
 MARK = "published, not re-run"
@@ -58,21 +56,6 @@ class Published:
     method: str = METHOD
     source: str = "Tables 1-3"
     backbone: str = BACKBONE
-
-
-@dataclass(frozen=True)
-class Remark:
-    """Published numbers that are no row of the main tables: ablations and gains.
-
-    Attributes:
-        dataset: as the paper names it.
-        source: where it stands.
-        text: what it says.
-    """
-
-    dataset: str
-    source: str
-    text: str
 
 
 CATEGORIES = {
@@ -129,17 +112,18 @@ PUBLISHED = (
     Published("VisA", 8, 88.7, None, 90.4, method=COPIED, backbone=COPIED_BACKBONE),
 )
 
+# Data set, source and text of what is no row of the main tables: ablations and gains.
 REMARKS = (
-    Remark(
+    (
         "MVTec",
         "Table 4",
         "8 shots, AUROC by branches: one alone 91.8 / 93.1 / 93.7, pairs 95.8 / 96.0, all 96.2; which row is which "
         "branch is not certain",
     ),
-    Remark("KSDD", "Table 4", "8 shots: a pair of branches is best, AUROC 98.6"),
-    Remark("MVTec", "Table 5", "prompt ablation: AUROC 95.6 -> 96.2"),
-    Remark("MVTec", "Figure 4", "RegAD with a pool: AUROC +6.8 / +8.7 / +10.2 for 2 / 4 / 8 shots"),
-    Remark("OCT2017", "Figure 4", "with a pool: PatchCore AUROC +10.9, RegAD +8.6; shots not at hand"),
+    ("KSDD", "Table 4", "8 shots: a pair of branches is best, AUROC 98.6"),
+    ("MVTec", "Table 5", "prompt ablation: AUROC 95.6 -> 96.2"),
+    ("MVTec", "Figure 4", "RegAD with a pool: AUROC +6.8 / +8.7 / +10.2 for 2 / 4 / 8 shots"),
+    ("OCT2017", "Figure 4", "with a pool: PatchCore AUROC +10.9, RegAD +8.6; shots not at hand"),
 )
 
 
@@ -158,10 +142,5 @@ def paper_categories(dataset: str) -> int | None:
 
 def published(dataset: str, k: int, method: str = METHOD) -> Published | None:
     """The paper's row of a data set, named as here or there, at k shots."""
-    rows = (each for each in PUBLISHED if (each.dataset, each.k, each.method) == (published_name(dataset), k, method))
-    return next(rows, None)
-
-
-def remarks(dataset: str) -> list[Remark]:
-    """What else the paper says of a data set."""
-    return [each for each in REMARKS if each.dataset == published_name(dataset)]
+    wanted = (published_name(dataset), k, method)
+    return next((row for row in PUBLISHED if (row.dataset, row.k, row.method) == wanted), None)
