@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from normalgen.evaluation.cells import Cell
+from normalgen.evaluation.cells import frame
 from normalgen.evaluation.table_format import Table
+from normalgen.evaluation.tables import every_table
 
 WHICH = {"dataset": "elpv", "category": "elpv", "k": 2, "seed": 0, "detector": "memory", "arm": "none"}
 
 
-def written(auroc: float | None, **which: Any) -> dict[str, Any]:
+def cell(auroc: float | None, **which: Any) -> dict[str, Any]:
     """A cell as data, with one image AUROC; `which` may give the role, branches and images that join, too."""
     role, branches, extra = which.pop("role", "reporting"), which.pop("branches", {}), which.pop("extra", None)
     cell = WHICH | which
@@ -30,21 +31,16 @@ def written(auroc: float | None, **which: Any) -> dict[str, Any]:
     }
 
 
-def cell(auroc: float | None, **which: Any) -> Cell:
-    data = written(auroc, **which)
-    return Cell(**data.pop("cell"), **data)
-
-
 def folder(path: Path, cells: list[dict[str, Any]]) -> Path:
     """A results folder with these cells, a file each."""
-    for place, each in enumerate(cells):
-        file = path / "cells" / each["cell"]["dataset"] / f"{place}.json"
+    for index, data in enumerate(cells):
+        file = path / "cells" / data["cell"]["dataset"] / f"{index}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(each))
+        file.write_text(json.dumps(data))
     return path
 
 
-def two_arms(differences: dict[tuple[int, str], float], base: float = 0.5, **which: object) -> list[Cell]:
+def two_arms(differences: dict[tuple[int, str], float], base: float = 0.5, **which: object) -> list[dict[str, Any]]:
     """Cells of `augmented` at `base` and of `generated` above it, by seed and category."""
     return [
         cell(base + more, seed=seed, category=name, arm=arm, **which)
@@ -53,5 +49,6 @@ def two_arms(differences: dict[tuple[int, str], float], base: float = 0.5, **whi
     ]
 
 
-def named(tables: list[Table], name: str) -> Table:
-    return next(table for table in tables if table.name == name)
+def named(cells: list[dict[str, Any]], name: str) -> Table:
+    """The first table of this kind that these cells have."""
+    return next(table for table in every_table(frame(cells)) if table.name == name)

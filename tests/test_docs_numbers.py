@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from normalgen.evaluation.cells import Cell, load_cells
-from normalgen.evaluation.statistics import Mean, branch, means, metric
+from normalgen.evaluation.cells import load_cells, optional
+from normalgen.evaluation.statistics import AUROC, means
 from normalgen.evaluation.table_format import percent
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 ROOT = Path(__file__).parent.parent
 SETS = {"BrainMRI": "brain-mri", "ELPV": "elpv", "mvtec/screw": "mvtec"}
@@ -24,14 +28,16 @@ Rows = list[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def cells() -> list[Cell]:
+def cells() -> "DataFrame":
     """The committed ones; of a set in several folders those of the first."""
-    folders = (load_cells(ROOT / "docs/results" / name) for name in ("protocol", "classes", "evaluation"))
-    found: list[Cell] = []
-    for every in folders:
-        known = {cell.dataset for cell in found}
-        found += [cell for cell in every if cell.dataset not in known]
-    return found
+    folders = {name: load_cells(ROOT / "docs/results" / name) for name in ("protocol", "classes", "evaluation")}
+    every = optional("pandas").concat([found.assign(folder=name) for name, found in folders.items()])
+    return every[every.folder == every.groupby("dataset").folder.transform("first")]
+
+
+def by_group(cells: "DataFrame", value: str = AUROC) -> dict[tuple[object, ...], Any]:
+    """Means by data set, role, k, detector and arm."""
+    return {(row.dataset, row.role, row.k, row.detector, row.arm): row for row in means(cells, value).itertuples()}
 
 
 def tables(document: str, *heads: str) -> Rows:
@@ -50,8 +56,9 @@ def place(row: dict[str, str]) -> tuple[str, str]:
     return SETS.get(name, name), "tuning" if name != row["set"] else "reporting"
 
 
-def shown(mean: Mean | None, like: str) -> str:
+def shown(mean: Any, like: str) -> str:
     """A mean as the document writes it, with or without its spread."""
+    assert mean is not None
     text = percent(mean).removesuffix(" *")
     return text if "±" in like else text.partition(" ")[0]
 
@@ -60,8 +67,8 @@ def shown(mean: Mean | None, like: str) -> str:
     ("document", "detector", "least"),
     [("docs/results.md", "memory", 90), ("docs/results.md", "one-to-normal", 60), ("README.md", "memory", 30)],
 )
-def test_the_arms_are_as_measured(document: str, detector: str, least: int, cells: list[Cell]) -> None:
-    found = means(cells, metric("image_auroc"))
+def test_the_arms_are_as_measured(document: str, detector: str, least: int, cells: "DataFrame") -> None:
+    found = by_group(cells)
     compared = 0
     for row in tables(document, "set", "shots", "none", "generated"):
         if row.get("detector", "memory") != detector:
@@ -76,7 +83,7 @@ def test_the_arms_are_as_measured(document: str, detector: str, least: int, cell
 
 
 def test_pools_of_all_sizes_are_as_measured() -> None:
-    found = means(load_cells(ROOT / "docs/results/pool-size"), metric("image_auroc"))
+    found = by_group(load_cells(ROOT / "docs/results/pool-size"))
     rows = tables("docs/results.md", "images that join", "generated")
     for row in rows:
         size = int(row["images that join"])
@@ -89,25 +96,24 @@ def test_pools_of_all_sizes_are_as_measured() -> None:
     assert len(rows) == 6
 
 
-def test_the_branches_are_as_measured(cells: list[Cell]) -> None:
+def test_the_branches_are_as_measured(cells: "DataFrame") -> None:
     rows = tables("docs/detection.md", "set", "shots", "seeds", "S_P", "S_N")
     for row in rows:
         dataset, role = place(row)
         for head, name in BRANCHES.items():
-            mean = means(cells, branch(name)).get((dataset, role, int(row["shots"]), "one-to-normal", "none"))
+            mean = by_group(cells, f"branches.{name}")[dataset, role, int(row["shots"]), "one-to-normal", "none"]
             assert row[head] == shown(mean, row[head]), (row["set"], row["shots"], head)
-            assert mean is not None
             assert int(row["seeds"]) == mean.seeds
     assert len(rows) >= 12
 
 
-def test_the_settings_are_as_measured(cells: list[Cell]) -> None:
+def test_the_settings_are_as_measured(cells: "DataFrame") -> None:
     rows = tables("docs/detection.md", "setting", "set", "seeds", "S_P")
     for row in rows:
         dataset, role = place(row)
-        few = [cell for cell in cells if cell.seed < int(row["seeds"])]
+        few = cells[cells.seed < int(row["seeds"])]
         for head in ("S_P", "fused"):
-            mean = means(few, branch(BRANCHES[head])).get((dataset, role, 4, row["setting"], "none"))
+            mean = by_group(few, f"branches.{BRANCHES[head]}").get((dataset, role, 4, row["setting"], "none"))
             assert row[head] == shown(mean, row[head]), (row["setting"], row["set"], head)
     assert len(rows) >= 10
 

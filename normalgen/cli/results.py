@@ -40,7 +40,7 @@ def results(
     cells = load_cells(folder)
     for table in [*main_tables(cells, ["image_auroc"]), *gains(cells)[:1]]:
         _show(table)
-    if any(cell.role == "tuning" for cell in cells):
+    if (cells.role == "tuning").any():
         note("settings were chosen on what is marked (tuning); it supports no claim")
     for path in write_results(cells, out or folder, wanted):
         if path.parent.name != "figures":
@@ -56,9 +56,9 @@ def _show(table: "Table") -> None:
 
     lines = Lines(title=table.title, box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     lines.title_justify, lines.title_style = "left", "bold"
-    for place, (group, name) in enumerate(table.heads):
+    for index, (group, name) in enumerate(table.heads):
         head = f"{group}\n{name}" if group else name
-        lines.add_column(Text(head), justify="left" if place < table.labels else "right")
+        lines.add_column(Text(head), justify="left" if index < table.labels else "right")
     for row in table.rows:
         lines.add_row(*(Text(text) for text in row))
     console = Console(highlight=False)

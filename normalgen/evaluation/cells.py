@@ -6,7 +6,8 @@ Columns of a frame, beside dataset, category, k, seed, detector, arm and role:
     image_auroc and the other metrics: in [0, 1]; NaN where one cannot be measured.
     branches.NAME: image AUROC of a branch; seconds.STAGE: seconds; counts.NAME: images by what they are.
     memory_mb: the most memory held, in 10^6 bytes.
-    settings.NAME: a setting of the run as text, "settings.preset.size" for one inside another; versions of packages, too.
+    settings.NAME: a setting of the run as text, "settings.preset.size" for one inside another, and
+        "settings.version.NAME" for the version of a package.
 """
 
 import json

@@ -6,7 +6,7 @@ from math import nan
 from typing import TYPE_CHECKING, Any
 
 from normalgen.evaluation.cells import optional, plain
-from normalgen.evaluation.statistics import AUROC, Gain, gain
+from normalgen.evaluation.statistics import AUROC, CELL, Gain, gain
 from normalgen.evaluation.table_format import Table, build, gained, span, tuning_note
 
 if TYPE_CHECKING:
@@ -72,17 +72,19 @@ def contrasts(cells: "DataFrame", pairs: Pairs) -> "DataFrame":
         many images the first arm adds, least and most. An empty data set or k is all of them.
     """
     rows = []
-    sets = {role: own for role, own in cells.groupby("role")}
+    cells = cells[[*CELL, "role", "arm_size"]]
+    sets = dict(iter(cells.groupby("role")))
     for row, (which, own) in enumerate(_scopes(cells, [arm for arm, _ in pairs])):
         for kinds in pairs:
             arm, base = (_sized(kind, which["arm_size"]) for kind in kinds)
-            found = gain(own, arm, base, sets[which["role"]])
+            found = gain(own, arm, base, sets.get(which["role"]))
             if found and (which["dataset"] or found.sets > 1):
                 added = own["counts.extra"][own.arm == arm]
                 text = {"head": ("", " - ".join(kinds)), "text": gained(found), "remark": _remark(found)}
                 images = {"least": added.min(), "most": added.max()}
                 rows.append({"row": row, **which, "arm": f"{arm} - {base}", **text, **images, **vars(found)})
-    return optional("pandas").DataFrame(rows, columns=CONTRAST).assign(metric=AUROC)
+    found = optional("pandas").DataFrame(rows, columns=CONTRAST)
+    return found.astype({"low": float, "high": float}).assign(metric=AUROC)
 
 
 def _scopes(cells: "DataFrame", kinds: list[str]) -> Iterator[tuple[dict[str, Any], "DataFrame"]]:

@@ -99,7 +99,7 @@ def worth_in_photos(cells: "DataFrame") -> list[Table]:
 
 
 def _worth(cells: "DataFrame", arm: str) -> dict[str, object]:
-    """The numbers of a row of the table, of the cells of an arm (-1 photos) and of the curve that it is held against."""
+    """The numbers and texts of a row, of the cells of an arm (-1 photos) and of the curve that it is held against."""
     mean, *points = means(cells, by=["photos"], whole=["photos"]).itertuples()
     curve = {point.photos: point.value for point in points}
     photos, words = worth(curve, mean.value)
@@ -153,7 +153,7 @@ def published_too(cells: "DataFrame") -> list[Table]:
 
 
 def _compared(name: str, title: str, long: "DataFrame", columns: Sequence[str], note: str) -> list[Table]:
-    """Rows of method, data set, k and arm; cells' "value" by "column". Detectors that differ in settings share a row."""
+    """Rows of method, data set, k and arm; means of "value" by "column". Settings of one detector share a row."""
     found = means(long, "value", [*ROW, "column"], ROW).rename(columns={"method": "detector"})
     metric = f"{AUROC} {'branch' if name == 'branches' else 'setting'} "
     numbers = mean_numbers(found, ["detector", *ROW[1:]], metric).assign(head=_heads(found.column))

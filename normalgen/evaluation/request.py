@@ -76,8 +76,9 @@ def _listed(given: str | None, usual: Sequence[str]) -> list[str]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    """The numbers in order, each once."""
     try:
-        found = tuple(int(part) for part in split_list(text))
+        found = tuple(dict.fromkeys(int(part) for part in split_list(text)))
     except ValueError:
         raise DataError(f"--shots must be numbers by comma, such as 2,4,8, got {text!r}") from None
     if not found or min(found) < 1:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["AUROC", "GROUP", "Gain", "gain", "means", "worth"]
+__all__ = ["AUROC", "CELL", "GROUP", "Gain", "gain", "means", "worth"]
 
 DRAWS, SEED, FEWEST = 10_000, 0, 3
 AUROC = "image_auroc"
 GROUP = ("role", "dataset", "k", "detector", "arm_rank", "arm")
 PAIR = ["dataset", "seed", "category", "k", "detector"]
+CELL = [*PAIR, "arm", "arm_kind", "counts.extra", AUROC]
 Numbers = NDArray[np.float64]
 
 
@@ -92,7 +93,7 @@ def gain(cells: "DataFrame", arm: str, base: str, expected: "DataFrame | None" =
         base: with its size.
         expected: cells whose categories and seeds each data set of `cells` should have; default: `cells`.
     """
-    measured = cells.dropna(subset=[AUROC])
+    measured = cells[CELL].dropna(subset=[AUROC])
     first, second = (measured[measured.arm == name] for name in (arm, base))
     whole = first.merge(second, on=PAIR, suffixes=("", "_base"))
     even = whole["counts.extra"] == whole["counts.extra_base"]
@@ -101,8 +102,7 @@ def gain(cells: "DataFrame", arm: str, base: str, expected: "DataFrame | None" =
         return None
     pairs = pairs.assign(difference=pairs[AUROC] - pairs[f"{AUROC}_base"])
     grids = [
-        own.pivot_table(index="seed", columns="category", values="difference").to_numpy()
-        for _, own in pairs.groupby("dataset")
+        own.groupby(["seed", "category"]).difference.mean().unstack().to_numpy() for _, own in pairs.groupby("dataset")
     ]
     mean = float(np.mean([np.nanmean(grid, axis=1).mean() for grid in grids]))
     low, high = _interval(grids) if all(max(grid.shape) >= FEWEST for grid in grids) else (None, None)
@@ -142,7 +142,7 @@ def _complete(pairs: "DataFrame", cells: "DataFrame", expected: "DataFrame") -> 
     group = ["dataset", "k", "detector"]
     paired = pairs.groupby(group).size()
     wanted = expected.groupby("dataset")[["seed", "category"]].nunique().prod(axis=1)
-    return all(paired.get(key, 0) >= wanted[key[0]] for key in cells.groupby(group).groups)
+    return all(paired.get(key, 0) >= wanted[key[0]] for key in cells[group].itertuples(index=False, name=None))
 
 
 def _interval(grids: list[Numbers]) -> tuple[float, float]:

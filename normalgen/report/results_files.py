@@ -2,13 +2,16 @@
 
 from collections.abc import Container
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from normalgen.evaluation.cells import Cell
 from normalgen.evaluation.figures import Drawing, every_figure
-from normalgen.evaluation.table_format import Table, as_csv, as_markdown
+from normalgen.evaluation.table_format import Table, as_csv, as_markdown, escaped
 from normalgen.evaluation.tables import every_table
 from normalgen.io.atomic import write_whole
 from normalgen.report.results_page import page, run_facts
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["FORMATS", "write_results"]
 
@@ -16,7 +19,7 @@ FORMATS = ("md", "csv", "html")
 TITLE = "normalgen: results"
 
 
-def write_results(cells: list[Cell], folder: Path, formats: Container[str] = FORMATS) -> list[Path]:
+def write_results(cells: "DataFrame", folder: Path, formats: Container[str] = FORMATS) -> list[Path]:
     """Write tables and figures into `folder`.
 
     Args:
@@ -34,7 +37,7 @@ def write_results(cells: list[Cell], folder: Path, formats: Container[str] = FOR
         texts["results.md"] = _markdown(cells, tables, drawings)
     if "csv" in formats:
         texts["results.csv"] = as_csv(tables)
-    texts |= {f"figures/{each.name}.svg": each.svg for each in drawings}
+    texts |= {f"figures/{drawing.name}.svg": drawing.svg for drawing in drawings}
     if "html" in formats:
         texts["results.html"] = page(TITLE, cells, tables, drawings)
     for name, text in texts.items():
@@ -46,8 +49,8 @@ def _write(path: Path, text: str) -> None:
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
 
 
-def _markdown(cells: list[Cell], tables: list[Table], drawings: list[Drawing]) -> str:
-    facts = "\n".join(f"- {name}: {value}" for name, value in run_facts(cells))
-    pictures = "".join(f"\n![{each.title}](figures/{each.name}.svg)\n" for each in drawings)
+def _markdown(cells: "DataFrame", tables: list[Table], drawings: list[Drawing]) -> str:
+    facts = "\n".join(f"- {name}: {escaped(value)}" for name, value in run_facts(cells))
+    pictures = "".join(f"\n![{escaped(drawing.title)}](figures/{drawing.name}.svg)\n" for drawing in drawings)
     figures = [f"## Figures\n{pictures}"] if drawings else []
     return "\n".join([f"# {TITLE}\n\n{facts}\n", *(as_markdown(table) for table in tables), *figures])

@@ -1,29 +1,41 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from result_cells import cell, named, two_arms
 
-from normalgen.evaluation.contrasts import gains
-from normalgen.evaluation.statistics import gain, metric, worth
-from normalgen.evaluation.table_format import signed
-from normalgen.evaluation.tables import every_table, main_tables
+from normalgen.evaluation.cells import frame
+from normalgen.evaluation.contrasts import gains as gains_of
+from normalgen.evaluation.statistics import Gain, worth
+from normalgen.evaluation.statistics import gain as gain_of
+from normalgen.evaluation.table_format import Table, signed
+from normalgen.evaluation.tables import main_tables
 
-AUROC = metric("image_auroc")
+Cells = list[dict[str, Any]]
+
+
+def gain(cells: Cells, arm: str, base: str) -> Gain | None:
+    return gain_of(frame(cells), arm, base)
+
+
+def gains(cells: Cells) -> list[Table]:
+    return gains_of(frame(cells))
 
 
 def test_a_gain_pairs_category_k_seed_and_detector() -> None:
     cells = two_arms({(0, "a"): 0.02, (0, "b"): 0.04, (1, "a"): 0.06})
-    found = gain([*cells, cell(0.9, seed=7, arm="generated")], "generated", "augmented", AUROC)
+    found = gain([*cells, cell(0.9, seed=7, arm="generated")], "generated", "augmented")
     assert found is not None
     assert found.value == pytest.approx((0.03 + 0.06) / 2)
-    assert (found.pairs, found.seeds) == (3, 2)
-    assert gain(cells, "generated", "none", AUROC) is None
+    assert (found.count, found.seeds) == (3, 2)
+    assert gain(cells, "generated", "none") is None
 
 
 def test_an_interval_of_equal_differences_is_a_point_and_of_one_pair_there_is_none() -> None:
-    same = gain(two_arms({(s, "a"): 0.03 for s in range(4)}), "generated", "augmented", AUROC)
+    same = gain(two_arms({(s, "a"): 0.03 for s in range(4)}), "generated", "augmented")
     assert same is not None
     assert (same.low, same.high) == pytest.approx((0.03, 0.03))
-    single = gain(two_arms({(0, "a"): 0.03}), "generated", "augmented", AUROC)
+    single = gain(two_arms({(0, "a"): 0.03}), "generated", "augmented")
     assert single is not None
     assert (single.low, single.high) == (None, None)
     assert "+3.0 [?]" in gains(two_arms({(0, "a"): 0.03}))[0].rows[0]
@@ -33,11 +45,11 @@ def test_three_seeds_or_categories_have_an_interval_and_two_have_none() -> None:
     two = two_arms({(0, "a"): 0.0, (1, "a"): 0.1})
     three = two_arms({(0, "a"): 0.0, (1, "a"): 0.1, (2, "a"): 0.05})
     both = two_arms({(s, c): more for s in range(2) for c, more in (("a", 0.0), ("b", 0.1), ("c", 0.05))})
-    found = [gain(cells, "generated", "augmented", AUROC) for cells in (two, three, both)]
-    assert [(each.low, each.high) for each in found if each] == [
+    found = [gain(cells, "generated", "augmented") for cells in (two, three, both)]
+    assert [(item.low, item.high) for item in found if item] == [
         *((None, None), pytest.approx((0.0, 0.1)), pytest.approx((0.0, 0.1))),
     ]
-    together = gain([*three, *two_arms({(0, "a"): 0.0, (1, "a"): 0.1}, dataset="few")], "generated", "augmented", AUROC)
+    together = gain([*three, *two_arms({(0, "a"): 0.0, (1, "a"): 0.1}, dataset="few")], "generated", "augmented")
     assert together is not None
     assert (together.low, together.high) == (None, None)
 
@@ -46,7 +58,7 @@ def test_the_interval_is_as_wide_as_the_spread_over_categories_demands() -> None
     draw = np.random.default_rng(2)
     effects = draw.normal(0.1, 0.05, 15)
     cells = two_arms({(s, f"c{c:02}"): float(effects[c]) + draw.normal(0, 0.005) for s in range(5) for c in range(15)})
-    found = gain(cells, "generated", "augmented", AUROC)
+    found = gain(cells, "generated", "augmented")
     assert found is not None
     assert found.low is not None
     assert found.high is not None
@@ -57,7 +69,7 @@ def test_the_interval_is_as_wide_as_the_spread_over_categories_demands() -> None
 def test_the_interval_of_crossed_seeds_and_categories_is_that_of_both_drawn_by_hand() -> None:
     values = np.array([[0.0, 0.1, 0.2], [0.1, 0.1, np.nan], [0.3, 0.0, 0.1], [0.0, 0.1, 0.4]])
     pairs = {(s, "abc"[c]): float(v) for (s, c), v in np.ndenumerate(values) if not np.isnan(v)}
-    found = gain(two_arms(pairs), "generated", "augmented", AUROC)
+    found = gain(two_arms(pairs), "generated", "augmented")
     draw = np.random.default_rng(3)
     means_of = []
     for _ in range(4000):
@@ -69,7 +81,7 @@ def test_the_interval_of_crossed_seeds_and_categories_is_that_of_both_drawn_by_h
 
 def test_the_interval_of_many_seeds_is_that_of_their_mean() -> None:
     drawn = np.random.default_rng(1).normal(0.1, 0.02, 400)
-    many = gain(two_arms({(s, "a"): float(d) for s, d in enumerate(drawn)}), "generated", "augmented", AUROC)
+    many = gain(two_arms({(s, "a"): float(d) for s, d in enumerate(drawn)}), "generated", "augmented")
     assert many is not None
     error = drawn.std() / 20
     assert (many.low, many.high) == pytest.approx(
@@ -80,9 +92,9 @@ def test_the_interval_of_many_seeds_is_that_of_their_mean() -> None:
 def test_several_k_of_a_seed_are_one_draw() -> None:
     seeds = {(0, "a"): 0.0, (1, "a"): 0.1, (2, "a"): 0.05}
     once = two_arms(seeds)
-    thrice = [each for k in (2, 4, 8) for each in two_arms(seeds, k=k)]
-    found = [gain(cells, "generated", "augmented", AUROC) for cells in (once, thrice)]
-    assert [(each.value, each.low, each.high) for each in found if each] == [pytest.approx((0.05, 0.0, 0.1))] * 2
+    thrice = [item for k in (2, 4, 8) for item in two_arms(seeds, k=k)]
+    found = [gain(cells, "generated", "augmented") for cells in (once, thrice)]
+    assert [(item.value, item.low, item.high) for item in found if item] == [pytest.approx((0.05, 0.0, 0.1))] * 2
 
 
 def test_data_sets_count_the_same_and_tuning_ones_do_not_count_together() -> None:
@@ -93,21 +105,21 @@ def test_data_sets_count_the_same_and_tuning_ones_do_not_count_together() -> Non
     assert table.rows[0][:5] == ("memory", "all reporting sets", "all", "32", "+3.0 [+3.0, +3.0]")
     assert table.rows[-1][1] == "chosen (tuning)"
     assert any(note.startswith("(tuning)") for note in table.notes)
-    assert any(note.startswith("(tuning)") for note in main_tables(cells)[0].notes)
+    assert any(note.startswith("(tuning)") for note in main_tables(frame(cells))[0].notes)
 
 
 def test_pairs_whose_arms_hold_different_numbers_of_images_are_left_out_and_said_to_be() -> None:
     cells = two_arms({(s, "a"): 0.02 for s in range(3)})
     cells += [cell(0.5, seed=3, arm="augmented", extra=3), cell(0.9, seed=3, arm="generated", extra=4)]
-    found = gain(cells, "generated", "augmented", AUROC)
+    found = gain(cells, "generated", "augmented")
     assert found is not None
     assert found.value == pytest.approx(0.02)
-    assert (found.pairs, found.uneven, found.complete) == (3, 1, False)
-    assert gain(cells[-2:], "generated", "augmented", AUROC) is None
+    assert (found.count, found.uneven, found.complete) == (3, 1, False)
+    assert gain(cells[-2:], "generated", "augmented") is None
     table = gains(cells)[0]
     assert table.rows[0][4:] == ("+2.0 [+2.0, +2.0] *", "3", "3")
     assert "different numbers of images" in " ".join(note for note in table.notes if "*" in note)
-    assert table.numbers[0].remark == "incomplete; 1 pairs left out, unlike numbers of images"
+    assert table.numbers[0]["remark"] == "incomplete; 1 pairs left out, unlike numbers of images"
 
 
 def test_none_and_both_hold_other_numbers_of_images_by_design() -> None:
@@ -127,7 +139,7 @@ def test_gains_that_lack_a_category_or_seed_of_the_data_set_are_marked() -> None
         assert table.rows[0][4] == "+2.0 [+2.0, +2.0] *"
         assert "* not every category of the data sets is in it with every seed." in table.notes
         assert not any("different numbers" in note for note in table.notes)
-        assert table.numbers[0].remark == "incomplete"
+        assert table.numbers[0]["remark"] == "incomplete"
 
 
 def test_a_loss_that_rounds_to_nothing_keeps_its_sign() -> None:
@@ -135,7 +147,7 @@ def test_a_loss_that_rounds_to_nothing_keeps_its_sign() -> None:
 
 
 def test_one_set_over_several_k_is_not_called_all_sets() -> None:
-    cells = [each for k in (2, 4) for each in two_arms({(s, "a"): 0.02 for s in range(3)}, k=k)]
+    cells = [item for k in (2, 4) for item in two_arms({(s, "a"): 0.02 for s in range(3)}, k=k)]
     assert [row[1:3] for row in gains(cells)[0].rows] == [("elpv", "all"), ("elpv", "2"), ("elpv", "4")]
     cells += [cell(0.5, dataset="aitex", category="a", arm=arm, seed=s) for arm in ("none", "both") for s in range(3)]
     assert [row[1:3] for row in gains(cells)[0].rows] == [("elpv", "all"), ("elpv", "2"), ("elpv", "4")]
@@ -147,25 +159,24 @@ def test_arms_of_a_size_are_paired_with_the_same_size() -> None:
     cells = [cell(v, arm=arm) for arm, v in [("none", 0.5), ("augmented:8", 0.6), ("generated:8", 0.7)]]
     table = gains(cells)[0]
     assert table.rows == (("memory", "elpv", "2", "8", "+10.0 [?]", "+20.0 [?]", "1", "1"),)
-    assert [number.arm for number in table.numbers] == ["generated:8 - augmented:8", "generated:8 - none"]
+    assert [number["arm"] for number in table.numbers] == ["generated:8 - augmented:8", "generated:8 - none"]
 
 
 def test_worth_interpolates_and_is_honest_outside_the_curve() -> None:
     curve = {0: 0.7, 4: 0.8, 8: 0.9}
-    assert worth(curve, 0.85).photos == pytest.approx(6)
-    assert (worth(curve, 0.7).photos, worth(curve, 0.9).photos) == (0, 8)
-    assert (str(worth(curve, 0.6)), worth(curve, 0.6).side) == ("less than none", "below")
-    assert (str(worth(curve, 0.95)), worth(curve, 0.95).photos) == ("more than 8", None)
+    assert worth(curve, 0.85)[0] == pytest.approx(6)
+    assert (worth(curve, 0.7)[0], worth(curve, 0.9)[0]) == (0, 8)
+    assert worth(curve, 0.6) == (None, "less than none")
+    assert worth(curve, 0.95) == (None, "more than 8")
 
 
 def test_worth_of_a_curve_that_falls_uses_the_closest_one_that_does_not() -> None:
-    assert worth({0: 0.6, 2: 0.8, 4: 0.7, 8: 0.9}, 0.75).photos == 2
-    assert worth({0: 0.6, 2: 0.8, 4: 0.7, 8: 0.9}, 0.825).photos == pytest.approx(6)
+    assert worth({0: 0.6, 2: 0.8, 4: 0.7, 8: 0.9}, 0.75)[0] == 2
+    assert worth({0: 0.6, 2: 0.8, 4: 0.7, 8: 0.9}, 0.825)[0] == pytest.approx(6)
 
 
 def test_worth_tells_nothing_where_real_photos_do_not_help() -> None:
-    found = worth({0: 0.8, 2: 0.9, 4: 0.6}, 0.85)
-    assert (found.photos, found.side, str(found)) == (None, "flat", "cannot tell: they do not help")
+    assert worth({0: 0.8, 2: 0.9, 4: 0.6}, 0.85) == (None, "cannot tell: they do not help")
 
 
 def test_the_worth_table_uses_the_categories_and_seeds_that_all_arms_have() -> None:
@@ -174,13 +185,13 @@ def test_the_worth_table_uses_the_categories_and_seeds_that_all_arms_have() -> N
         cell(v, arm=arm, seed=seed, extra=8 if arm == "real" else None) for arm, v in arms.items() for seed in range(3)
     ]
     cells.append(cell(0.1, arm="generated", seed=3))
-    table = named(every_table(cells), "worth")
+    table = named(cells, "worth")
     assert table.rows == (("memory", "elpv", "2", "generated", "80.0 ± 0.0", "6.0", "0: 60.0, 4: 70.0, 8: 90.0"),)
 
 
 def worths(arms: dict[str, list[float]]) -> str:
     cells = [cell(v, arm=arm, seed=s) for arm, values in arms.items() for s, v in enumerate(values)]
-    return named(every_table(cells), "worth").rows[0][5]
+    return named(cells, "worth").rows[0][5]
 
 
 def test_worth_is_told_only_of_a_gain_that_is_shown_and_of_a_curve_of_some_points() -> None:

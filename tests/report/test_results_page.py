@@ -1,34 +1,38 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-from result_cells import cell, folder, written
+from result_cells import cell, folder
 
 from normalgen.cli import main
-from normalgen.evaluation.cells import FAILING, Cell, load_cells
+from normalgen.evaluation.cells import FAILING, frame, load_cells
 from normalgen.evaluation.figures import COLOURS, LOOKS, every_figure
 from normalgen.evaluation.studies import ARMS as NAMES
 from normalgen.evaluation.tables import every_table
 from normalgen.report.results_files import write_results
 from normalgen.report.results_page import command, page
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 STYLES = Path(__file__).parents[2] / "normalgen" / "report" / "page.css"
 ARMS = {"none": 0.6, "augmented": 0.62, "generated": 0.65, "real:4": 0.7, "real:16": 0.8, "generated:4": 0.61}
 
 
-def some(**which: object) -> list[dict[str, object]]:
+def some(**which: object) -> list[dict[str, Any]]:
     return [
-        written(value + 0.01 * k + 0.001 * seed, arm=arm, k=k, seed=seed, **which)
+        cell(value + 0.01 * k + 0.001 * seed, arm=arm, k=k, seed=seed, **which)
         for arm, value in ARMS.items()
         for k in (2, 4)
         for seed in (0, 1, 2)
     ]
 
 
-def cells(**which: object) -> list[Cell]:
-    return [Cell(**each.pop("cell"), **each) for each in some(**which)]  # type: ignore[arg-type]
+def cells(**which: object) -> "DataFrame":
+    return frame(some(**which))
 
 
 def run(*words: str) -> int:
@@ -61,14 +65,14 @@ class Page(HTMLParser):
         return [value or "" for _, attributes in self.tags for key, value in attributes.items() if key == name]
 
 
-def shown(found: list[Cell]) -> str:
+def shown(found: "DataFrame") -> str:
     return page("nut <1>", found, every_table(found), every_figure(found))
 
 
 def test_each_detector_gets_the_figures_that_its_cells_allow() -> None:
     names = [drawing.name for drawing in every_figure(cells(detector="one-to-normal"))]
     assert names == ["auroc_over_k-one-to-normal", "gains-one-to-normal", "auroc_over_size-one-to-normal"]
-    assert every_figure([cell(0.5)]) == []
+    assert every_figure(frame([cell(0.5)])) == []
 
 
 def test_a_figure_is_whole_svg_without_date_or_address_and_always_the_same() -> None:
@@ -126,7 +130,7 @@ def test_the_page_s_figures_take_the_page_s_colours() -> None:
 
 
 def test_the_page_escapes_names_and_says_what_was_run() -> None:
-    text = shown([cell(0.5, dataset="a<b>", category="c", role="tuning", detector="x")])
+    text = shown(frame([cell(0.5, dataset="a<b>", category="c", role="tuning", detector="x")]))
     assert "a&lt;b&gt; (tuning)" in text
     assert "<title>nut &lt;1&gt;</title>" in text
     assert "preset.size" in text
@@ -134,13 +138,13 @@ def test_the_page_escapes_names_and_says_what_was_run() -> None:
 
 
 def test_the_command_of_the_page_measures_the_same_cells() -> None:
-    found = command([cell(0.5, k=k, detector="m[a=1]") for k in (2, 4)])
+    found = command(frame([cell(0.5, k=k, detector="m[a=1]") for k in (2, 4)]))
     assert found == ("normalgen evaluate --dataset elpv --detectors 'm[a=1]' --arms none --shots 2,4 --seeds 1 -n 32")
     fewer = cell(0.5)
-    fewer.settings.update(tests=40, preset={"name": "sd15", "train": {"steps": 5}})
-    assert command([fewer]).endswith("--seeds 1 -n 32 --tests 40 --preset sd15 --training-steps 5")
-    fewer.settings["preset"] = {"name": "tiny", "training_steps": 5}  # as older cells have it
-    assert command([fewer]).endswith("--seeds 1 -n 32 --tests 40")
+    fewer["settings"].update(tests=40, preset={"name": "sd15", "train": {"steps": 5}})
+    assert command(frame([fewer])).endswith("--seeds 1 -n 32 --tests 40 --preset sd15 --training-steps 5")
+    fewer["settings"]["preset"] = {"name": "tiny", "training_steps": 5}  # as older cells have it
+    assert command(frame([fewer])).endswith("--seeds 1 -n 32 --tests 40")
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
@@ -183,6 +187,6 @@ def test_no_cells_or_an_unknown_format_are_told(tmp_path: Path, capsys: pytest.C
 
 
 def test_detectors_of_one_module_have_figures_of_their_own() -> None:
-    found = [*cells(detector="pkg.mod:A"), *cells(detector="pkg.mod:B")]
+    found = frame([*some(detector="pkg.mod:A"), *some(detector="pkg.mod:B")])
     names = [drawing.name for drawing in every_figure(found)]
     assert len(names) == len(set(names)) > 2
