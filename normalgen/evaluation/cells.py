@@ -14,15 +14,12 @@ import json
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from normalgen.errors import DataError, MissingDependency
 from normalgen.evaluation.studies import ARMS
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-__all__ = ["CELLS", "FAILING", "arm_rank", "frame", "load_cells", "optional", "plain", "sized"]
+__all__ = ["CELLS", "FAILING", "Frame", "arm_rank", "frame", "load_cells", "optional", "plain", "sized"]
 
 CELLS = "cells"
 KEY = ["dataset", "category", "k", "seed", "detector", "arm"]
@@ -32,6 +29,8 @@ ROLES = ("reporting", "tuning")
 FAILING = ("no-twins", "wrong", "poisoned", "unpoisoned")
 ROUNDING = 1e-9
 T = TypeVar("T")
+Frame: TypeAlias = Any
+"""A `pandas.DataFrame`; pandas may be missing, and has no types."""
 
 
 def optional(name: str) -> Any:
@@ -46,7 +45,7 @@ def optional(name: str) -> Any:
         raise MissingDependency(f"{name} is not installed; pip install 'normalgen[evaluate]'") from error
 
 
-def load_cells(folder: Path) -> "DataFrame":
+def load_cells(folder: Path) -> Frame:
     """Every cell under `folder`/cells, in order of data set, category, k, seed, detector and arm.
 
     Raises:
@@ -67,18 +66,18 @@ def load_cells(folder: Path) -> "DataFrame":
     return cells.sort_values(KEY, ignore_index=True)
 
 
-def frame(cells: list[dict[str, Any]]) -> "DataFrame":
+def frame(cells: list[dict[str, Any]]) -> Frame:
     """Cells as `normalgen evaluate` writes them, as a frame; raises KeyError, TypeError or ValueError for others."""
     return optional("pandas").DataFrame([_row(cell) for cell in cells])
 
 
-def plain(cells: "DataFrame") -> "DataFrame":
+def plain(cells: Frame) -> Frame:
     """The cells of detectors with default settings, and all of those that were only run with other ones."""
     default = cells.setting == ""
     return cells[default | ~cells.method.isin(cells.method[default])]
 
 
-def sized(cells: "DataFrame") -> "DataFrame":
+def sized(cells: Frame) -> Frame:
     """The cells of arms that come in several sizes, "generated:4" and "generated:8"."""
     named = cells[cells.arm_size > 0]
     return named[named.groupby("arm_kind").arm_size.transform("nunique") > 1]

@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from math import nan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from normalgen.evaluation.cells import optional, plain
+from normalgen.evaluation.cells import Frame, optional, plain
 from normalgen.evaluation.statistics import AUROC, CELL, Gain, gain
 from normalgen.evaluation.table_format import Table, build, gained, span, tuning_note
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 __all__ = ["FALSE", "GAINS", "contrasts", "falsification", "gains"]
 
@@ -47,7 +44,7 @@ CONTRAST += [field.name for field in fields(Gain)]
 Pairs = Sequence[tuple[str, str]]
 
 
-def gains(cells: "DataFrame") -> list[Table]:
+def gains(cells: Frame) -> list[Table]:
     """What the pool gains over plain augmentation, and over nothing; of arms that name a size, in a second table."""
     found = contrasts(plain(cells), GAINS)
     return [
@@ -56,7 +53,7 @@ def gains(cells: "DataFrame") -> list[Table]:
     ]
 
 
-def falsification(cells: "DataFrame") -> list[Table]:
+def falsification(cells: Frame) -> list[Table]:
     """Arms that must not help: if they do, a gain is not what it seems; none or one table."""
     found = contrasts(plain(cells), FALSE)
     verdicts = {row: _verdict(own) for row, own in found.groupby("row")}
@@ -64,7 +61,7 @@ def falsification(cells: "DataFrame") -> list[Table]:
     return _table("falsification", "What arms that should fail gain", found, MUST_FAIL, [VERDICT])
 
 
-def contrasts(cells: "DataFrame", pairs: Pairs) -> "DataFrame":
+def contrasts(cells: Frame, pairs: Pairs) -> Frame:
     """The differences of these pairs of arms that cells exist for, by detector and size: all sets first, then each.
 
     Returns:
@@ -87,7 +84,7 @@ def contrasts(cells: "DataFrame", pairs: Pairs) -> "DataFrame":
     return found.astype({"low": float, "high": float}).assign(metric=AUROC)
 
 
-def _scopes(cells: "DataFrame", kinds: list[str]) -> Iterator[tuple[dict[str, Any], "DataFrame"]]:
+def _scopes(cells: Frame, kinds: list[str]) -> Iterator[tuple[dict[str, Any], Frame]]:
     """What is looked at together: detector, size, data set, role and k; and its cells."""
     for detector, every in cells.groupby("detector"):
         for size in sorted(set(every.arm_size)):
@@ -97,7 +94,7 @@ def _scopes(cells: "DataFrame", kinds: list[str]) -> Iterator[tuple[dict[str, An
                 yield which, own[(own.k == k) | (k != k)]
 
 
-def _sets_and_shots(cells: "DataFrame") -> list[tuple[str, str, float]]:
+def _sets_and_shots(cells: Frame) -> list[tuple[str, str, float]]:
     """Data set, role and k: all reporting sets over all k and by k, then each set, over all k where it has several."""
     shots = sorted(set(cells.k[cells.role == "reporting"]))
     scopes = [("", "reporting", k) for k in [nan, *(shots if len(shots) > 1 else [])]]
@@ -111,7 +108,7 @@ def _sized(kind: str, size: int) -> str:
     return f"{kind}:{size}" if size and kind != "none" else kind
 
 
-def _table(name: str, title: str, found: "DataFrame", note: str, after: Sequence[str] = ()) -> list[Table]:
+def _table(name: str, title: str, found: Frame, note: str, after: Sequence[str] = ()) -> list[Table]:
     stars = [STAR_NOTE] * (not found.complete.all()) + [UNEVEN_NOTE] * bool(found.uneven.any())
     images = {row: span([own.least.min(), own.most.max()]) for row, own in found.groupby("row")}
     heads = [("", f"{arm} - {base}") for arm, base in (*GAINS, *FALSE)]
@@ -126,7 +123,7 @@ def _remark(found: Gain) -> str:
     return "; ".join([*([] if found.complete else ["incomplete"]), *uneven])
 
 
-def _verdict(own: "DataFrame") -> str:
+def _verdict(own: Frame) -> str:
     """Whether arms that should fail do."""
     shown = {name: found for (_, name), found in own.set_index("head").iterrows() if not name.startswith("no-twins")}
     helping = [name for name, found in shown.items() if found.low > 0]

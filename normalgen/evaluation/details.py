@@ -1,15 +1,11 @@
 """The tables behind the main ones: branches, pool sizes, worth in real photos, settings, cost, the paper's numbers."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from normalgen.evaluation.cells import FAILING, arm_rank, optional, plain, sized
+from normalgen.evaluation.cells import FAILING, Frame, arm_rank, optional, plain, sized
 from normalgen.evaluation.paper_numbers import MARK, NOTES, PUBLISHED, REMARKS, published_name
 from normalgen.evaluation.statistics import AUROC, Gain, gain, means, worth
 from normalgen.evaluation.table_format import Head, Table, build, mean_notes, mean_numbers, percent, tuning_note
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 __all__ = ["branches", "costs", "published_too", "settings_studies", "sizes", "worth_in_photos"]
 
@@ -38,7 +34,7 @@ COSTS = (
 )
 
 
-def branches(cells: "DataFrame") -> list[Table]:
+def branches(cells: Frame) -> list[Table]:
     """What each branch finds by itself; none or one table."""
     names = [name.removeprefix("branches.") for name in cells if name.startswith("branches.")]
     names.sort(key=lambda name: (BRANCHES.index(name) if name in BRANCHES else len(BRANCHES), name))
@@ -47,7 +43,7 @@ def branches(cells: "DataFrame") -> list[Table]:
     return _compared("branches", "By branch", long, names, EACH_BRANCH)
 
 
-def settings_studies(cells: "DataFrame") -> list[Table]:
+def settings_studies(cells: Frame) -> list[Table]:
     """Detectors with settings in brackets side by side: a table for each detector and each set of settings' names.
 
     All columns of a row are means over the same categories and seeds, those that each was measured with.
@@ -64,7 +60,7 @@ def settings_studies(cells: "DataFrame") -> list[Table]:
     return tables
 
 
-def sizes(cells: "DataFrame") -> list[Table]:
+def sizes(cells: Frame) -> list[Table]:
     """Image AUROC by how many images join the references, of arms that come in several sizes; none or one table."""
     studied = sized(plain(cells))
     kinds = sorted(set(studied.arm_kind), key=arm_rank)
@@ -77,7 +73,7 @@ def sizes(cells: "DataFrame") -> list[Table]:
     return build("sizes", "By number of images", numbers, [*LABELS, "images"], _heads(kinds), notes)
 
 
-def worth_in_photos(cells: "DataFrame") -> list[Table]:
+def worth_in_photos(cells: Frame) -> list[Table]:
     """How many more real photos give what an arm gives; none or one table.
 
     An arm and the curve that it is held against share categories and seeds.
@@ -98,7 +94,7 @@ def worth_in_photos(cells: "DataFrame") -> list[Table]:
     return build("worth", "Worth in real photos", numbers, [*LABELS, "arm"], [], notes, after)
 
 
-def _worth(cells: "DataFrame", arm: str) -> dict[str, object]:
+def _worth(cells: Frame, arm: str) -> dict[str, object]:
     """The numbers and texts of a row, of the cells of an arm (-1 photos) and of the curve that it is held against."""
     mean, *points = means(cells, by=["photos"], whole=["photos"]).itertuples()
     curve = {point.photos: point.value for point in points}
@@ -117,7 +113,7 @@ def _shown(found: Gain | None) -> bool:
     return bool(found and found.low is not None and found.high is not None and not found.low <= 0 <= found.high)
 
 
-def costs(cells: "DataFrame") -> list[Table]:
+def costs(cells: Frame) -> list[Table]:
     """Seconds and memory, by detector, data set and arm; none or one table."""
     stages = [name.removeprefix("seconds.") for name in cells if name.startswith("seconds.")]
     stages = [*(stage for stage in STAGES if stage in stages), *sorted(set(stages) - set(STAGES))]
@@ -137,7 +133,7 @@ def costs(cells: "DataFrame") -> list[Table]:
     return build("costs", "Seconds and memory", numbers, labels, _heads(heads.values()), [COSTS], plain=1)
 
 
-def published_too(cells: "DataFrame") -> list[Table]:
+def published_too(cells: Frame) -> list[Table]:
     """All that the paper says of the data sets at hand; none or one table."""
     rows: list[tuple[str, ...]] = []
     for dataset in sorted(set(cells.dataset)):
@@ -152,7 +148,7 @@ def published_too(cells: "DataFrame") -> list[Table]:
     return [Table("published", title, tuple(_heads(heads)), tuple(rows), 3, NOTES)] if rows else []
 
 
-def _compared(name: str, title: str, long: "DataFrame", columns: Sequence[str], note: str) -> list[Table]:
+def _compared(name: str, title: str, long: Frame, columns: Sequence[str], note: str) -> list[Table]:
     """Rows of method, data set, k and arm; means of "value" by "column". Settings of one detector share a row."""
     found = means(long, "value", [*ROW, "column"], ROW).rename(columns={"method": "detector"})
     metric = f"{AUROC} {'branch' if name == 'branches' else 'setting'} "

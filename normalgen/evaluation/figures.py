@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from normalgen.evaluation.cells import FAILING, arm_rank, optional, plain, sized
+from normalgen.evaluation.cells import FAILING, Frame, arm_rank, optional, plain, sized
 from normalgen.evaluation.contrasts import GAINS, contrasts
 from normalgen.evaluation.paper_numbers import MARK, paper_categories, published
 from normalgen.evaluation.statistics import means
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from pandas import DataFrame
 
 __all__ = ["COLOURS", "Drawing", "every_figure"]
 
@@ -73,7 +72,7 @@ class Drawing:
     svg: str
 
 
-def every_figure(cells: "DataFrame") -> list[Drawing]:
+def every_figure(cells: Frame) -> list[Drawing]:
     """Every figure that `cells` have something for: each kind once a detector."""
     drawings = []
     with _style():
@@ -83,7 +82,7 @@ def every_figure(cells: "DataFrame") -> list[Drawing]:
     return drawings
 
 
-def _over_k(detector: str, cells: "DataFrame") -> list[Drawing]:
+def _over_k(detector: str, cells: Frame) -> list[Drawing]:
     found = means(cells[cells.arm.isin(set(ARMS) - set(FAILING))])
     shots = sorted(set(found.k))
     if len(shots) < 2:
@@ -99,7 +98,7 @@ def _over_k(detector: str, cells: "DataFrame") -> list[Drawing]:
     return [_curves("auroc_over_k", title, lines.sort_values("arm_rank"), "references (k)", shots, paper)]
 
 
-def _over_size(detector: str, cells: "DataFrame") -> list[Drawing]:
+def _over_size(detector: str, cells: Frame) -> list[Drawing]:
     studied = sized(cells)
     counts = [0, *sorted(set(studied.arm_size))]
     found = means(cells[cells.arm.isin(["none", *studied.arm])], by=["role", "dataset", "k", "arm_kind", "arm_size"])
@@ -113,9 +112,7 @@ def _over_size(detector: str, cells: "DataFrame") -> list[Drawing]:
     return [_curves("auroc_over_size", f"{detector}: AUROC over pool size", lines, "images that join", counts, {})]
 
 
-def _curves(
-    kind: str, title: str, lines: "DataFrame", below: str, ticks: Sequence[int], paper: dict[str, Points]
-) -> Drawing:
+def _curves(kind: str, title: str, lines: Frame, below: str, ticks: Sequence[int], paper: dict[str, Points]) -> Drawing:
     """A panel per set, a line per arm. Lines over k stand side by side, as their points share places."""
     panels = list(lines.sort_values(["role", "dataset", "k"]).panel.unique())
     figure, axes = _panels(len(panels))
@@ -128,12 +125,12 @@ def _curves(
         if points := paper.get(panel):
             axis.plot(*zip(*points, strict=True), "x", color=COLOURS["ink"], label=MARK, markersize=6)
         axis.set_xticks(range(len(ticks)), [str(tick) for tick in ticks])
-        _finish(axis, panel, below, "image AUROC, %", "y")
+        axis.set(title=panel, xlabel=below, ylabel="image AUROC, %")
         axis.set_ylim(top=min(axis.get_ylim()[1], HIGHEST))
     return _drawing(kind, title, figure, axes)
 
 
-def _line(axis: "Axes", points: "DataFrame", arm: str, shift: float) -> None:
+def _line(axis: "Axes", points: Frame, arm: str, shift: float) -> None:
     colour, marker = LOOKS.get(arm, ("c8", "."))
     values, spreads = [100 * value for value in points.value], [100 * spread for spread in points.spread.fillna(0.0)]
     dashes = "--" if arm == "none" else "-"
@@ -141,7 +138,7 @@ def _line(axis: "Axes", points: "DataFrame", arm: str, shift: float) -> None:
     axis.errorbar(places, values, yerr=spreads, color=COLOURS[colour], fmt=f"{marker}{dashes}", label=arm)
 
 
-def _gains(detector: str, cells: "DataFrame") -> list[Drawing]:
+def _gains(detector: str, cells: Frame) -> list[Drawing]:
     found = contrasts(cells, GAINS)
     found = found[found.arm_size == 0]
     if found.empty:
@@ -158,17 +155,19 @@ def _gains(detector: str, cells: "DataFrame") -> list[Drawing]:
     axis.set_yticks(range(len(rows)), [_row_name(own) for _, own in found.groupby("row")])
     axis.set_ylim(len(rows) - 0.5, -0.5)
     stars = "" if found.complete.all() else " (*: some category or seed is missing)"
-    _finish(axis, "", f"gain in image AUROC, percentage points, 95 % interval{stars}", "", "x")
+    axis.set_xlabel(f"gain in image AUROC, percentage points, 95 % interval{stars}")
+    axis.grid(visible=False, axis="y")
+    axis.grid(visible=True, axis="x")
     return [_drawing("gains", f"{detector}: gains by arm", figure, [axis])]
 
 
-def _row_name(own: "DataFrame") -> str:
+def _row_name(own: Frame) -> str:
     first = own.iloc[0]
     k = "all" if first.k != first.k else f"{first.k:.0f}"
     return f"{set_name(first.dataset, first.role)}, k = {k}{'' if own.complete.all() else STAR}"
 
 
-def _whiskers(axis: "Axes", own: "DataFrame", heights: list[float], index: int, label: str) -> None:
+def _whiskers(axis: "Axes", own: Frame, heights: list[float], index: int, label: str) -> None:
     values, low, high = ([100 * value for value in own[end].fillna(own.value)] for end in ("value", "low", "high"))
     spans = [
         [max(0.0, value - end) for value, end in zip(values, low, strict=True)],
@@ -190,22 +189,16 @@ def _panels(count: int) -> "tuple[Figure, list[Axes]]":
     return figure, axes[:count]
 
 
-def _finish(axis: "Axes", title: str, below: str, beside: str, across: Literal["x", "y"]) -> None:
-    axis.set_title(title, fontsize=10)
-    axis.set_xlabel(below)
-    axis.set_ylabel(beside)
-    axis.grid(axis=across, color=COLOURS["line"], linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
 @contextmanager
 def _style() -> Iterator[None]:
-    ink = {f"{part}.color": COLOURS["ink"] for part in ("text", "xtick", "ytick")}
-    edges = {"axes.edgecolor": COLOURS["soft"], "axes.labelcolor": COLOURS["ink"], "legend.frameon": False}
-    text = {"svg.fonttype": "none", "svg.hashsalt": "normalgen", "font.size": 9, "font.family": "sans-serif"}
-    lines = {"errorbar.capsize": 2.5, "lines.linewidth": 1.3, "lines.markersize": 4.5, "lines.markeredgewidth": 0.8}
-    style: dict[Any, Any] = {**ink, **edges, **text, **lines}
+    style = {
+        **{f"{part}.color": COLOURS["ink"] for part in ("text", "xtick", "ytick")},
+        **{"axes.edgecolor": COLOURS["soft"], "axes.labelcolor": COLOURS["ink"], "legend.frameon": False},
+        **{"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.axisbelow": True},
+        **{"axes.grid": True, "axes.grid.axis": "y", "grid.color": COLOURS["line"], "grid.linewidth": 0.8},
+        **{"svg.fonttype": "none", "svg.hashsalt": "normalgen", "font.size": 9, "font.family": "sans-serif"},
+        **{"errorbar.capsize": 2.5, "lines.linewidth": 1.3, "lines.markersize": 4.5, "lines.markeredgewidth": 0.8},
+    }
     with optional("matplotlib").rc_context(style):
         yield
 

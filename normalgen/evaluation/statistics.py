@@ -6,13 +6,11 @@ deviation over seeds. A gain is the same mean of differences between two arms th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from normalgen.evaluation.cells import Frame
 
 __all__ = ["AUROC", "CELL", "GROUP", "Gain", "gain", "means", "worth"]
 
@@ -50,8 +48,8 @@ class Gain:
 
 
 def means(
-    cells: "DataFrame", value: str = AUROC, by: Sequence[str] = GROUP, whole: Sequence[str] = ("role", "dataset")
-) -> "DataFrame":
+    cells: Frame, value: str = AUROC, by: Sequence[str] = GROUP, whole: Sequence[str] = ("role", "dataset")
+) -> Frame:
     """Means over seeds of means over categories, a row per group that has values, in order of `by`.
 
     Args:
@@ -78,7 +76,7 @@ def means(
     return result.reset_index()
 
 
-def gain(cells: "DataFrame", arm: str, base: str, expected: "DataFrame | None" = None) -> Gain | None:
+def gain(cells: Frame, arm: str, base: str, expected: Frame | None = None) -> Gain | None:
     """What `arm` gives more image AUROC than `base`, paired; None if there is no pair that can be compared.
 
     A pair can if both arms hold as many images, if `base` is none, or if `arm` is both, which holds more by design.
@@ -137,7 +135,7 @@ def worth(curve: Mapping[int, float], value: float) -> tuple[float | None, str]:
     return photos, f"{photos:.1f}"
 
 
-def _complete(pairs: "DataFrame", cells: "DataFrame", expected: "DataFrame") -> bool:
+def _complete(pairs: Frame, cells: Frame, expected: Frame) -> bool:
     """Whether, wherever there are cells, each category of the data set is paired with each of its seeds."""
     group = ["dataset", "k", "detector"]
     paired = pairs.groupby(group).size()

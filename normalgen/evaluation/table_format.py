@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from normalgen.evaluation.cells import optional
+from normalgen.evaluation.cells import Frame, optional
 from normalgen.evaluation.statistics import AUROC, Gain
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 __all__ = [
     *("ALL", "STAR", "Head", "Table", "as_csv", "as_markdown", "build", "escaped", "gained"),
@@ -54,7 +51,7 @@ class Table:
 def build(
     name: str,
     title: str,
-    numbers: "DataFrame",
+    numbers: Frame,
     labels: Sequence[str],
     heads: Sequence[Head],
     notes: Sequence[str],
@@ -88,7 +85,7 @@ def build(
     return [Table(name, title, every_head, tuple(rows), len(labels) - plain, tuple(notes), tuple(data))]
 
 
-def _label(numbers: "DataFrame", name: str) -> str:
+def _label(numbers: Frame, name: str) -> str:
     """The text that a row of these numbers has in a column called `name`."""
     first = numbers.iloc[0]
     if name in SPANS:
@@ -98,7 +95,7 @@ def _label(numbers: "DataFrame", name: str) -> str:
     return set_name(first.dataset, first.role) if name == "data set" else str(first[name])
 
 
-def mean_numbers(found: "DataFrame", row: Sequence[str], metric: str = AUROC) -> "DataFrame":
+def mean_numbers(found: Frame, row: Sequence[str], metric: str = AUROC) -> Frame:
     """What `means` gives, as `build` takes it, but for heads: a row per group of the columns `row`."""
     rows = found.groupby(list(row)).ngroup() if len(found) else 0
     remarks = ["" if complete else "incomplete" for complete in found.complete]
@@ -135,12 +132,12 @@ def set_name(dataset: str, role: str) -> str:
     return f"{dataset} (tuning)" if role == "tuning" else dataset or ALL
 
 
-def mean_notes(found: "DataFrame") -> list[str]:
+def mean_notes(found: Frame) -> list[str]:
     """The notes on stars and on tuning sets, where there are any."""
     return [*([] if found.complete.all() else [STAR_NOTE]), *tuning_note(found)]
 
 
-def tuning_note(numbers: "DataFrame") -> list[str]:
+def tuning_note(numbers: Frame) -> list[str]:
     """The note on tuning sets, where there are any."""
     return [TUNING_NOTE] if "tuning" in set(numbers.role) else []
 

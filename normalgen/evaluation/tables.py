@@ -1,18 +1,15 @@
 """All tables for which cells exist, the main ones here: data set and k against detector and arm."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from normalgen.data.counts import PUBLISHED
-from normalgen.evaluation.cells import FAILING, optional, plain, sized
+from normalgen.evaluation.cells import FAILING, Frame, optional, plain, sized
 from normalgen.evaluation.contrasts import falsification, gains
 from normalgen.evaluation.details import branches, costs, published_too, settings_studies, sizes, worth_in_photos
 from normalgen.evaluation.paper_numbers import MARK, METHOD, paper_categories, published
 from normalgen.evaluation.statistics import AUROC, means
 from normalgen.evaluation.table_format import Table, build, mean_notes, mean_numbers, set_name
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 __all__ = ["METRICS", "every_table", "main_tables"]
 
@@ -32,7 +29,7 @@ PLACE = ["role", "dataset", "k"]
 LABELS = ["data set", "k", "categories", "seeds"]
 
 
-def every_table(cells: "DataFrame") -> list[Table]:
+def every_table(cells: Frame) -> list[Table]:
     """Every table that `cells` have something for, in the order in which people ask."""
     return [
         *main_tables(cells, [AUROC]),
@@ -49,14 +46,14 @@ def every_table(cells: "DataFrame") -> list[Table]:
     ]
 
 
-def main_tables(cells: "DataFrame", metrics: Iterable[str] = tuple(METRICS)) -> list[Table]:
+def main_tables(cells: Frame, metrics: Iterable[str] = tuple(METRICS)) -> list[Table]:
     """A table for each metric that was measured, of arms of one size; those too wide are split by detector."""
     shown = plain(cells)
     shown = shown[~shown.arm.isin(sized(shown).arm) & ~shown.arm_kind.isin(FAILING)]
     return [table for name in metrics if name in cells for table in _by_part("main", name, METRICS[name], shown)]
 
 
-def failing(cells: "DataFrame") -> list[Table]:
+def failing(cells: Frame) -> list[Table]:
     """Image AUROC of arms that should fail, beside those that they are held against; none where there are none."""
     shown = plain(cells)
     shown = shown[shown.arm_kind.isin([*FAILING, "none", "generated"])]
@@ -65,7 +62,7 @@ def failing(cells: "DataFrame") -> list[Table]:
     return _by_part("failing", AUROC, "Image AUROC of arms that should fail", shown)
 
 
-def _by_part(kind: str, metric: str, title: str, cells: "DataFrame") -> list[Table]:
+def _by_part(kind: str, metric: str, title: str, cells: Frame) -> list[Table]:
     found = means(cells, metric)
     parts = _parts(found)
     tables = []
@@ -75,7 +72,7 @@ def _by_part(kind: str, metric: str, title: str, cells: "DataFrame") -> list[Tab
     return tables
 
 
-def _parts(found: "DataFrame") -> list[list[str]]:
+def _parts(found: Frame) -> list[list[str]]:
     """Detectors, put together as long as their arms are at most `WIDEST` columns."""
     parts: list[list[str]] = []
     columns = WIDEST
@@ -88,7 +85,7 @@ def _parts(found: "DataFrame") -> list[list[str]]:
     return parts
 
 
-def _main(kind: str, metric: str, title: str, found: "DataFrame", cells: "DataFrame") -> list[Table]:
+def _main(kind: str, metric: str, title: str, found: Frame, cells: Frame) -> list[Table]:
     several = found.detector.nunique() > 1
     numbers = mean_numbers(found, PLACE, metric)
     numbers["head"] = [(which if several else "", arm) for which, arm in zip(found.detector, found.arm, strict=True)]
@@ -120,7 +117,7 @@ def _paper_number(row: Any, metric: str) -> list[dict[str, Any]]:
     return [number if spread is None else {**number, "spread": spread / 100}]
 
 
-def _short_of(cells: "DataFrame", paper: bool) -> list[str]:
+def _short_of(cells: Frame, paper: bool) -> list[str]:
     """Where the categories of a set are not the paper's, and its test images not the published ones."""
     first = cells.iloc[0]
     lines = set()

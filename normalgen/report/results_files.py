@@ -2,16 +2,13 @@
 
 from collections.abc import Container
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from normalgen.evaluation.cells import Frame
 from normalgen.evaluation.figures import Drawing, every_figure
 from normalgen.evaluation.table_format import Table, as_csv, as_markdown, escaped
 from normalgen.evaluation.tables import every_table
 from normalgen.io.atomic import write_whole
 from normalgen.report.results_page import page, run_facts
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 __all__ = ["FORMATS", "write_results"]
 
@@ -19,7 +16,7 @@ FORMATS = ("md", "csv", "html")
 TITLE = "normalgen: results"
 
 
-def write_results(cells: "DataFrame", folder: Path, formats: Container[str] = FORMATS) -> list[Path]:
+def write_results(cells: Frame, folder: Path, formats: Container[str] = FORMATS) -> list[Path]:
     """Write tables and figures into `folder`.
 
     Args:
@@ -49,7 +46,7 @@ def _write(path: Path, text: str) -> None:
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
 
 
-def _markdown(cells: "DataFrame", tables: list[Table], drawings: list[Drawing]) -> str:
+def _markdown(cells: Frame, tables: list[Table], drawings: list[Drawing]) -> str:
     facts = "\n".join(f"- {name}: {escaped(value)}" for name, value in run_facts(cells))
     pictures = "".join(f"\n![{escaped(drawing.title)}](figures/{drawing.name}.svg)\n" for drawing in drawings)
     figures = [f"## Figures\n{pictures}"] if drawings else []

@@ -6,16 +6,13 @@ from collections.abc import Iterable
 from html import escape
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from normalgen.evaluation.cells import arm_rank
+from normalgen.evaluation.cells import Frame, arm_rank
 from normalgen.evaluation.figures import COLOURS, Drawing
 from normalgen.evaluation.paper_numbers import MARK
 from normalgen.evaluation.table_format import Table, set_name, span
 from normalgen.settings.presets import PRESETS
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 __all__ = ["page", "run_facts"]
 
@@ -26,7 +23,7 @@ FIGURES = ' class="figures"'
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(title: str, cells: "DataFrame", tables: list[Table], drawings: list[Drawing]) -> str:
+def page(title: str, cells: Frame, tables: list[Table], drawings: list[Drawing]) -> str:
     """The page as HTML, legible in light and dark; the same for the same arguments.
 
     Args:
@@ -58,7 +55,7 @@ def page(title: str, cells: "DataFrame", tables: list[Table], drawings: list[Dra
     )
 
 
-def run_facts(cells: "DataFrame") -> list[tuple[str, str]]:
+def run_facts(cells: Frame) -> list[tuple[str, str]]:
     """How much was measured, as name and value."""
     sets = sorted({set_name(*which) for which in zip(cells.dataset, cells.role, strict=True)})
     seeds = sorted(set(cells.seed))
@@ -77,7 +74,7 @@ def run_facts(cells: "DataFrame") -> list[tuple[str, str]]:
     ]
 
 
-def command(cells: "DataFrame") -> str:
+def command(cells: Frame) -> str:
     """A command that measures these cells, as far as they tell: without the data's folder and changed settings."""
     words = ["--dataset", _listed(cells.dataset), "--detectors", _listed(cells.detector)]
     words += ["--arms", ",".join(sorted(set(cells.arm), key=arm_rank)), "--shots", _listed(cells.k)]
@@ -96,19 +93,19 @@ def _listed(values: Iterable[Any], between: str = ",") -> str:
     return between.join(map(str, sorted(set(values))))
 
 
-def _agreed(cells: "DataFrame", name: str) -> str | None:
+def _agreed(cells: Frame, name: str) -> str | None:
     """The value of a setting that all cells share, None if they do not."""
     values = set(cells.get(f"settings.{name}", [None]))
     return values.pop() if len(values) == 1 else None
 
 
-def settings(cells: "DataFrame") -> dict[str, list[str]]:
+def settings(cells: Frame) -> dict[str, list[str]]:
     """Every setting with the values that occur, "preset.size" for one inside another; and the versions."""
     names = sorted(name.removeprefix("settings.") for name in cells if name.startswith("settings."))
     return {name: sorted(set(cells[f"settings.{name}"].dropna())) for name in names}
 
 
-def _run(cells: "DataFrame") -> str:
+def _run(cells: Frame) -> str:
     rows = "".join(
         f'<tr><th scope="row" class="name">{escape(name)}</th><td class="text">{escape(_values(values))}</td></tr>'
         for name, values in settings(cells).items()

@@ -11,6 +11,8 @@ from conftest import drawn
 from PIL import Image
 
 from normalgen.cli import main
+from normalgen.evaluation.request import ask
+from normalgen.settings.presets import preset
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,11 @@ def test_a_wrong_word_is_told_of_at_once(
     assert run(*usual(root, prior, tmp_path / "out"), *words) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_shots_that_are_asked_for_twice_are_measured_once(root: Path) -> None:
+    asked = [ask("folder", root, preset("tiny"), shots=shots).shots for shots in ("2,2", "4,2,4")]
+    assert asked == [(2,), (4, 2)]
 
 
 @pytest.mark.slow
