@@ -24,7 +24,7 @@ __all__ = ["CELLS", "FAILING", "Frame", "arm_rank", "frame", "load_cells", "opti
 CELLS = "cells"
 KEY = ["dataset", "category", "k", "seed", "detector", "arm"]
 PARTS = ("cell", "role", "metrics", "branches", "counts", "settings", "versions", "seconds", "memory_mb")
-COUNTS = {"counts.extra": 0, "counts.normal": 0, "counts.anomalous": 0}
+DEFAULTS = {"image_auroc": float("nan"), "counts.extra": 0, "counts.normal": 0, "counts.anomalous": 0}
 ROLES = ("reporting", "tuning")
 FAILING = ("no-twins", "wrong", "poisoned", "unpoisoned")
 ROUNDING = 1e-9
@@ -114,9 +114,9 @@ def _row(data: dict[str, Any]) -> dict[str, Any]:
         **{name: _is(int, which[name], name) for name in ("k", "seed")},
         **{"role": role, "method": detector[1], "setting": detector[2] or ""},
         **{"arm_kind": arm[1], "arm_size": int(arm[2] or 0), "arm_rank": arm_rank(words["arm"])},
+        **DEFAULTS,
         **{name: float("nan") if value is None else _rate(name, value) for name, value in metrics.items()},
         **{f"branches.{name}": _rate(name, value) for name, value in branches.items()},
-        **COUNTS,
         **{f"counts.{name}": _is(int, value, name) for name, value in counts.items()},
         **{f"seconds.{name}": float(value) for name, value in seconds.items() if value is not None},
         "memory_mb": float("nan") if memory is None else float(memory),

@@ -3,8 +3,7 @@
 The colours are those of the page's light theme, so that a page can put its own in their place.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,10 @@ from normalgen.evaluation.contrasts import GAINS, contrasts
 from normalgen.evaluation.paper_numbers import MARK, paper_categories, published
 from normalgen.evaluation.statistics import means
 from normalgen.evaluation.studies import ARMS
-from normalgen.evaluation.table_format import STAR, set_name
+from normalgen.evaluation.table_format import STAR, label, set_name
 from normalgen.io.atomic import slug
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -38,6 +36,14 @@ COLOURS = {
     "c6": "#0f8ba0",
     "c7": "#8a3b12",
     "c8": "#85858c",
+}
+STYLE = {
+    **{f"{part}.color": COLOURS["ink"] for part in ("text", "xtick", "ytick")},
+    **{"axes.edgecolor": COLOURS["soft"], "axes.labelcolor": COLOURS["ink"], "legend.frameon": False},
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.axisbelow": True},
+    **{"axes.grid": True, "axes.grid.axis": "y", "grid.color": COLOURS["line"], "grid.linewidth": 0.8},
+    **{"svg.fonttype": "none", "svg.hashsalt": "normalgen", "font.size": 9, "font.family": "sans-serif"},
+    **{"errorbar.capsize": 2.5, "lines.linewidth": 1.3, "lines.markersize": 4.5, "lines.markeredgewidth": 0.8},
 }
 LOOKS = {
     "none": ("c8", "o"),
@@ -75,7 +81,7 @@ class Drawing:
 def every_figure(cells: Frame) -> list[Drawing]:
     """Every figure that `cells` have something for: each kind once a detector."""
     drawings = []
-    with _style():
+    with optional("matplotlib").rc_context(STYLE):
         for detector, own in plain(cells).groupby("detector"):
             for draw in (_over_k, _gains, _over_size):
                 drawings += draw(detector, own)
@@ -152,7 +158,11 @@ def _gains(detector: str, cells: Frame) -> list[Drawing]:
         own = found[found["head"] == ("", pair)]
         heights = [rows[row] + 0.22 * (index - (len(pairs) - 1) / 2) for row in own.row]
         _whiskers(axis, own, heights, index, pair)
-    axis.set_yticks(range(len(rows)), [_row_name(own) for _, own in found.groupby("row")])
+    names = [
+        f"{label(own, 'data set')}, k = {label(own, 'k')}{'' if own.complete.all() else STAR}"
+        for _, own in found.groupby("row")
+    ]
+    axis.set_yticks(range(len(rows)), names)
     axis.set_ylim(len(rows) - 0.5, -0.5)
     stars = "" if found.complete.all() else " (*: some category or seed is missing)"
     axis.set_xlabel(f"gain in image AUROC, percentage points, 95 % interval{stars}")
@@ -161,20 +171,14 @@ def _gains(detector: str, cells: Frame) -> list[Drawing]:
     return [_drawing("gains", f"{detector}: gains by arm", figure, [axis])]
 
 
-def _row_name(own: Frame) -> str:
-    first = own.iloc[0]
-    k = "all" if first.k != first.k else f"{first.k:.0f}"
-    return f"{set_name(first.dataset, first.role)}, k = {k}{'' if own.complete.all() else STAR}"
-
-
-def _whiskers(axis: "Axes", own: Frame, heights: list[float], index: int, label: str) -> None:
+def _whiskers(axis: "Axes", own: Frame, heights: list[float], index: int, pair: str) -> None:
     values, low, high = ([100 * value for value in own[end].fillna(own.value)] for end in ("value", "low", "high"))
     spans = [
         [max(0.0, value - end) for value, end in zip(values, low, strict=True)],
         [max(0.0, end - value) for value, end in zip(values, high, strict=True)],
     ]
     colour, marker = PAIR_LOOKS[index]
-    axis.errorbar(values, heights, xerr=spans, fmt=marker, color=COLOURS[colour], label=label)
+    axis.errorbar(values, heights, xerr=spans, fmt=marker, color=COLOURS[colour], label=pair)
 
 
 def _panels(count: int) -> "tuple[Figure, list[Axes]]":
@@ -189,23 +193,9 @@ def _panels(count: int) -> "tuple[Figure, list[Axes]]":
     return figure, axes[:count]
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    style = {
-        **{f"{part}.color": COLOURS["ink"] for part in ("text", "xtick", "ytick")},
-        **{"axes.edgecolor": COLOURS["soft"], "axes.labelcolor": COLOURS["ink"], "legend.frameon": False},
-        **{"axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "axes.axisbelow": True},
-        **{"axes.grid": True, "axes.grid.axis": "y", "grid.color": COLOURS["line"], "grid.linewidth": 0.8},
-        **{"svg.fonttype": "none", "svg.hashsalt": "normalgen", "font.size": 9, "font.family": "sans-serif"},
-        **{"errorbar.capsize": 2.5, "lines.linewidth": 1.3, "lines.markersize": 4.5, "lines.markeredgewidth": 0.8},
-    }
-    with optional("matplotlib").rc_context(style):
-        yield
-
-
 def _drawing(kind: str, title: str, figure: "Figure", axes: "list[Axes]") -> Drawing:
     """The figure as SVG without dates or versions, its legend below."""
-    entries: dict[str, Artist] = {}
+    entries: dict[str, Any] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))

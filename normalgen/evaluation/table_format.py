@@ -8,7 +8,7 @@ from normalgen.evaluation.cells import Frame, optional
 from normalgen.evaluation.statistics import AUROC, Gain
 
 __all__ = [
-    *("ALL", "STAR", "Head", "Table", "as_csv", "as_markdown", "build", "escaped", "gained"),
+    *("ALL", "STAR", "Head", "Table", "as_csv", "as_markdown", "build", "escaped", "gained", "label"),
     *("mean_numbers", "mean_notes", "percent", "set_name", "signed", "span", "tuning_note"),
 ]
 
@@ -78,14 +78,14 @@ def build(
     for _, own in numbers.groupby("row"):
         texts = dict(zip(own["column"], own["text"], strict=True)) if heads else {}
         middle = (texts.get(index, "-") for index in range(len(heads)))
-        before, behind = ([_label(own, name) for name in names] for names in (labels, after))
+        before, behind = ([label(own, name) for name in names] for names in (labels, after))
         rows.append((*before, *middle, *behind))
     every_head = (*(("", label) for label in labels), *heads, *(("", label) for label in after))
     data = numbers[[column for column in COLUMNS if column in numbers]].drop_duplicates().to_dict("records")
     return [Table(name, title, every_head, tuple(rows), len(labels) - plain, tuple(notes), tuple(data))]
 
 
-def _label(numbers: Frame, name: str) -> str:
+def label(numbers: Frame, name: str) -> str:
     """The text that a row of these numbers has in a column called `name`."""
     first = numbers.iloc[0]
     if name in SPANS:

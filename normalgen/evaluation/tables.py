@@ -93,7 +93,8 @@ def _main(kind: str, metric: str, title: str, found: Frame, cells: Frame) -> lis
     ours = kind == "main" and found.detector.str.startswith("one-to-normal").any()
     rows = numbers[["row", *PLACE]].drop_duplicates().itertuples() if ours else []
     paper = [number for row in rows for number in _paper_number(row, metric)]
-    short = [line for _, own in cells.groupby(["role", "dataset"]) for line in _short_of(own, bool(paper))]
+    shown = cells.merge(found[["role", "dataset"]].drop_duplicates())
+    short = [line for _, own in shown.groupby(["role", "dataset"]) for line in _short_of(own, bool(paper))]
     notes = [PERCENT, *mean_notes(found), *([PAPER] if paper else []), *short]
     if paper:
         numbers = optional("pandas").concat([numbers, optional("pandas").DataFrame(paper)])

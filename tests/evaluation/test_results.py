@@ -167,6 +167,18 @@ def test_tables_say_of_how_many_test_images_less_than_the_published_set_has() ->
     assert not any("whole set" in note for note in main_tables(frame([cell(0.8, dataset="my own")]))[0].notes)
 
 
+def test_a_table_says_nothing_of_the_test_images_of_sets_that_are_not_in_it() -> None:
+    unmeasured = cell(0.8, dataset="mvtec", category="screw")
+    unmeasured["metrics"]["image_ap"] = None
+    image_ap = main_tables(frame([unmeasured, cell(0.5)]), ["image_ap"])[0]
+    assert not any("screw" in note for note in image_ap.notes)
+
+
+def test_cells_without_image_auroc_still_have_their_costs(tmp_path: Path) -> None:
+    bare = cell(0.8) | {"metrics": {}}
+    assert [table.name for table in every_table(load_cells(folder(tmp_path, [bare])))] == ["costs", "published"]
+
+
 def test_costs_are_of_one_data_set_a_row() -> None:
     rows = named([cell(0.5), cell(0.5, dataset="aitex", category="aitex")], "costs").rows
     assert [row[:3] for row in rows] == [("memory", "aitex", "none"), ("memory", "elpv", "none")]
