@@ -50,11 +50,11 @@ class Preparation:
         twins = {name: value for name, value in (asked.get("twins") or {}).items() if value is not None}
         self.made_with = {name: value for name, value in asked.items() if name != "twins"}
         self.settings = change(preset, **self.made_with)
-        self.twins = asdict(preset.twins) | twins
+        self._twins = asdict(preset.twins) | twins
         self.references, self.folder, self.seed, self.device = references, folder, seed, device
         saved = saved_preset(folder)
         if twins:
-            change(saved or self.settings, twins=self.twins).check_twins()
+            change(saved or self.settings, twins=self._twins).check_twins()
         self._model: NormalModel | None = None
 
     def model(self, watch: Watch) -> "NormalModel":
@@ -62,6 +62,10 @@ class Preparation:
         if self._model is None:
             self._model = self._found() or self._customized(watch)
         return self._model
+
+    def twin_settings(self, model: "NormalModel") -> Preset:
+        """The model's settings with those of this run's twins."""
+        return change(model.preset, twins=self._twins)
 
     def fit(
         self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
@@ -81,7 +85,7 @@ class Preparation:
         if model is not None and not references.noun_given:
             references = replace(references, noun=model.noun)
         watch("learn normal", 0, 1)
-        sampling = None if model is None else model.using(change(model.preset, twins=self.twins))
+        sampling = None if model is None else model.using(self.twin_settings(model))
         detector = replace(detector, model=sampling).fit(references, bank)
         watch("learn normal", 1, 1)
         return detector

@@ -11,10 +11,10 @@ from PIL import Image
 
 from normalgen.cli import main
 from normalgen.cli.app import app
-from normalgen.pipeline.bank import Preparation
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import PresetError
 from normalgen.io.progress import silent
+from normalgen.pipeline.bank import Preparation
 from normalgen.references import References
 from normalgen.settings.preset import every_setting
 from normalgen.settings.presets import change, preset
@@ -116,8 +116,8 @@ def test_twins_that_cannot_be_made_are_told_of_before_any_work(
 
 def test_twins_are_made_in_the_steps_that_the_model_samples_in(model: NormalModel, references: References) -> None:
     finer = model.using(change(model.preset, sample={"steps": 100}))
-    assert making(finer, references, {"strength": 0.01}).twins(finer).twins.strength == 0.01
-    assert making(model, references).twins(model).twins.steps == 1  # nothing of twins was asked
+    assert making(finer, references, {"strength": 0.01}).twin_settings(finer).twins.strength == 0.01
+    assert making(model, references).twin_settings(model).twins.steps == 1  # nothing of twins was asked
     with pytest.raises(PresetError, match=r"at most 30, the steps that --strength 0\.3 of 100 makes, got 31"):
         making(finer, references, {"steps": 31})
 

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from tiny_stable import published, write_stable
 
 from normalgen.cli import main
-from normalgen.pipeline.bank import Preparation
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.stable_diffusion import StableParts
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.io.progress import silent
+from normalgen.pipeline.bank import Preparation
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change, preset
 from normalgen.settings.prompts import INSTANCE_PROMPT

@@ -6,7 +6,6 @@ from pathlib import Path
 import datasets
 import pytest
 from conftest import SMALL
-from normalgen.pool.origin import origin_of
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
@@ -21,6 +20,7 @@ from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool
 from normalgen.pool.generate import fill_pool
 from normalgen.pool.journal import record_folder
+from normalgen.pool.origin import origin_of
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change
 
