@@ -46,19 +46,19 @@ Pairs = Sequence[tuple[str, str]]
 
 def gains(cells: Frame) -> list[Table]:
     """What the pool gains over plain augmentation, and over nothing; of arms that name a size, in a second table."""
-    found = contrasts(plain(cells), GAINS)
+    result = contrasts(plain(cells), GAINS)
     return [
-        *_table("gains", "What the pool gains", found[found.arm_size == 0], HEADLINE),
-        *_table("gains", "What the pool gains, by its size", found[found.arm_size > 0], HEADLINE),
+        *_table("gains", "What the pool gains", result[result.arm_size == 0], HEADLINE),
+        *_table("gains", "What the pool gains, by its size", result[result.arm_size > 0], HEADLINE),
     ]
 
 
 def falsification(cells: Frame) -> list[Table]:
     """Arms that must not help: if they do, a gain is not what it seems; none or one table."""
-    found = contrasts(plain(cells), FALSE)
-    verdicts = {row: _verdict(own) for row, own in found.groupby("row")}
-    found = found.assign(**{VERDICT: found.row.map(verdicts)})
-    return _table("falsification", "What arms that should fail gain", found, MUST_FAIL, [VERDICT])
+    result = contrasts(plain(cells), FALSE)
+    verdicts = {row: _verdict(own) for row, own in result.groupby("row")}
+    result = result.assign(**{VERDICT: result.row.map(verdicts)})
+    return _table("falsification", "What arms that should fail gain", result, MUST_FAIL, [VERDICT])
 
 
 def contrasts(cells: Frame, pairs: Pairs) -> Frame:
@@ -74,14 +74,14 @@ def contrasts(cells: Frame, pairs: Pairs) -> Frame:
     for row, (which, own) in enumerate(_scopes(cells, [arm for arm, _ in pairs])):
         for kinds in pairs:
             arm, base = (_sized(kind, which["arm_size"]) for kind in kinds)
-            found = gain(own, arm, base, sets.get(which["role"]))
-            if found and (which["dataset"] or found.sets > 1):
+            result = gain(own, arm, base, sets.get(which["role"]))
+            if result and (which["dataset"] or result.sets > 1):
                 added = own["counts.extra"][own.arm == arm]
-                text = {"head": ("", " - ".join(kinds)), "text": gained(found), "remark": _remark(found)}
+                text = {"head": ("", " - ".join(kinds)), "text": gained(result), "remark": _remark(result)}
                 images = {"least": added.min(), "most": added.max()}
-                rows.append({"row": row, **which, "arm": f"{arm} - {base}", **text, **images, **vars(found)})
-    found = optional("pandas").DataFrame(rows, columns=CONTRAST)
-    return found.astype({"low": float, "high": float}).assign(metric=AUROC)
+                rows.append({"row": row, **which, "arm": f"{arm} - {base}", **text, **images, **vars(result)})
+    result = optional("pandas").DataFrame(rows, columns=CONTRAST)
+    return result.astype({"low": float, "high": float}).assign(metric=AUROC)
 
 
 def _scopes(cells: Frame, kinds: list[str]) -> Iterator[tuple[dict[str, Any], Frame]]:
@@ -108,25 +108,25 @@ def _sized(kind: str, size: int) -> str:
     return f"{kind}:{size}" if size and kind != "none" else kind
 
 
-def _table(name: str, title: str, found: Frame, note: str, after: Sequence[str] = ()) -> list[Table]:
-    stars = [STAR_NOTE] * (not found.complete.all()) + [UNEVEN_NOTE] * bool(found.uneven.any())
-    images = {row: span([own.least.min(), own.most.max()]) for row, own in found.groupby("row")}
+def _table(name: str, title: str, result: Frame, note: str, after: Sequence[str] = ()) -> list[Table]:
+    stars = [STAR_NOTE] * (not result.complete.all()) + [UNEVEN_NOTE] * bool(result.uneven.any())
+    images = {row: span([own.least.min(), own.most.max()]) for row, own in result.groupby("row")}
     heads = [("", f"{arm} - {base}") for arm, base in (*GAINS, *FALSE)]
-    used = [head for head in heads if head in set(found["head"])]
-    numbers, labels = found.assign(images=found.row.map(images)), ["detector", "data set", "k", "images"]
-    notes = [note, POINTS, *stars, *tuning_note(found)]
+    used = [head for head in heads if head in set(result["head"])]
+    numbers, labels = result.assign(images=result.row.map(images)), ["detector", "data set", "k", "images"]
+    notes = [note, POINTS, *stars, *tuning_note(result)]
     return build(name, title, numbers, labels, used, notes, ["pairs", "seeds", *after])
 
 
-def _remark(found: Gain) -> str:
-    uneven = [f"{found.uneven} pairs left out, unlike numbers of images"] if found.uneven else []
-    return "; ".join([*([] if found.complete else ["incomplete"]), *uneven])
+def _remark(result: Gain) -> str:
+    uneven = [f"{result.uneven} pairs left out, unlike numbers of images"] if result.uneven else []
+    return "; ".join([*([] if result.complete else ["incomplete"]), *uneven])
 
 
 def _verdict(own: Frame) -> str:
     """Whether arms that should fail do."""
-    shown = {name: found for (_, name), found in own.set_index("head").iterrows() if not name.startswith("no-twins")}
-    helping = [name for name, found in shown.items() if found.low > 0]
+    shown = {name: result for (_, name), result in own.set_index("head").iterrows() if not name.startswith("no-twins")}
+    helping = [name for name, result in shown.items() if result.low > 0]
     if helping:
         return f"NO: {', '.join(helping)}"
     if not set(MUST) <= set(shown):

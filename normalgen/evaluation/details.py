@@ -67,9 +67,9 @@ def sizes(cells: Frame) -> list[Table]:
     none = plain(cells)[lambda shown: shown.arm == "none"].merge(studied[OWN].drop_duplicates())
     bases = [none.assign(arm_kind=kind) for kind in kinds]
     shown = optional("pandas").concat([studied, *bases])
-    found = means(shown, by=[*OWN, "arm_size", "arm_kind", "arm"])
-    numbers = mean_numbers(found, [*OWN, "arm_size"]).assign(images=found.arm_size, head=_heads(found.arm_kind))
-    notes = [SIZES, *mean_notes(found)]
+    result = means(shown, by=[*OWN, "arm_size", "arm_kind", "arm"])
+    numbers = mean_numbers(result, [*OWN, "arm_size"]).assign(images=result.arm_size, head=_heads(result.arm_kind))
+    notes = [SIZES, *mean_notes(result)]
     return build("sizes", "By number of images", numbers, [*LABELS, "images"], _heads(kinds), notes)
 
 
@@ -108,9 +108,9 @@ def _worth(cells: Frame, arm: str) -> dict[str, object]:
     return {**texts, "value": photos, "remark": words if photos is None else ""}
 
 
-def _shown(found: Gain | None) -> bool:
+def _shown(result: Gain | None) -> bool:
     """Whether there is an interval without 0."""
-    return bool(found and found.low is not None and found.high is not None and not found.low <= 0 <= found.high)
+    return bool(result and result.low is not None and result.high is not None and not result.low <= 0 <= result.high)
 
 
 def costs(cells: Frame) -> list[Table]:
@@ -124,9 +124,9 @@ def costs(cells: Frame) -> list[Table]:
     heads |= {"ms_a_photo": "ms a photo", "memory_mb": "memory, MB"}
     shown = shown.dropna(subset=list(heads), how="all")
     groups = shown.groupby(["detector", "dataset", "arm_rank", "arm"])
-    found = groups[list(heads)].mean().assign(memory_mb=groups.memory_mb.max(), count=groups.size()).reset_index()
-    found = found.assign(row=range(len(found)), role="", k=float("nan"))
-    numbers = found.melt(["row", "role", "k", "detector", "dataset", "arm", "count"], list(heads), "metric")
+    result = groups[list(heads)].mean().assign(memory_mb=groups.memory_mb.max(), count=groups.size()).reset_index()
+    result = result.assign(row=range(len(result)), role="", k=float("nan"))
+    numbers = result.melt(["row", "role", "k", "detector", "dataset", "arm", "count"], list(heads), "metric")
     texts = ["-" if v != v else f"{v:.1f}" if v < 100 else f"{v:.0f}" for v in numbers.value]
     numbers = numbers.assign(text=texts, head=_heads(numbers.metric.map(heads)))
     labels = ["detector", "data set", "arm", "cells"]
@@ -150,11 +150,11 @@ def published_too(cells: Frame) -> list[Table]:
 
 def _compared(name: str, title: str, long: Frame, columns: Sequence[str], note: str) -> list[Table]:
     """Rows of method, data set, k and arm; means of "value" by "column". Settings of one detector share a row."""
-    found = means(long, "value", [*ROW, "column"], ROW).rename(columns={"method": "detector"})
+    result = means(long, "value", [*ROW, "column"], ROW).rename(columns={"method": "detector"})
     metric = f"{AUROC} {'branch' if name == 'branches' else 'setting'} "
-    numbers = mean_numbers(found, ["detector", *ROW[1:]], metric).assign(head=_heads(found.column))
+    numbers = mean_numbers(result, ["detector", *ROW[1:]], metric).assign(head=_heads(result.column))
     numbers["metric"] += numbers.column
-    return build(name, title, numbers, [*LABELS, "arm"], _heads(columns), [note, *mean_notes(found)])
+    return build(name, title, numbers, [*LABELS, "arm"], _heads(columns), [note, *mean_notes(result)])
 
 
 def _heads(names: Iterable[str]) -> list[Head]:

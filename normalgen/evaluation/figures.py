@@ -79,7 +79,7 @@ class Drawing:
 
 
 def every_figure(cells: Frame) -> list[Drawing]:
-    """Every figure that `cells` have something for: each kind once a detector."""
+    """The figures that `cells` have numbers for, of every detector."""
     drawings = []
     with optional("matplotlib").rc_context(STYLE):
         for detector, own in plain(cells).groupby("detector"):
@@ -89,8 +89,8 @@ def every_figure(cells: Frame) -> list[Drawing]:
 
 
 def _over_k(detector: str, cells: Frame) -> list[Drawing]:
-    found = means(cells[cells.arm.isin(set(ARMS) - set(FAILING))])
-    shots = sorted(set(found.k))
+    result = means(cells[cells.arm.isin(set(ARMS) - set(FAILING))])
+    shots = sorted(set(result.k))
     if len(shots) < 2:
         return []
     paper: dict[str, Points] = {}
@@ -98,8 +98,8 @@ def _over_k(detector: str, cells: Frame) -> list[Drawing]:
         if detector.startswith("one-to-normal") and own.category.nunique() == paper_categories(dataset):
             rows = [(index, published(dataset, k)) for index, k in enumerate(shots)]
             paper[set_name(dataset, role)] = [(index, row.auroc) for index, row in rows if row]
-    panels = [set_name(*which) for which in zip(found.dataset, found.role, strict=True)]
-    lines = found.assign(panel=panels, line=found.arm, x=found.k.map(shots.index))
+    panels = [set_name(*which) for which in zip(result.dataset, result.role, strict=True)]
+    lines = result.assign(panel=panels, line=result.arm, x=result.k.map(shots.index))
     title = f"{detector}: AUROC over k, ± standard deviation over seeds"
     return [_curves("auroc_over_k", title, lines.sort_values("arm_rank"), "references (k)", shots, paper)]
 
@@ -107,19 +107,21 @@ def _over_k(detector: str, cells: Frame) -> list[Drawing]:
 def _over_size(detector: str, cells: Frame) -> list[Drawing]:
     studied = sized(cells)
     counts = [0, *sorted(set(studied.arm_size))]
-    found = means(cells[cells.arm.isin(["none", *studied.arm])], by=["role", "dataset", "k", "arm_kind", "arm_size"])
-    panels = [f"{set_name(row.dataset, row.role)}, k = {row.k}" for row in found.itertuples()]
-    found = found.assign(panel=panels, x=found.arm_size.map(counts.index))
-    found = found[found.panel.isin(found.panel[found.x > 0])]
-    if found.empty:
+    result = means(cells[cells.arm.isin(["none", *studied.arm])], by=["role", "dataset", "k", "arm_kind", "arm_size"])
+    panels = [f"{set_name(row.dataset, row.role)}, k = {row.k}" for row in result.itertuples()]
+    result = result.assign(panel=panels, x=result.arm_size.map(counts.index))
+    result = result[result.panel.isin(result.panel[result.x > 0])]
+    if result.empty:
         return []
     kinds = sorted(set(studied.arm_kind), key=arm_rank)
-    lines = optional("pandas").concat([found[found.arm_kind.isin(["none", kind])].assign(line=kind) for kind in kinds])
+    lines = optional("pandas").concat(
+        [result[result.arm_kind.isin(["none", kind])].assign(line=kind) for kind in kinds]
+    )
     return [_curves("auroc_over_size", f"{detector}: AUROC over pool size", lines, "images that join", counts, {})]
 
 
 def _curves(kind: str, title: str, lines: Frame, below: str, ticks: Sequence[int], paper: dict[str, Points]) -> Drawing:
-    """A panel per set, a line per arm. Lines over k stand side by side, as their points share places."""
+    """A panel per set, a line per arm. Lines over k stand side by side, as many of their points share an x."""
     panels = list(lines.sort_values(["role", "dataset", "k"]).panel.unique())
     figure, axes = _panels(len(panels))
     for axis, panel in zip(axes, panels, strict=True):
@@ -140,31 +142,31 @@ def _line(axis: "Axes", points: Frame, arm: str, shift: float) -> None:
     colour, marker = LOOKS.get(arm, ("c8", "."))
     values, spreads = [100 * value for value in points.value], [100 * spread for spread in points.spread.fillna(0.0)]
     dashes = "--" if arm == "none" else "-"
-    places = [x + shift for x in points.x]
-    axis.errorbar(places, values, yerr=spreads, color=COLOURS[colour], fmt=f"{marker}{dashes}", label=arm)
+    positions = [x + shift for x in points.x]
+    axis.errorbar(positions, values, yerr=spreads, color=COLOURS[colour], fmt=f"{marker}{dashes}", label=arm)
 
 
 def _gains(detector: str, cells: Frame) -> list[Drawing]:
-    found = contrasts(cells, GAINS)
-    found = found[found.arm_size == 0]
-    if found.empty:
+    result = contrasts(cells, GAINS)
+    result = result[result.arm_size == 0]
+    if result.empty:
         return []
-    rows = {row: index for index, row in enumerate(found.row.unique())}
-    pairs = [pair for pair in GAINS if ("", " - ".join(pair)) in set(found["head"])]
+    rows = {row: index for index, row in enumerate(result.row.unique())}
+    pairs = [pair for pair in GAINS if ("", " - ".join(pair)) in set(result["head"])]
     figure = optional("matplotlib.figure").Figure(figsize=(WIDTH, 1.0 + 0.42 * len(rows)), layout="constrained")
     axis = figure.subplots()
     axis.axvline(0, color=COLOURS["soft"], linewidth=1)
     for index, pair in enumerate(" - ".join(pair) for pair in pairs):
-        own = found[found["head"] == ("", pair)]
+        own = result[result["head"] == ("", pair)]
         heights = [rows[row] + 0.22 * (index - (len(pairs) - 1) / 2) for row in own.row]
         _whiskers(axis, own, heights, index, pair)
     names = [
         f"{label(own, 'data set')}, k = {label(own, 'k')}{'' if own.complete.all() else STAR}"
-        for _, own in found.groupby("row")
+        for _, own in result.groupby("row")
     ]
     axis.set_yticks(range(len(rows)), names)
     axis.set_ylim(len(rows) - 0.5, -0.5)
-    stars = "" if found.complete.all() else " (*: some category or seed is missing)"
+    stars = "" if result.complete.all() else " (*: some category or seed is missing)"
     axis.set_xlabel(f"gain in image AUROC, percentage points, 95 % interval{stars}")
     axis.grid(visible=False, axis="y")
     axis.grid(visible=True, axis="x")

@@ -95,11 +95,11 @@ def label(numbers: Frame, name: str) -> str:
     return set_name(first.dataset, first.role) if name == "data set" else str(first[name])
 
 
-def mean_numbers(found: Frame, row: Sequence[str], metric: str = AUROC) -> Frame:
+def mean_numbers(result: Frame, row: Sequence[str], metric: str = AUROC) -> Frame:
     """What `means` gives, as `build` takes it, but for heads: a row per group of the columns `row`."""
-    rows = found.groupby(list(row)).ngroup() if len(found) else 0
-    remarks = ["" if complete else "incomplete" for complete in found.complete]
-    return found.assign(row=rows, metric=metric, text=[*map(percent, found.itertuples())], remark=remarks)
+    rows = result.groupby(list(row)).ngroup() if len(result) else 0
+    remarks = ["" if complete else "incomplete" for complete in result.complete]
+    return result.assign(row=rows, metric=metric, text=[*map(percent, result.itertuples())], remark=remarks)
 
 
 def percent(mean: Any) -> str:
@@ -132,9 +132,9 @@ def set_name(dataset: str, role: str) -> str:
     return f"{dataset} (tuning)" if role == "tuning" else dataset or ALL
 
 
-def mean_notes(found: Frame) -> list[str]:
+def mean_notes(result: Frame) -> list[str]:
     """The notes on stars and on tuning sets, where there are any."""
-    return [*([] if found.complete.all() else [STAR_NOTE]), *tuning_note(found)]
+    return [*([] if result.complete.all() else [STAR_NOTE]), *tuning_note(result)]
 
 
 def tuning_note(numbers: Frame) -> list[str]:

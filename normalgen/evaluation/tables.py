@@ -30,7 +30,7 @@ LABELS = ["data set", "k", "categories", "seeds"]
 
 
 def every_table(cells: Frame) -> list[Table]:
-    """Every table that `cells` have something for, in the order in which people ask."""
+    """The tables that `cells` have numbers for, in the order in which people ask."""
     return [
         *main_tables(cells, [AUROC]),
         *gains(cells),
@@ -63,20 +63,20 @@ def failing(cells: Frame) -> list[Table]:
 
 
 def _by_part(kind: str, metric: str, title: str, cells: Frame) -> list[Table]:
-    found = means(cells, metric)
-    parts = _parts(found)
+    result = means(cells, metric)
+    parts = _parts(result)
     tables = []
     for detectors in parts:
         whole = title if len(parts) == 1 and len(detectors) > 1 else f"{title}: {', '.join(detectors)}"
-        tables += _main(kind, metric, whole, found[found.detector.isin(detectors)], cells)
+        tables += _main(kind, metric, whole, result[result.detector.isin(detectors)], cells)
     return tables
 
 
-def _parts(found: Frame) -> list[list[str]]:
+def _parts(result: Frame) -> list[list[str]]:
     """Detectors, put together as long as their arms are at most `WIDEST` columns."""
     parts: list[list[str]] = []
     columns = WIDEST
-    for detector, arms in found.groupby("detector").arm.nunique().items():
+    for detector, arms in result.groupby("detector").arm.nunique().items():
         if columns + arms > WIDEST:
             parts.append([])
             columns = 0
@@ -85,17 +85,17 @@ def _parts(found: Frame) -> list[list[str]]:
     return parts
 
 
-def _main(kind: str, metric: str, title: str, found: Frame, cells: Frame) -> list[Table]:
-    several = found.detector.nunique() > 1
-    numbers = mean_numbers(found, PLACE, metric)
-    numbers["head"] = [(which if several else "", arm) for which, arm in zip(found.detector, found.arm, strict=True)]
+def _main(kind: str, metric: str, title: str, result: Frame, cells: Frame) -> list[Table]:
+    several = result.detector.nunique() > 1
+    numbers = mean_numbers(result, PLACE, metric)
+    numbers["head"] = [(which if several else "", arm) for which, arm in zip(result.detector, result.arm, strict=True)]
     heads = [*dict.fromkeys(numbers.sort_values(["detector", "arm_rank"])["head"])]
-    ours = kind == "main" and found.detector.str.startswith("one-to-normal").any()
+    ours = kind == "main" and result.detector.str.startswith("one-to-normal").any()
     rows = numbers[["row", *PLACE]].drop_duplicates().itertuples() if ours else []
     paper = [number for row in rows for number in _paper_number(row, metric)]
-    shown = cells.merge(found[["role", "dataset"]].drop_duplicates())
+    shown = cells.merge(result[["role", "dataset"]].drop_duplicates())
     short = [line for _, own in shown.groupby(["role", "dataset"]) for line in _short_of(own, bool(paper))]
-    notes = [PERCENT, *mean_notes(found), *([PAPER] if paper else []), *short]
+    notes = [PERCENT, *mean_notes(result), *([PAPER] if paper else []), *short]
     if paper:
         numbers = optional("pandas").concat([numbers, optional("pandas").DataFrame(paper)])
         heads.append(PAPER_HEAD)
@@ -104,16 +104,16 @@ def _main(kind: str, metric: str, title: str, found: Frame, cells: Frame) -> lis
 
 def _paper_number(row: Any, metric: str) -> list[dict[str, Any]]:
     """The paper's number for a row of our table, if it has one."""
-    found = published(row.dataset, row.k)
-    if found is None or metric not in (AUROC, "image_ap"):
+    result = published(row.dataset, row.k)
+    if result is None or metric not in (AUROC, "image_ap"):
         return []
-    suspect = metric == "image_ap" and found.note
-    value, spread = (found.auroc, found.spread) if metric == AUROC else (found.auprc, None)
+    suspect = metric == "image_ap" and result.note
+    value, spread = (result.auroc, result.spread) if metric == AUROC else (result.auprc, None)
     number = {
         **{"row": row.row, "head": PAPER_HEAD, "dataset": row.dataset, "role": "published", "k": row.k},
-        **{"detector": found.method, "arm": "", "metric": metric, "value": value / 100},
+        **{"detector": result.method, "arm": "", "metric": metric, "value": value / 100},
         "text": f"{value:.1f}{'' if spread is None else f' ± {spread:.1f}'}{' (suspect)' if suspect else ''}",
-        "remark": "; ".join([MARK, found.source, found.backbone, *([found.note] if suspect else [])]),
+        "remark": "; ".join([MARK, result.source, result.backbone, *([result.note] if suspect else [])]),
     }
     return [number if spread is None else {**number, "spread": spread / 100}]
 
