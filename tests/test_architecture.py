@@ -63,7 +63,7 @@ DOORS = {
     "datasets": {"pool"},
     "sklearn": {"data", "detectors", "evaluation"},
     "matplotlib": {"evaluation"},
-    "pandas": {"evaluation", "report"},
+    "pandas": {"evaluation"},
     "typer": {"cli"},
     "rich": {"cli"},
     "elpv_dataset": {"data"},
