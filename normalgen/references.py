@@ -1,10 +1,11 @@
 """The k reference photos of a category: chosen, nested, repeatable, and written down as a manifest."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from normalgen.data.category import check_name
 from normalgen.data.find import find_category, folder_category
@@ -15,6 +16,9 @@ from normalgen.images.left_out import note_left_out
 from normalgen.io.atomic import write_json
 from normalgen.io.notes import note
 from normalgen.io.rng import generator
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = [
     "ReferenceChoice",
@@ -61,7 +65,7 @@ class References:
         category: str | None = None,
         seed: int = 0,
         crop: str | Crop | None = None,
-    ) -> "References":
+    ) -> References:
         """The photos in `folder`, or `k` of them that `seed` chooses.
 
         Args:
@@ -154,7 +158,7 @@ def find_references(wanted: ReferenceChoice) -> References:
     return replace(references, images=references.images.cropped(wanted.crop), noun_given=wanted.noun is not None)
 
 
-def _name(wanted: ReferenceChoice, shots: "Shots | None") -> str | None:
+def _name(wanted: ReferenceChoice, shots: Shots | None) -> str | None:
     """The category's name, if one is given.
 
     Raises:
@@ -203,6 +207,8 @@ def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun:
     Raises:
         DataError: fewer images than `k`.
     """
+    import torch
+
     total = len(normals)
     if k is None or k == total:
         return References(normals.kept(), category, noun, None, total)

@@ -1,17 +1,22 @@
 """The one shape that every reader gives."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import interpolate
 
 from normalgen.data.counts import Counts
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, decode_mask
 from normalgen.images.images import Images, to_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name", "kind_of"]
 
@@ -40,7 +45,7 @@ class TestImage:
         """1 for an anomalous image, 0 for a normal one."""
         return int(self.kind != GOOD)
 
-    def marked(self, image: Image.Image) -> Tensor:
+    def marked(self, image: Image.Image) -> NDArray[np.bool_]:
         """Where `image`, which is this one decoded, is anomalous: bool (height, width); nowhere if it is normal.
 
         Raises:
@@ -49,12 +54,12 @@ class TestImage:
         if self.mask is None:
             if self.label:
                 raise DataError(f"{self.image.source} is anomalous ({self.kind}) and has no mask")
-            return torch.zeros(image.height, image.width, dtype=torch.bool)
+            return np.zeros((image.height, image.width), bool)
         marked = decode_mask(self.mask)
         size = marked.shape[::-1]
         if size != image.size:
             raise DataError(f"{self.mask.source} has {size} pixels and its image {image.size}; they must agree")
-        return torch.from_numpy(marked)
+        return marked
 
     def load(self, size: int) -> tuple[Tensor, Tensor]:
         """The image (3, size, size) in [0, 1] and its mask (size, size) of 0 and 1, both squashed.
@@ -62,8 +67,11 @@ class TestImage:
         Raises:
             DataError: unreadable, or as `marked`.
         """
+        import torch
+        from torch.nn.functional import interpolate
+
         image = Images([self.image])[0]
-        marked = self.marked(image).float()[None, None]
+        marked = torch.from_numpy(self.marked(image)).float()[None, None]
         return to_tensor(image, size), (interpolate(marked, (size, size), mode="area")[0, 0] > 0.5).float()
 
     def mask_at(self, size: int) -> Tensor:
@@ -72,6 +80,8 @@ class TestImage:
         Raises:
             DataError: as `load`.
         """
+        import torch
+
         return self.load(size)[1] if self.label or self.mask else torch.zeros(size, size)
 
 

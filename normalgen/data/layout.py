@@ -5,8 +5,7 @@ from pathlib import Path
 
 from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
-from normalgen.images.images import SUFFIXES
+from normalgen.images.decode import SUFFIXES, ImageItem
 from normalgen.io.atomic import passed_over
 
 __all__ = ["USUAL", "child", "folders", "found_in", "image_files", "items", "locate", "plain", "same_stem", "subfolder"]

@@ -7,8 +7,8 @@ from pathlib import Path
 from normalgen.data.category import GOOD, kind_of
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
-from normalgen.images.decode import ImageItem
-from normalgen.images.images import SUFFIXES, Images, Photo
+from normalgen.images.decode import SUFFIXES, ImageItem
+from normalgen.images.images import Images, Photo
 from normalgen.io.atomic import passed_over
 
 __all__ = ["GOOD", "Queries", "find_queries", "is_labelled"]

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from sklearn.model_selection import train_test_split
-
 from normalgen.data.category import GOOD, TestImage
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
@@ -25,6 +23,8 @@ def split(normals: Iterable[ImageItem]) -> tuple[Images, tuple[TestImage, ...]]:
     Raises:
         DataError: fewer than two images.
     """
+    from sklearn.model_selection import train_test_split
+
     items = sorted(normals, key=lambda item: item.name)
     if len(items) < 2:
         raise DataError(f"a split wants at least 2 normal images, found {len(items)}")

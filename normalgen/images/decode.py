@@ -12,7 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from normalgen.errors import DataError
 
-__all__ = ["ImageItem", "decode", "decode_mask", "read_bytes"]
+__all__ = ["SUFFIXES", "ImageItem", "decode", "decode_mask", "read_bytes"]
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
 Seen = TypeVar("Seen")
 

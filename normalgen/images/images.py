@@ -3,24 +3,27 @@
 One convention everywhere: a tensor of images is float32 (N, 3, S, S) in [0, 1]. Conversion lives here.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop, cropped
-from normalgen.images.decode import ImageItem, decode, read_bytes
+from normalgen.images.decode import SUFFIXES, ImageItem, decode, read_bytes
 from normalgen.io.atomic import passed_over
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = [
-    "SUFFIXES",
     "Images",
     "Photo",
     "is_grey",
@@ -31,8 +34,6 @@ __all__ = [
     "to_pil",
     "to_tensor",
 ]
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
 
 HELD = 2**28
@@ -113,7 +114,7 @@ class Images(Sequence[Image.Image]):
         self._known = known or _Known(keeps=False)
 
     @classmethod
-    def from_folder(cls, folder: Path) -> "Images":
+    def from_folder(cls, folder: Path) -> Images:
         """The images directly in `folder`, sorted by name; other files and hidden ones are left alone.
 
         Raises:
@@ -142,15 +143,15 @@ class Images(Sequence[Image.Image]):
         item = self.items[index]
         return cropped(decode(item, self._known.data(item)), self.crop, item.source)
 
-    def take(self, indices: Sequence[int]) -> "Images":
+    def take(self, indices: Sequence[int]) -> Images:
         """The images at `indices`, in that order."""
         return Images([self.items[i] for i in indices], self.crop, self._known)
 
-    def cropped(self, crop: str | Crop | None) -> "Images":
+    def cropped(self, crop: str | Crop | None) -> Images:
         """The same images, cropped as they are read."""
         return Images(self.items, crop, self._known)
 
-    def kept(self) -> "Images":
+    def kept(self) -> Images:
         """The same images, whose photos stay in memory: each is read and decoded once. For references, not queries."""
         return self if self._known.keeps else Images(self.items, self.crop, _Known(keeps=True))
 
@@ -198,6 +199,8 @@ class Images(Sequence[Image.Image]):
 
     def pixels(self, size: int) -> Tensor:
         """All images at once, uint8 (N, 3, size, size): for references, not for queries."""
+        import torch
+
         return torch.stack([photo.pixels for photos in self.photos(size) for photo in photos])
 
     def smallest_detail(self, size: int) -> int:
@@ -222,12 +225,16 @@ def to_tensor(image: Image.Image, size: int) -> Tensor:
 
 
 def _squashed(image: Image.Image, size: int) -> Tensor:
+    import torch
+
     squashed = image.resize((size, size), Image.Resampling.BICUBIC) if image.size != (size, size) else image
     return torch.from_numpy(np.array(squashed)).permute(2, 0, 1).contiguous()
 
 
 def stacked(photos: Sequence[Photo]) -> Tensor:
     """The pixels of photos as one batch, (N, 3, S, S) in [0, 1]."""
+    import torch
+
     return torch.stack([photo.pixels for photo in photos]).float() / 255
 
 
@@ -243,6 +250,8 @@ def is_grey(images: Tensor) -> bool:
 
 def to_pil(image: Tensor) -> Image.Image:
     """(3, H, W), uint8 or in [0, 1], as an 8-bit PIL image, values rounded."""
+    import torch
+
     values = image if image.dtype == torch.uint8 else (image.clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
 

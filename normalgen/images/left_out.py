@@ -21,7 +21,7 @@ def note_left_out(folder: Path | None, depth: int = 1) -> None:
             return
     except OSError:
         return
-    from normalgen.images.images import SUFFIXES
+    from normalgen.images.decode import SUFFIXES
 
     read = [path for level in range(1, depth + 1) for path in _files(folder, level)]
     for ending, count in sorted(Counter(path.suffix.lower() for path in read).items()):

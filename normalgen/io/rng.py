@@ -4,16 +4,22 @@ Nothing in normalgen touches a global random state. Image `i` of a pool draws fr
 from `(seed, s)`: so work can stop, resume, or be split among machines without changing a pixel.
 """
 
-import hashlib
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["generator", "noise_like"]
 
 
 def generator(*keys: int | str) -> torch.Generator:
     """A CPU generator whose state is a function of `keys` only (SHA-256 of their text)."""
+    import torch
+
     text = "\x1f".join(f"{type(key).__name__}:{key}" for key in keys)
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
     return torch.Generator().manual_seed(seed)
@@ -21,5 +27,7 @@ def generator(*keys: int | str) -> torch.Generator:
 
 def noise_like(like: Tensor, generators: list[torch.Generator]) -> Tensor:
     """Standard normal noise shaped as `like` (N, ...), row `n` from `generators[n]`; drawn on the CPU."""
+    import torch
+
     rows = [torch.randn(like.shape[1:], generator=each) for each in generators]
     return torch.stack(rows).to(like)

@@ -14,7 +14,7 @@ from normalgen.data.queries import find_queries
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny
 from normalgen.errors import DataError
-from normalgen.images.images import SUFFIXES
+from normalgen.images.decode import SUFFIXES
 from normalgen.pool.contact_sheet import PoolSheet
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool

@@ -3,10 +3,11 @@
 Normal are the training images of the class; tested are its test images, good, and those of all others, anomalous.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from normalgen.data.category import GOOD, Category, TestImage
 from normalgen.data.counts import GOOD_TESTS, OTHER_TESTS
@@ -15,6 +16,9 @@ from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images
 from normalgen.io.rng import generator
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["SEED", "Labelled", "class_folders", "has_class_folders", "one_against_all"]
 
@@ -52,6 +56,8 @@ def one_against_all(
 
 
 def _drawn(tests: list[TestImage], most: int, dataset: str, name: str) -> list[TestImage]:
+    import torch
+
     ordered = sorted(tests, key=lambda test: test.image.name)
     order = torch.randperm(len(ordered), generator=generator("tests", dataset, name, SEED)).tolist()
     return [ordered[place] for place in sorted(order[:most])]
