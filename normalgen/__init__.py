@@ -6,7 +6,7 @@
 Rooms, each importing only those above it:
 
     errors         the errors a user can cause
-    settings/      presets by name, their fields, the prompts
+    settings/      every setting with its range, help and option; presets by name; the prompts
     io/            whole files, run folders, caches; random numbers from keys; progress; provenance
     images/        photos: lazy, safely decoded, augmented; defects drawn on them
     data/          categories and queries; readers/: one file per published data set
