@@ -26,7 +26,7 @@ def test_a_pool_of_other_settings_than_asked_is_refused(here: Path, capsys: pyte
     words = ["-n", "1", "--branches", "n"]
     assert detect(*words) == 0
     assert detect(*words, "--augment", "flips") == 1
-    assert "pools/good was made with augment safe, now flips" in capsys.readouterr().err
+    assert "pools/good was made with --augment safe, now flips" in capsys.readouterr().err
 
 
 def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +68,7 @@ def test_what_cannot_work_is_told_before_a_model_is_made(
         (["--calibrate", "nowhere"], "--calibrate: nowhere does not exist"),
         (["--preset", "sd15"], "models/good was made with preset tiny, now sd15"),
         (["--training-steps", "3"], "models/good was made with --training-steps 2, now 3; name another folder"),
-        (["--augment", "flips"], "models/good was made with augment safe, now flips; name another folder"),
+        (["--augment", "flips"], "models/good was made with --augment safe, now flips; name another folder"),
         (["--features", "wrong"], "features"),
         (
             ["--calibrate", "good", "-k", "6", "-n", "0", "--branches", "n"],

@@ -175,7 +175,7 @@ def test_distilled_weights_are_merged_for_sampling_alone(stable: Preset, tmp_pat
 def test_bfloat16_is_close_and_half_the_size(stable: Preset, tmp_path: Path) -> None:
     model = NormalModel(open_parts(stable.weights).prepare_training(stable), stable, category="good", noun="bolt")
     model.save(tmp_path / "m")
-    half = NormalModel.load(tmp_path / "m", changes={"precision": "bfloat16"})
+    half = NormalModel.load(tmp_path / "m", changes={"sample": {"precision": "bfloat16"}})
     assert {parameter.dtype for parameter in half.parts.denoiser.parameters()} == {torch.bfloat16}
     rough, exact = draw(half), draw(NormalModel.load(tmp_path / "m"))
     assert rough.dtype == torch.float32
@@ -198,16 +198,16 @@ def test_a_model_saved_with_distilled_weights_holds_them_once(stable: Preset, tm
     lora = str(community_lora(stable, tmp_path / "lora"))
     model = NormalModel(open_parts(stable.weights).prepare_training(stable), stable, category="good", noun="bolt")
     plain = model.save(tmp_path / "m").digest
-    fast = NormalModel.load(tmp_path / "m", changes={"distilled": lora})
+    fast = NormalModel.load(tmp_path / "m", changes={"sample": {"distilled": lora}})
     assert fast.digest != plain
     before = draw(fast)
     fast.save(tmp_path / "fast")
     assert torch.allclose(draw(fast), before, atol=1e-2)
-    again = NormalModel.load(tmp_path / "fast", changes={"distilled": lora})
+    again = NormalModel.load(tmp_path / "fast", changes={"sample": {"distilled": lora}})
     assert torch.equal(draw(again), draw(fast))
     assert again.digest == fast.digest
     with pytest.raises(PresetError, match="merged into this model when it was saved"):
-        NormalModel.load(tmp_path / "fast", changes={"distilled": ""})
+        NormalModel.load(tmp_path / "fast", changes={"sample": {"distilled": ""}})
 
 
 @pytest.mark.parametrize("lora", [True, False])

@@ -96,7 +96,7 @@ def test_every_setting_that_differs_is_named_with_both_values(tmp_path: Path) ->
     for look in (True, False):
         with pytest.raises(DataError, match="made with other settings") as caught:
             agree(tmp_path / "run.json", changed(size=64, crop="center"), look=look)
-        assert 'crop was null, now "center"; size was 32, now 64. Use' in str(caught.value)
+        assert 'crop was null, now "center"; --size was 32, now 64. Use' in str(caught.value)
         assert "object" not in str(caught.value)
     assert read_record(tmp_path / "run.json") == RECORD
 

@@ -204,7 +204,7 @@ def test_a_plain_pool_is_the_same_without_a_model(model: NormalModel, references
 
 
 def test_a_preset_alone_cannot_draw(small: Preset, references: References, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"its plain is 0\.5; give a model"):
+    with pytest.raises(DataError, match=r"its pool\.plain is 0\.5; give a model"):
         fill_pool(change(small, pool={"plain": 0.5}), references, 2, tmp_path / "p")
     assert not (tmp_path / "p").exists()
 

@@ -199,7 +199,7 @@ def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_anew(
     fill_pool(other, references, 10, tmp_path / "whole")
     with monkeypatch.context() as patch:
         patch.setattr("normalgen.pool.workers.draw_group", drawing)
-        with pytest.raises(DataError, match=r"made with other settings: strength was 0\.75, now 0\.5"):
+        with pytest.raises(DataError, match=r"made with other settings: --strength was 0\.75, now 0\.5"):
             draw(model, references, folder, "1/2")
     fill_pool(other, references, 10, folder)
     assert contents(folder) == contents(tmp_path / "whole")
