@@ -16,6 +16,7 @@ from normalgen.cli import main
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu", "--no-gate"]
+SMALL = {"size": 64, "train": {"steps": 1}, "pool": {"gate": False}}
 FEW = "--shots 2 --seeds 1 --tests 6 -n 2 --training-steps 1 --detectors memory --device cpu".split()
 
 
@@ -67,12 +68,14 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    subprocess.run([sys.executable, str(ROOT / "examples/draw_parts.py"), "good"], check=True)
-    run(["generate", "good", "-n", "2", *QUICK])
+    for folder in ("good", "mixed"):
+        subprocess.run([sys.executable, str(ROOT / "examples/draw_parts.py"), folder], check=True)
+    run(["generate", "good", "-n", "2", "--object", "bracket", *QUICK])
     for block in blocks("python"):
-        small = block.replace('preset("tiny")', 'preset("tiny", size=64, train={"steps": 1})').replace("n=100", "n=2")
+        small = block.replace("n=100", f"n=2, settings={SMALL}")
         exec(compile(small, "README.md", "exec"), {"__name__": "readme"})
-    assert len(datasets.load_dataset("pools/from-python", split="train")) == 2
+    assert len(datasets.load_dataset("pools/good", split="train")) == 2
+    assert Path("detections/good/report.html").is_file()
 
 
 def test_the_extras_named_in_the_readme_exist() -> None:

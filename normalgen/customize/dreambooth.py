@@ -18,10 +18,9 @@ import normalgen
 from normalgen.customize.auto_augment import settled
 from normalgen.customize.saved_models import RECORD, is_customized
 from normalgen.customize.training_batches import batches, class_images
-from normalgen.diffusion import MODEL_FILE
+from normalgen.diffusion import INDEX, MODEL_FILE
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.stable_diffusion import INDEX
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
 from normalgen.images.images import is_grey

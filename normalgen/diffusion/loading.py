@@ -1,11 +1,13 @@
 """Opens the parts that a preset names or a model was saved as: the bundled prior, one like it, or Stable Diffusion."""
 
+import re
 from pathlib import Path
 
+from normalgen.diffusion import INDEX
 from normalgen.diffusion.parts import Parts
-from normalgen.diffusion.stable_diffusion import INDEX, is_hub_name, open_stable
 from normalgen.diffusion.tiny.tiny_parts import BUNDLED, CONFIG, TinyParts, load_adapters, open_tiny
 from normalgen.errors import MissingWeights, PresetError
+from normalgen.io.optional import optional_module
 from normalgen.settings.presets import Preset
 
 __all__ = ["is_foreign", "open_foreign", "open_parts", "open_saved"]
@@ -20,8 +22,8 @@ def open_parts(weights: str) -> Parts:
     folder = Path(weights)
     if weights == "bundled":
         return open_tiny(BUNDLED)
-    if (folder / INDEX).is_file() or (not folder.exists() and is_hub_name(weights)):
-        return open_stable(weights)
+    if (folder / INDEX).is_file() or (not folder.exists() and _is_hub_name(weights)):
+        return _open_stable(weights)
     if not folder.is_dir():
         raise MissingWeights(
             "weights must be 'bundled', a folder with a prior of your own, or Stable Diffusion (a folder with "
@@ -39,7 +41,7 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
         MissingWeights: its weights, or those it builds on, are not there.
     """
     if (folder / INDEX).is_file():
-        return open_stable(str(folder))
+        return _open_stable(str(folder))
     if preset.train.method != "lora":
         return open_tiny(folder)
     base = open_parts(preset.weights)
@@ -64,5 +66,18 @@ def open_foreign(path: Path, preset: Preset) -> Parts:
             "DreamBooth folder of diffusers, or a LoRA), add --preset sd15"
         )
     if (path / INDEX).is_file():
-        return open_stable(str(path))
+        return _open_stable(str(path))
     return open_parts(preset.weights).merge(path)
+
+
+def _open_stable(weights: str) -> Parts:
+    for package in ("transformers", "peft"):
+        optional_module(package, "sd")
+    from normalgen.diffusion.stable_diffusion import open_stable
+
+    return open_stable(weights)
+
+
+def _is_hub_name(weights: str) -> bool:
+    """Whether `weights` could be owner/name on the Hugging Face hub."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", weights) is not None and not weights.startswith(".")

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from normalgen.io.optional import optional_module
 
 __all__ = ["add_lora", "merge_lora"]
 
@@ -32,11 +32,12 @@ def add_lora(denoiser: nn.Module, rank: int) -> None:
 
     They start as diffusers' DreamBooth example starts them: one half drawn (standard deviation 1 / rank), one half 0.
     """
+    peft = optional_module("peft", "sd")
     denoiser.requires_grad_(False)
-    config = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS)
+    config = peft.LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=TARGETS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        inject_adapter_in_model(config, denoiser)
+        peft.inject_adapter_in_model(config, denoiser)
     for parameter in denoiser.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -132,5 +133,7 @@ def _scale(name: str, rank: int, alpha: Tensor | None, settings: Mapping[str, An
     if f"{part}.lora_alpha" not in settings:
         return 1.0
     alphas = settings.get(f"{part}.alpha_pattern") or {}
-    value = alphas.get(get_pattern_key(alphas, layer), settings[f"{part}.lora_alpha"])
+    value = alphas.get(
+        optional_module("peft.utils.other", "sd").get_pattern_key(alphas, layer), settings[f"{part}.lora_alpha"]
+    )
     return float(value / (rank**0.5 if settings.get(f"{part}.use_rslora") else rank))

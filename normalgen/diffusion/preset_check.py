@@ -17,7 +17,7 @@ from torch.nn.functional import cosine_similarity, interpolate
 
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.stable_diffusion import ClipPrompts
+from normalgen.diffusion.tiny.text_encoder import WordEncoder
 from normalgen.diffusion.training import Batch, Noising, TrainingPlan, train
 from normalgen.io.peak_memory import peak_memory
 from normalgen.io.rng import generator
@@ -113,7 +113,7 @@ def _denoiser(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
 @torch.inference_mode()
 def _text(model: NormalModel) -> tuple[str, bool]:
     encoder = model.parts.prompt_encoder
-    if not isinstance(encoder, ClipPrompts):
+    if isinstance(encoder, WordEncoder):
         return "known words and one learned token: nothing to check", True
     right = 0
     for words in ALIKE:

@@ -4,7 +4,6 @@ Only safetensors are read: pickled weights can run code.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
+from normalgen.diffusion import INDEX
 from normalgen.diffusion.codec import LatentCodec
 from normalgen.diffusion.lora import add_lora, merge_lora
 from normalgen.diffusion.parts import Parts, digest, write_halves
@@ -31,9 +31,9 @@ from normalgen.io.atomic import PARTIAL, write_whole
 from normalgen.settings.presets import Preset
 from normalgen.settings.prompts import fill
 
-__all__ = ["INDEX", "ClipPrompts", "StableParts", "is_hub_name", "open_stable"]
+__all__ = ["ClipPrompts", "StableParts", "open_stable"]
 
-INDEX, LORA = "model_index.json", "pytorch_lora_weights.safetensors"
+LORA = "pytorch_lora_weights.safetensors"
 FOLDERS = ("unet", "vae", "text_encoder")
 WANTED = [INDEX, "tokenizer/*", "scheduler/*", *(f"{name}/*.json" for name in FOLDERS)]
 WANTED += ["text_encoder/model.safetensors", *(f"{name}/diffusion_pytorch_model.safetensors" for name in FOLDERS[:2])]
@@ -131,11 +131,6 @@ class StableParts(Parts):
         changed = _merge(self.pipeline, file)
         taught = self.taught or "text_encoder" in changed
         return replace(self, digest=digest([file], self.digest), taught=taught)
-
-
-def is_hub_name(weights: str) -> bool:
-    """Whether `weights` could be owner/name on the Hugging Face hub."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", weights) is not None and not weights.startswith(".")
 
 
 def open_stable(weights: str) -> StableParts:

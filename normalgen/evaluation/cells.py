@@ -12,12 +12,13 @@ Columns of a frame, beside dataset, category, k, seed, detector, arm and role:
 
 import json
 import re
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from normalgen.errors import DataError, MissingDependency
+from normalgen.errors import DataError
 from normalgen.evaluation.studies import ARMS
+from normalgen.io.optional import optional_module
 
 __all__ = ["CELLS", "FAILING", "Frame", "arm_rank", "frame", "load_cells", "optional", "plain", "sized"]
 
@@ -33,16 +34,8 @@ Frame: TypeAlias = Any
 """A `pandas.DataFrame`; pandas may be missing, and has no types."""
 
 
-def optional(name: str) -> Any:
-    """The module `name`, which only results need.
-
-    Raises:
-        MissingDependency: it is not installed.
-    """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingDependency(f"{name} is not installed; pip install 'normalgen[evaluate]'") from error
+optional = partial(optional_module, extra="evaluate")
+"""Imports a module that only results need."""
 
 
 def load_cells(folder: Path) -> Frame:
