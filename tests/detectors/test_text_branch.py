@@ -8,6 +8,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from normalgen.data.category import Category
 from normalgen.data.readers.mvtec import marked_categories
+from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.text_branch import (
     ANOMALOUS,
     NORMAL,
@@ -17,6 +18,7 @@ from normalgen.detectors.one_to_normal.text_branch import (
     text_vectors,
 )
 from normalgen.detectors.one_to_normal.text_training import text_loss, train_text
+from normalgen.detectors.one_to_normal.triplet import PatchBank, unit
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.defects import paste
@@ -215,3 +217,30 @@ def test_a_checkpoint_of_more_epochs_is_told_of(categories: list[Category], tmp_
     train_text(Pixels(), categories, epochs=2, checkpoint=checkpoint)
     with pytest.raises(PresetError, match="2 epochs already"):
         train_text(Pixels(), categories, epochs=1, checkpoint=checkpoint)
+
+
+class Counted(Pixels):
+    """Counts the images that are looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images = 0
+
+    def tokens(self, images: torch.Tensor) -> list[torch.Tensor]:
+        self.images += len(images)
+        return super().tokens(images)
+
+
+def test_the_network_looks_at_each_query_once_for_all_branches(trained: TextMaps) -> None:
+    network, images = Counted(), torch.stack([part(seed) for seed in range(3)])
+    vectors = text_vectors(Words(), "disc")
+    branches = Branches(network, None, (trained, vectors), True, 2)
+    bank = PatchBank(branches.tokens(images[:1]))
+    network.images = 0
+    _, maps = branches.compare(images, ["a", "b", "c"], bank)
+    assert network.images == 3
+    tokens = Pixels().tokens(images)
+    for found, wanted in zip(maps["text"], trained.scores(tokens, vectors), strict=True):
+        assert torch.allclose(found, wanted, atol=1e-6)
+    for found, wanted in zip(maps["n"], bank.maps(unit(tokens)), strict=True):
+        assert torch.allclose(found, wanted, atol=1e-6)

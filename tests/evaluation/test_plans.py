@@ -1,6 +1,7 @@
 """Plans, arms and detectors as they are asked for."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,3 +236,16 @@ def test_copies_of_what_poisons_a_bank_are_not_measured(toy: Preset, tmp_path: P
     shown = {pixel_digest(some.queries[place]) for place in banks.spoilers(3)}
     assert pixel_digest(decode(bad.image)) in shown
     assert shown.isdisjoint(pixel_digest(some.queries[place]) for place in banks.tested(arm))
+
+
+def test_the_arms_of_a_setup_decode_each_test_image_once_to_tell_copies(
+    toy: Preset, tmp_path: Path, decoded: Counter[str]
+) -> None:
+    some, references = category(), shots(Setup(category(), 2, 0))
+    banks = ArmPools(tmp_path, some, references, toy, None, None, 2, 0)
+    arms = [Arm.parse(arm) for arm in ("poisoned", "unpoisoned")]
+    assert banks.tested(arms[0]) == banks.tested(arms[1])
+    assert len(decoded) == len(some.tests)
+    assert set(decoded.values()) == {1}
+    banks.pool(Arm.parse("real:2"))
+    assert all(decoded[test.image.source] == 1 for test in some.tests)

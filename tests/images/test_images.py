@@ -1,6 +1,7 @@
 import hashlib
 import io
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop, parse_crop
 from normalgen.images.decode import ImageItem
-from normalgen.images.images import Images, is_grey, to_pil, to_tensor
+from normalgen.images.images import Images, is_grey, stacked, to_pil, to_tensor
 
 
 def png(image: Image.Image) -> bytes:
@@ -192,3 +193,44 @@ def test_ten_to_fourteen_bits_in_sixteen_are_refused(most: int, tmp_path: Path) 
     with pytest.raises(DataError, match=f"none is above {most}"):
         dark[0]
     assert np.asarray(full[0]).max() == 255
+
+
+def counting(reads: list[str], name: str, picture: Image.Image) -> ImageItem:
+    data = png(picture)
+    return ImageItem(name, name, lambda: reads.append(name) or data)  # type: ignore[func-returns-value]
+
+
+def test_kept_images_are_read_once_whatever_is_asked_of_them_and_their_parts(decoded: Counter[str]) -> None:
+    reads: list[str] = []
+    images = Images([counting(reads, name, Image.fromarray(noise(9, 12, i))) for i, name in enumerate("abc")]).kept()
+    digests, middle = images.hashes(), images.cropped("center")
+    middle.smallest_detail(8)
+    assert middle.elongation(8) == 1
+    first = middle.take([1, 0]).pixels(8)
+    assert torch.equal(first, middle.pixels(8)[[1, 0]])
+    assert torch.equal(next(middle.batches(8)), middle.pixels(8).float() / 255)
+    assert middle.kept().hashes() == digests
+    assert sorted(reads) == ["a", "b", "c"]
+    assert decoded == {"a": 1, "b": 1, "c": 1}
+
+
+def test_hashes_decode_nothing_and_hold_no_bytes_of_images_that_are_not_kept(decoded: Counter[str]) -> None:
+    reads: list[str] = []
+    images = Images([counting(reads, "a", Image.new("RGB", (3, 3)))])
+    assert images.hashes() == images.take([0]).hashes()
+    assert reads == ["a"]
+    assert not decoded
+    images.pixels(3)
+    images.pixels(3)
+    assert reads == ["a", "a", "a"]
+
+
+def test_a_photo_carries_its_hash_its_own_size_and_a_picture_where_asked() -> None:
+    images = in_memory(Image.fromarray(noise(30, 40)), crop=(0, 0, 40, 20))
+    photo = images.photo(0, 8, side=10)
+    assert (photo.name, photo.width, photo.height, photo.pixels.shape) == ("0.png", 40, 20, (3, 8, 8))
+    assert photo.key == f"{images.hashes()[0]}-(0, 0, 40, 20)"
+    assert photo.picture is not None
+    assert photo.picture.size == (10, 5)
+    assert images.photo(0, 8).picture is None
+    torch.testing.assert_close(stacked([photo])[0], to_tensor(images[0], 8), rtol=0, atol=0)
