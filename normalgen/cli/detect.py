@@ -21,7 +21,11 @@ ReferenceFolder = Annotated[
 ]
 OutFolder = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder of the results; an earlier run's give way. Default: detections/CATEGORY."),
+    typer.Option(
+        "--out",
+        help="Folder of the results; an earlier run's give way. Maps over photos are at most 2048 pixels wide and high. "
+        "Default: detections/CATEGORY.",
+    ),
 ]
 SaveMaps = Annotated[
     bool,
