@@ -23,7 +23,7 @@ OutFolder = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder of the results; an earlier run's give way. Maps over photos are at most 2048 pixels wide and high. "
+        help="Folder of the results; an earlier run's give way. Maps over photos are at most 2048 px wide and high. "
         "Default: detections/CATEGORY.",
     ),
 ]
