@@ -55,7 +55,7 @@ extends to what is made from them.
 
 def _shares(settings: dict[str, Any]) -> str:
     """Which share of the images the diffusion model made, and which is augmented photos alone."""
-    plain, restored = settings["plain"], settings["mix"]
+    plain, restored = settings["pool.plain"], settings["pool.mix"]
     if plain == 1:
         return "All are augmented reference photos (mode `augmented`); no diffusion model made any of them."
     kinds = [
@@ -67,7 +67,7 @@ def _shares(settings: dict[str, Any]) -> str:
         ((1 - plain) * (1 - restored), "are drawn from noise by a diffusion model (`txt2img`)"),
     ]
     shares = "; ".join(f"{100 * share:.3g} % {what}" for share, what in kinds if share > 0)
-    gate = " The gate judges them, so the shares among those that it keeps can differ." if settings["gate"] else ""
+    gate = " The gate judges them, so the shares among those that it keeps can differ." if settings["pool.gate"] else ""
     return f"Of the candidates, {shares}.{gate} The column `mode` tells them apart."
 
 

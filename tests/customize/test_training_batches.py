@@ -42,7 +42,7 @@ def kept() -> set[str]:
 
 def test_class_images_of_a_named_preset_do_not_depend_on_how_the_user_samples(small: Preset) -> None:
     first = class_images(opened(small), seed=0)
-    assert torch.equal(class_images(opened(change(small, sampling_steps=9, explicit_steps=3)), seed=0), first)
+    assert torch.equal(class_images(opened(change(small, sample={"steps": 9, "explicit_steps": 3})), seed=0), first)
     (name,) = kept()
     assert "-tiny-32-4-" in name
 
@@ -52,7 +52,7 @@ def test_class_images_of_a_preset_of_another_name_are_drawn_as_it_says(
     changes: dict[str, object], small: Preset
 ) -> None:
     own = change(small, name="mine/fast")
-    first, other = (class_images(opened(change(own, **given)), seed=0) for given in ({}, changes))
+    first, other = (class_images(opened(change(own, sample=given)), seed=0) for given in ({}, changes))
     assert first.shape == other.shape == (2, 3, 32, 32)
     assert not torch.equal(first, other)
     assert len(kept()) == 2

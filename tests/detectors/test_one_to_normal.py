@@ -241,7 +241,7 @@ def test_twins_of_stable_diffusion_are_trusted_in_full(
     stable: Preset, references: References, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = weighing(monkeypatch)
-    preset = change(stable, twin_prompts=1, twin_strength=0.1)
+    preset = change(stable, twins={"prompts": 1, "strength": 0.1})
     model = NormalModel(open_parts(preset.weights), preset, category="good", noun="part")
     OneToNormal(model=model).fit(references)
     assert asked == [({"p": 1.0}, "top")]

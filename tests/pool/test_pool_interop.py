@@ -28,7 +28,7 @@ from normalgen.settings.presets import Preset, change
 @pytest.fixture
 def pool(small: Preset, references: References, tmp_path: Path) -> Pool:
     """A pool with rejected images and a contact sheet beside it."""
-    settings = change(small, gate=True, mix=1.0, plain=0.5, budget=3.0, group=2)
+    settings = change(small, pool={"gate": True, "mix": 1.0, "plain": 0.5, "budget": 3.0, "group": 2})
     model = NormalModel(new_tiny(SMALL, seed=1), settings, category="good", noun="part")
     made = fill_pool(model, references, 2, tmp_path / "pools" / "nut-1.5")
     assert made.rejected()
