@@ -1,14 +1,21 @@
 """normalgen detect."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from normalgen.cli import detect_summary, inputs
 from normalgen.cli.show import resumable
+from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
+from normalgen.io.progress import progress_bars
 from normalgen.settings.presets import preset as make_preset
+
+if TYPE_CHECKING:
+    from normalgen.detectors.one_to_normal.detector import OneToNormal
+    from normalgen.detectors.self_test import Proxy
+    from normalgen.references import References
 
 HIGHEST_RATE = 0.5
 DETECTOR = "Detector"
@@ -149,6 +156,8 @@ def detect(
     chosen = None
     if fitted is None or references or category:
         chosen = inputs.references_in(context.params, references)
+    elif self_test:
+        raise DataError("--self-test draws defects on the references: name their folder with --references, too")
     from normalgen.images.left_out import note_left_out
     from normalgen.pipeline.detect import default_detector
     from normalgen.pipeline.detect import detect as find_anomalies
@@ -178,12 +187,22 @@ def detect(
             settings=asked,
             calibrate=calibrate,
             rate=rate,
-            self_test=self_test,
             save_maps=save_maps,
-            save=save,
             seed=seed,
             device=device,
         )
-    detect_summary.show(detection, 0 if chosen is None else len(chosen.images))
+        proxy = _proxy(detection.detector, chosen, seed) if self_test and chosen else None
+    if save is not None:
+        detection.detector.save(save)
+    detect_summary.show(detection)
+    if proxy is not None and chosen is not None:
+        detect_summary.show_proxy(proxy, len(chosen.images))
     if detection.run.errors:
         raise typer.Exit(1)
+
+
+def _proxy(detector: "OneToNormal", references: "References", seed: int) -> "Proxy":
+    from normalgen.detectors.self_test import self_test as test_itself
+
+    with progress_bars() as watch:
+        return test_itself(detector, references, seed=seed, watch=watch)

@@ -10,17 +10,15 @@ if TYPE_CHECKING:
     from normalgen.pipeline.detect import Detection
     from normalgen.report.detection_results import DetectionRun, Result
 
-__all__ = ["show"]
+__all__ = ["show", "show_proxy"]
 
 WORST = 10
 
 
-def show(detection: "Detection", references: int) -> None:
+def show(detection: "Detection") -> None:
     """Print the worst photos, how they were judged, how well, and where the files are."""
     _show_worst(detection.run)
     _show_method(detection)
-    if detection.proxy is not None:
-        _show_proxy(detection.proxy, references)
     _show_files(detection.run, detection.folder)
 
 
@@ -60,7 +58,7 @@ def _show_method(detection: "Detection") -> None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
 
 
-def _show_proxy(proxy: "Proxy", references: int) -> None:
+def show_proxy(proxy: "Proxy", references: int) -> None:
     """What the self-test measured on so many references."""
     overall, kinds = (
         ", ".join(f"{name} {value:.3f}" for name, value in part.items()) for part in (proxy.overall, proxy.by_kind)

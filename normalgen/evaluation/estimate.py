@@ -88,9 +88,10 @@ def _megabytes(plan: Plan, setups: list[Setup]) -> float:
     model = tiny if preset.name == "tiny" else FULL_MB if preset.train.method == "full" else LORA_MB
     joined = sum(arm.size or plan.n for arm in plan.arms if arm.kind != "none")
     twinned = [detector.sampling for detector in plan.detectors if detector.needs_model]
-    twins = sum(len(setup.category.tests) + VIEWS * setup.k for setup in setups) * len(twinned)
+    views = VIEWS if twinned else 1
+    twins = sum(len(setup.category.tests) + views * setup.k for setup in setups) * len(twinned)
     looked = sum({setup.category.name: len(setup.category.tests) for setup in setups}.values()) + twins
-    looked += sum(VIEWS * setup.k + joined for setup in setups)
+    looked += sum(views * setup.k + joined for setup in setups)
     caches = min(CACHE_MB, PATCHES_MB * looked) + min(CACHE_MB, image * preset.twins.prompts * twins)
     return len(setups) * (model * plan.customizes + image * (plan.drawn + joined)) + caches
 

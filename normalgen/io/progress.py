@@ -86,8 +86,10 @@ class _Lines:
     def __call__(self, stage: str, done: int, total: int) -> None:
         begins = stage not in self.pace.marks or done < self.pace.marks[stage][-1][1]
         pace = self.pace(stage, done, total)
-        if begins or done >= total or time.monotonic() >= self.due:
-            self.due = time.monotonic() + SECONDS_BETWEEN
+        shows = begins or done >= total
+        if not shows and time.monotonic() >= self.due:
+            shows, self.due = True, time.monotonic() + SECONDS_BETWEEN
+        if shows:
             sys.stderr.write(", ".join([f"{stage} {done}/{total}", *_words(pace, total - done)]) + "\n")
 
 

@@ -190,11 +190,11 @@ def pool_folder(given: "Pool | str | Path | None", category: str) -> Path:
     return folder
 
 
-def calibration_photos(folder: Path, queries: "Queries", made: list[Path], rate: float) -> "Images":
+def calibration_photos(folder: str | Path | None, queries: "Queries", made: list[Path], rate: float) -> "Images | None":
     """The photos in `folder` that no one has used: no references, no queries, no sources of a model or pool.
 
     Args:
-        folder: of good photos.
+        folder: of good photos; None gives None.
         queries: photos to be judged; they know which photos are references.
         made: folders of models and pools.
         rate: that the photos shall support.
@@ -205,8 +205,10 @@ def calibration_photos(folder: Path, queries: "Queries", made: list[Path], rate:
     from normalgen.images.images import Images
     from normalgen.pool.origin import origin_of
 
+    if folder is None:
+        return None
     try:
-        photos = Images.from_folder(folder).cropped(queries.images.crop)
+        photos = Images.from_folder(Path(folder)).cropped(queries.images.crop)
     except DataError as error:
         raise DataError(f"--calibrate: {error}") from error
     sources = [origin.hashes for path in made if (origin := origin_of(path))]

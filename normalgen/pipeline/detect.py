@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
-from normalgen.io.progress import Watch, progress_bars
+from normalgen.io.progress import progress_bars
 from normalgen.pipeline.bank import Preparation, calibration_photos, pool_folder
 from normalgen.pipeline.folders import check_apart, queries_from, target_folder
 from normalgen.pipeline.make import Settings
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from normalgen.detectors.conformal import Threshold
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.detectors.one_to_normal.triplet import Choice, Fusion
-    from normalgen.detectors.self_test import Proxy
     from normalgen.images.images import Images
     from normalgen.images.sources import ImageSource
     from normalgen.pool.dataset import Pool
@@ -36,14 +35,12 @@ class Detection:
         folder: of the files.
         detector: fitted.
         threshold: from scores to verdicts.
-        proxy: of the self-test, if there was one.
     """
 
     run: "DetectionRun"
     folder: Path
     detector: "OneToNormal"
     threshold: "Threshold"
-    proxy: "Proxy | None" = None
 
 
 def detect(
@@ -59,9 +56,7 @@ def detect(
     settings: Settings | None = None,
     calibrate: str | Path | None = None,
     rate: float = 0.05,
-    self_test: bool = False,
     save_maps: bool = False,
-    save: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
@@ -75,16 +70,14 @@ def detect(
         references: the k photos; not needed with a fitted detector.
         folder: of the results; default: detections/CATEGORY.
         detector: settings, unfitted; or fitted; or the folder that one was saved in.
-        pool: joins the bank; default: pools/CATEGORY, made if need be.
-        n: images in a pool that is made on the way; 0 makes none.
+        pool: joins the bank; default: pools/CATEGORY, made if need be, with `n` images; 0 makes none.
+        n: see `pool`.
         model: folder of the model, as for `generate_pool`.
         preset: as for `customize`.
         settings: as for `customize`.
         calibrate: folder of more good photos, none of them a reference: makes verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
-        self_test: also measure a proxy AUROC on references with drawn defects.
         save_maps: also write each map as float32 .npy.
-        save: folder to keep the fitted detector in.
         seed: decides every draw.
         device: as for `customize`.
         progress: whether to show a bar.
@@ -93,36 +86,23 @@ def detect(
         DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder of other files.
         PresetError: settings that cannot work.
     """
-    from normalgen.io.outputs import see_free
-    from normalgen.report.detection_run import MADE_BY, write_detection
+    from normalgen.report.detection_run import write_detection
 
     where = pick_device(device)
     chosen = _opened(detector, preset, seed, where)
-    if references is None and not chosen.is_fitted:
-        raise DataError("references are needed to fit a detector: name a folder of good photos, or a fitted detector")
-    category = chosen.trained_from.category if references is None else references.category
-    photos = _queries(queries, chosen, references)
-    bank, work = pool_folder(pool, category), None
+    category = _category(chosen, references)
+    photos, bank = _queries(queries, chosen, references), pool_folder(pool, category)
+    target, place = _target(queries, folder, category), target_folder(model, "models", category)
+    work = None
     if references is not None and not chosen.is_fitted:
-        place = target_folder(model, "models", category)
         work = Preparation(references, preset_called(preset), settings or {}, place, seed=seed, device=where)
-    target = target_folder(folder, "detections", category)
-    unused = None
-    if calibrate is not None:
-        made = [bank] if work is None else [bank, work.folder]
-        unused = calibration_photos(Path(calibrate), photos, made, rate)
-    check_apart(queries, target)
-    see_free(target, MADE_BY)
+    unused = calibration_photos(calibrate, photos, [bank, place], rate)
     title = f"{category}: {len(photos.images)} photos"
     with progress_bars(progress) as watch:
-        if work is not None:
-            chosen = work.fit(chosen, pool, bank, n, watch)
+        chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate)
         run = write_detection(chosen, photos, threshold, target, title=title, save_maps=save_maps, watch=watch)
-        proxy = _proxy(chosen, references, seed, watch) if self_test else None
-    if save is not None:
-        chosen.save(Path(save))
-    return Detection(run, target, chosen, threshold, proxy)
+    return Detection(run, target, chosen, threshold)
 
 
 def default_detector(
@@ -172,6 +152,34 @@ def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int,
     return OneToNormal.load(Path(detector), device=device, cache=user_cache("twins"))
 
 
+def _category(detector: "OneToNormal", references: "References | None") -> str:
+    """Of the references, or of those that the detector was fitted on.
+
+    Raises:
+        DataError: there are neither.
+    """
+    if references is not None:
+        return references.category
+    if not detector.is_fitted:
+        raise DataError("references are needed to fit a detector: name a folder of good photos, or a fitted detector")
+    return detector.trained_from.category
+
+
+def _target(source: "ImageSource", folder: str | Path | None, category: str) -> Path:
+    """The folder of the results, checked before any work.
+
+    Raises:
+        DataError: it holds the photos, or other files.
+    """
+    from normalgen.io.outputs import see_free
+    from normalgen.report.detection_run import MADE_BY
+
+    target = target_folder(folder, "detections", category)
+    check_apart(source, target)
+    see_free(target, MADE_BY)
+    return target
+
+
 def _queries(source: "ImageSource", detector: "OneToNormal", references: "References | None") -> "Queries":
     """The photos to be judged, cropped as the references are; the labels of those among them do not count."""
     if references is not None:
@@ -187,11 +195,3 @@ def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float) ->
     if unused is None:
         return Threshold(detector.left_out, rate, "approximate")
     return Threshold(detector.predict(unused).image_scores, rate, "calibrated")
-
-
-def _proxy(detector: "OneToNormal", references: "References | None", seed: int, watch: Watch) -> "Proxy":
-    from normalgen.detectors.self_test import self_test
-
-    if references is None:
-        raise DataError("the self-test draws defects on the references: name their folder")
-    return self_test(detector, references, seed=seed, watch=watch)

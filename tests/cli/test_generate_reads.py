@@ -38,7 +38,7 @@ def test_a_manifest_s_references_are_read_and_decoded_once(
     monkeypatch.chdir(tmp_path)
     words = ["generate", str(photos), "--plain", "1", "--no-gate", "-n", "2", "--size", "32", "--device", "cpu"]
     assert run(*words, "-k", "2", "--out", "first") == 0
-    made = json.loads(Path("first/__normalgen__/run.json").read_text())
+    made = json.loads(Path("first.normalgen/run.json").read_text())
     Path("shots.json").write_text(json.dumps(made["references"]))
     reads.clear()
     decoded.clear()

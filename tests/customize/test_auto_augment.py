@@ -70,7 +70,7 @@ def test_model_and_pool_say_what_auto_became(turned: Preset, references: Referen
     model = fine_tune(references, turned, tmp_path / "model")
     assert model.preset.augment == "turned"
     fill_pool(model.using(change(model.preset, augment="auto")), references, 2, tmp_path / "pool")
-    record = read_record(tmp_path / "pool" / RUN)
+    record = read_record(tmp_path / "pool.normalgen" / RUN)
     assert record is not None
     assert record["settings"]["augment"] == record["preset"]["augment"] == "turned"
 

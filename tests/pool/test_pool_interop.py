@@ -153,7 +153,7 @@ def test_what_took_the_place_of_a_pool_is_neither_removed_nor_taken_for_it(
 def test_the_card_says_which_share_diffusion_made(
     changes: dict[str, object], said: list[str], model: NormalModel, references: References, tmp_path: Path
 ) -> None:
-    fill_pool(model.using(change(model.preset, **changes)), references, 4, tmp_path / "p")
+    fill_pool(model.using(change(model.preset, pool=changes)), references, 4, tmp_path / "p")
     card = (tmp_path / "p" / "README.md").read_text()
     assert all(words in card for words in said)
     assert "drawn by normalgen" not in card
