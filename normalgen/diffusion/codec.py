@@ -1,12 +1,12 @@
 """Between images and what a denoiser sees.
 
-A codec has `encode` (N, 3, S, S) in [0, 1] -> latents (N, C, h, w), in two halves: `moments`, which is costly and
-depends on the image alone, and `latents`, which draws from them; its inverse `decode`; `latent_shape`; `shift`, which
-moves the picture under the latents' grid, and `unshift`, which moves it back.
+`encode` has two halves: `moments`, which is costly and depends on the image alone, and `latents`, which draws from it.
+`shift` moves the picture under the latents' grid, and `unshift` moves it back.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,61 +20,66 @@ if TYPE_CHECKING:
 __all__ = ["Codec", "LatentCodec", "PixelCodec"]
 
 
-class Codec(Protocol):
-    """What the sampling and training code asks of a codec."""
+class Codec(ABC):
+    """Exact latents on a grid that stays where it is, unless a codec says otherwise.
 
-    clip: float | None
+    Attributes:
+        clip: bounds latents to [-clip, clip]; None where their range is not known.
+        multiple: images must be a multiple of so many pixels wide.
+    """
+
+    clip: float | None = None
     multiple: int
 
     def encode(self, images: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
-        """Images (N, 3, S, S) in [0, 1] to latents (N, C, h, w): `latents(moments(images), generators)`."""
+        """Images (N, 3, S, S) in [0, 1] to latents (N, C, h, w)."""
+        return self.latents(self.moments(images), generators)
 
+    @abstractmethod
     def moments(self, images: Tensor) -> Tensor:
         """All that the latents of images (N, 3, S, S) in [0, 1] are drawn from; worth keeping."""
 
     def latents(self, moments: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
-        """Latents (N, C, h, w) drawn with one generator an image; the mean without."""
+        """Latents (N, C, h, w) drawn with one generator per image, or their mean without; here `moments`."""
+        return moments
 
+    @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) to images (N, 3, S, S) in [0, 1]."""
 
+    @abstractmethod
     def latent_shape(self, size: int) -> tuple[int, int, int]:
         """(C, h, w) of the latents of images `size` pixels wide."""
 
     def draw_offsets(self, generators: list[torch.Generator]) -> list[tuple[int, int]]:
-        """A random displacement of the grid for each image, in pixels down and right."""
+        """A random displacement of the grid per image, in pixels down and right; here none, and nothing is drawn."""
+        return [(0, 0)] * len(generators)
 
     def shift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
         """The latents of the pictures displaced by `offsets`, mirrored outwards where the grid reaches past them."""
+        return latents
 
     def unshift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
         """The inverse of `shift`."""
+        return latents
 
 
-class PixelCodec:
+class PixelCodec(Codec):
     """Exact: patches of `factor` x `factor` pixels become channels (pixel unshuffle), and values [0, 1] -> [-1, 1].
 
     Nothing is lost, so a restored image differs from its query only where the denoiser changed it. Images must be a
     multiple of `multiple` pixels wide.
     """
 
-    clip: float | None = 1.0
+    clip = 1.0
 
     def __init__(self, factor: int, multiple: int) -> None:
         self.factor = factor
         self.multiple = multiple
 
-    def encode(self, images: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
+    def moments(self, images: Tensor) -> Tensor:
         """Images (N, 3, S, S) in [0, 1] to latents (N, 3 factor^2, S / factor, S / factor) in [-1, 1]."""
         return pixel_unshuffle(images * 2 - 1, self.factor)
-
-    def moments(self, images: Tensor) -> Tensor:
-        """The latents themselves: nothing is drawn."""
-        return self.encode(images)
-
-    def latents(self, moments: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
-        """`moments`."""
-        return moments
 
     def decode(self, latents: Tensor) -> Tensor:
         """The inverse of `encode`, clipped to [0, 1]."""
@@ -108,21 +113,15 @@ class PixelCodec:
         return pixel_unshuffle(torch.stack(pieces), self.factor)
 
 
-class LatentCodec:
+class LatentCodec(Codec):
     """Stable Diffusion's autoencoder (Rombach et al. 2022): 8 x 8 pixels become 4 numbers, drawn from a posterior.
 
     Its grid stays where it is: the autoencoder leaves no seams, and moving latents by less than a patch is not exact.
     """
 
-    clip: float | None = None
-
     def __init__(self, vae: "AutoencoderKL") -> None:
         self.vae = vae
         self.factor = self.multiple = 2 ** (len(vae.config.block_out_channels) - 1)
-
-    def encode(self, images: Tensor, generators: Sequence[torch.Generator] = ()) -> Tensor:
-        """Images (N, 3, S, S) in [0, 1] to latents (N, 4, S / 8, S / 8)."""
-        return self.latents(self.moments(images), generators)
 
     def moments(self, images: Tensor) -> Tensor:
         """Mean and log variance of the posterior (N, 8, S / 8, S / 8)."""
@@ -143,17 +142,5 @@ class LatentCodec:
         return (images.float() / 2 + 0.5).clamp(0, 1)
 
     def latent_shape(self, size: int) -> tuple[int, int, int]:
-        """(4, S / 8, S / 8)."""
+        """(4, S / 8, S / 8) of images `size` pixels wide."""
         return int(self.vae.config.latent_channels), size // self.factor, size // self.factor
-
-    def draw_offsets(self, generators: list[torch.Generator]) -> list[tuple[int, int]]:
-        """No displacement; nothing is drawn."""
-        return [(0, 0)] * len(generators)
-
-    def shift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
-        """`latents`."""
-        return latents
-
-    def unshift(self, latents: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
-        """`latents`."""
-        return latents
