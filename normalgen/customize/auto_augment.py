@@ -7,9 +7,6 @@ normal.
 
 import hashlib
 import json
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import platformdirs
 import torch
@@ -19,7 +16,7 @@ import normalgen
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.augment import DEGREES, LIGHT, SCALE, augment_each
 from normalgen.images.images import Images
-from normalgen.io.atomic import write_json
+from normalgen.io.cache import KeptFiles
 from normalgen.io.rng import generator
 from normalgen.references import References
 from normalgen.settings.presets import Augment, Preset, change
@@ -38,12 +35,12 @@ def settled(preset: Preset, references: References) -> Preset:
         return preset
     count = len(references.images)
     few = references.images.take(sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)}))
-    path = _path(few, preset.size)
-    found = _read(path)
-    if found not in CHOICES:
+    files = KeptFiles(platformdirs.user_cache_path("normalgen") / "augment", "*.json")
+    path = files.folder / _file(few, preset.size)
+    found = files.read(path, lambda data: CHOICES[CHOICES.index(json.loads(data))])
+    if found is None:
         found = suited(few.pixels(preset.size))
-        with suppress(OSError):
-            write_json(path, {"augment": found})
+        files.keep(path, json.dumps(found).encode())
     return change(preset, augment=found)
 
 
@@ -76,16 +73,8 @@ def _apart(known: Tensor, views: list[Tensor]) -> float:
     return sum(found) / len(found)
 
 
-def _path(images: Images, size: int) -> Path:
-    """In the user's cache: the same photos always say the same to the same version."""
+def _file(images: Images, size: int) -> str:
+    """The name of the cached file: the same photos always say the same to the same version."""
     deciding = [normalgen.__version__, "embedded", GRID, NEARER, VIEWS, DEGREES, SCALE, LIGHT]
     key = json.dumps([images.hashes(), images.crop, size, deciding])
-    name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    return platformdirs.user_cache_path("normalgen") / "augment" / f"{name}.json"
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["augment"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

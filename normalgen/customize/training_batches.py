@@ -2,22 +2,19 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
-from pathlib import Path
 
 import platformdirs
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 import normalgen
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import Batch
 from normalgen.images.augment import augment_each
-from normalgen.io.atomic import write_whole
+from normalgen.io.cache import KeptFiles
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.settings.presets import PRESETS, Preset, change
@@ -29,29 +26,32 @@ __all__ = ["batches", "class_images"]
 def class_images(model: NormalModel, *, seed: int, watch: Watch = silent) -> Tensor:
     """Images of the class (n, 3, S, S) in [0, 1] by the un-customized `model`.
 
-    They are kept, group by group, in the user's cache: a killed run goes on, and all categories of one noun share them.
+    They are kept, group by group, in the user's cache: a killed run resumes, and all categories of one noun share them.
     A preset of `PRESETS` samples them by its own settings, whatever `model.preset` changes; one of another name, as
     `model.preset` says.
     """
     count, group = model.preset.train.class_images, model.preset.pool.group
-    folder = _class_folder(model, seed)
+    files = KeptFiles(platformdirs.user_cache_path("normalgen") / "class-images", "*/*.safetensors")
     watch("class images", 0, count)
     drawn = []
     for start in range(0, count, group):
         indices = range(start, min(start + group, count))
-        path = folder / f"{start:05d}-{len(indices)}.safetensors"
-        drawn.append(_kept(path, lambda indices=indices: _draw_classes(model, indices, seed)))  # type: ignore[misc]
+        path = files.folder / _class_key(model, seed) / f"{start:05d}-{len(indices)}.safetensors"
+        images = files.read(path, lambda data: load(data)["images"])
+        if images is None:
+            images = _draw_classes(model, indices, seed)
+            files.keep(path, save({"images": images}))
+        drawn.append(images)
         watch("class images", indices.stop, count)
     return torch.cat(drawn).float() / 255
 
 
-def _class_folder(model: NormalModel, seed: int) -> Path:
+def _class_key(model: NormalModel, seed: int) -> str:
     preset = model.preset
     sentence = sha256(fill(CLASS_PROMPT, model.noun).encode()).hexdigest()[:8]
     versions = f"{normalgen.__version__}-{torch.__version__}-{model.device.partition(':')[0]}-{preset.sample.precision}"
     group = preset.pool.group
-    key = f"{model.digest[:16]}-{_sampling_key(preset)}-{preset.size}-{group}-{sentence}-{seed}-{versions}"
-    return platformdirs.user_cache_path("normalgen") / "class-images" / key
+    return f"{model.digest[:16]}-{_sampling_key(preset)}-{preset.size}-{group}-{sentence}-{seed}-{versions}"
 
 
 def _sampling_key(preset: Preset) -> str:
@@ -60,17 +60,6 @@ def _sampling_key(preset: Preset) -> str:
         return preset.name
     settings = json.dumps(asdict(preset.sample), sort_keys=True)
     return f"own-{sha256(settings.encode()).hexdigest()[:12]}"
-
-
-def _kept(path: Path, make: Callable[[], Tensor]) -> Tensor:
-    """The images in the file at `path`; if there are none they are made, and kept where the disk allows."""
-    try:
-        return load_file(path)["images"]
-    except (OSError, KeyError, SafetensorError):
-        images = make()
-    with suppress(OSError):
-        write_whole(path, lambda partial: partial.write_bytes(save({"images": images.contiguous()})))
-    return images
 
 
 def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:

@@ -4,8 +4,7 @@ import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 import normalgen
@@ -39,7 +38,7 @@ class KeptFeatures:
     def tokens(self, images: Tensor) -> list[Tensor]:
         """As the network's own, on the images' device."""
         paths = [self._path(image) for image in images]
-        found = [self._read(path) for path in paths]
+        found = [self.files.read(path, _levels) for path in paths]
         missing = [place for place, levels in enumerate(found) if levels is None]
         if missing:
             made = [level.cpu() for level in self.network.tokens(images[missing])]
@@ -56,10 +55,7 @@ class KeptFeatures:
         digest = hashlib.sha256(key.encode() + pixels.tobytes()).hexdigest()[:40]
         return self.folder / digest[:2] / f"{digest}.safetensors"
 
-    def _read(self, path: Path) -> list[Tensor] | None:
-        try:
-            held = load_file(path)
-        except (OSError, SafetensorError):
-            return None
-        self.files.used(path)
-        return [held[str(i)] for i in range(len(held))]
+
+def _levels(data: bytes) -> list[Tensor]:
+    held = load(data)
+    return [held[str(i)] for i in range(len(held))]

@@ -1,10 +1,14 @@
 """Files that can be made again, kept on disk up to a limit: beyond it those that were not used for longest go."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
+from safetensors import SafetensorError
+
+from normalgen.errors import DataError
 from normalgen.io.atomic import PARTIAL
 
 __all__ = ["KeptFiles", "user_cache"]
@@ -15,6 +19,9 @@ def user_cache(name: str) -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("normalgen") / name
+
+
+T = TypeVar("T")
 
 
 class KeptFiles:
@@ -30,6 +37,16 @@ class KeptFiles:
         self.folder, self.pattern, self.limit = folder, pattern, limit
         self.room = 0
 
+    def read(self, path: Path, parse: Callable[[bytes], T]) -> T | None:
+        """What `parse` makes of the file at `path`, which counts as used now; None if it is missing or damaged."""
+        try:
+            found = parse(path.read_bytes())
+        except (OSError, ValueError, LookupError, SafetensorError, DataError):
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return found
+
     def keep(self, path: Path, data: bytes) -> None:
         """Write `data` to `path`, whole or not at all, where the disk allows."""
         if self.room < len(data):
@@ -40,11 +57,6 @@ class KeptFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_bytes(data)
             partial.replace(path)
-
-    def used(self, path: Path) -> None:
-        """Remember that `path` was of use now."""
-        with suppress(OSError):
-            os.utime(path)
 
     def _make_room(self) -> int:
         """How many bytes may be written before room is to be made again; removes the files of longest ago."""

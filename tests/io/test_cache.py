@@ -17,7 +17,7 @@ def test_those_not_used_for_longest_go(tmp_path: Path) -> None:
         kept.keep(tmp_path / f"{place}.bin", bytes(100))
         os.utime(tmp_path / f"{place}.bin", (place, place))
     (tmp_path / "other.txt").write_bytes(bytes(5000))
-    kept.used(tmp_path / "0.bin")
+    kept.read(tmp_path / "0.bin", bytes)
     kept = KeptFiles(tmp_path, "*.bin", limit=600)
     kept.keep(tmp_path / "new.bin", bytes(50))
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -19,8 +19,7 @@ from torch.nn.functional import interpolate
 
 import normalgen
 from normalgen.diffusion.model import NormalModel
-from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import Images, Photo, stacked, to_pil, to_tensor
 from normalgen.io.cache import KeptFiles
 from normalgen.settings.prompts import prompt_set
@@ -137,14 +136,12 @@ class Personalizer:
     def _kept(self, paths: list[Path]) -> Tensor | None:
         if self.files is None:
             return None
-        kept = Images([ImageItem(path.name, str(path), path.read_bytes) for path in paths])
-        try:
-            found = [to_tensor(image, self.model.preset.size) for image in kept]
-        except DataError:  # not there, or damaged
-            return None
-        for path in paths:
-            self.files.used(path)
-        return torch.stack(found)
+        read = [self.files.read(path, self._decode) for path in paths]
+        found = [image for image in read if image is not None]
+        return torch.stack(found) if len(found) == len(paths) else None
+
+    def _decode(self, data: bytes) -> Tensor:
+        return to_tensor(decode(ImageItem("twin", "twin", lambda: data)), self.model.preset.size)
 
     def _keep(self, paths: list[Path], candidates: Tensor) -> None:
         if self.files is None:
