@@ -107,10 +107,10 @@ def agree(
         DataError: it differs; names every setting that does. Or one of the folders holds other files, which are not
             ours, or is none.
     """
-    folder = path.parent if of is None or not of.exists() else of
     both = {path.parent: ours} if of is None else {of: (), path.parent: ours}
     for inside in both:
         refuse_file(inside)
+    folder = path.parent if of is None or not of.exists() else of
     odd = differing(path, record["settings"])
     if odd is None and any(_foreign(inside, names) for inside, names in both.items()):
         odd = differing(path, record["settings"])  # another process may have begun it since
