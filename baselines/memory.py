@@ -20,6 +20,7 @@ from normalgen.features.contract import Features
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.features.open_features import open_features
 from normalgen.images.images import Images
+from normalgen.images.sources import ImageSource, as_images
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
@@ -54,7 +55,7 @@ class PatchMemory:
         self.bank_ = MemoryBank(torch.cat([part.flatten(0, 2) for images in known for part in self._patches(images)]))
         return self
 
-    def predict(self, queries: Images) -> Prediction:
+    def predict(self, queries: ImageSource) -> Prediction:
         """Distances: image scores (N,), their maximum, and maps (N, grid, grid).
 
         Raises:
@@ -62,7 +63,7 @@ class PatchMemory:
         """
         if self.bank_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        found = [self.bank_.distances(patches).cpu() for patches in self._patches(queries)]
+        found = [self.bank_.distances(patches).cpu() for patches in self._patches(as_images(queries))]
         maps = torch.cat(found) if found else torch.empty(0, self.grid, self.grid)
         return Prediction(maps.flatten(1).amax(1), maps)
 

@@ -52,7 +52,7 @@ class Detector(Protocol):
         """Learn what is normal; what was learned before is forgotten."""
 
     def predict(self, queries: Images) -> Prediction:
-        """Score queries.
+        """Score queries; those of this project also take what `normalgen.images.sources.as_images` takes.
 
         Raises:
             NotFittedError: before `fit`.

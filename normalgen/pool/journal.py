@@ -13,7 +13,7 @@ from typing import Any
 
 from normalgen.errors import DataError
 from normalgen.io.atomic import PARTIAL, RECORDS
-from normalgen.io.run_folder import read_record
+from normalgen.io.run_folder import read_record, refuse_file
 
 __all__ = [
     "CANDIDATES",
@@ -143,8 +143,10 @@ def refuse_other_pool(folder: Path) -> None:
     """Raise if what lies in `folder` is another pool than the one whose records lie beside it.
 
     Raises:
-        DataError: its rows have another category, seed or model than the records, or its images are none of ours.
+        DataError: its rows have another category, seed or model than the records, or its images are none of ours; or
+            `folder` cannot be one.
     """
+    refuse_file(folder)
     records = record_folder(folder)
     run = read_record(records / RUN)
     if run is None:

@@ -34,6 +34,7 @@ from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.open_features import open_features
 from normalgen.images.images import Images, Photo, stacked
+from normalgen.images.sources import ImageSource, as_images
 from normalgen.io.atomic import write_json, write_whole
 from normalgen.io.run_folder import read_record
 from normalgen.pool.dataset import Pool
@@ -162,13 +163,13 @@ class OneToNormal:
         scores = self._scores(raw, fitted.moments, fitted.weights)
         return Explanation(images, twins, scores, fuse(maps, fitted.weights), each)
 
-    def predict(self, queries: Images) -> Prediction:
+    def predict(self, queries: ImageSource) -> Prediction:
         """Scores (N,) and fused maps (N, H, W) on the finest grid.
 
         Raises:
             NotFittedError: before `fit`.
         """
-        found = [(each.scores["fused"], each.maps) for each in self.explain(queries)]
+        found = [(each.scores["fused"], each.maps) for each in self.explain(as_images(queries))]
         if not found:
             return Prediction(torch.empty(0), torch.empty(0, 0, 0))
         scores, maps = zip(*found, strict=True)

@@ -1,0 +1,82 @@
+"""What `import normalgen as ng` offers: its names, and the way from photos to verdicts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import drawn
+from PIL import Image
+
+import normalgen as ng
+from normalgen.errors import DataError
+from normalgen.images.sources import as_images
+
+NAMES = [
+    "Images",
+    "NormalModel",
+    "NormalgenError",
+    "OneToNormal",
+    "Pool",
+    "References",
+    "customize",
+    "detect",
+    "generate_pool",
+    "personalize",
+]
+QUICK = {"size": 64, "train": {"steps": 1}, "pool": {"gate": False, "plain": 1.0}, "twins": {"steps": 1}}
+
+
+@pytest.fixture
+def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ng.References:
+    monkeypatch.chdir(tmp_path)
+    for folder, seeds in {"good": range(2), "mixed": range(10, 13)}.items():
+        Path(folder).mkdir()
+        for seed in seeds:
+            drawn(seed).save(f"{folder}/{seed}.png")
+    return ng.References.from_folder("good", noun="part")
+
+
+def test_the_public_names_are_these() -> None:
+    assert ng.__all__ == NAMES
+    assert all(getattr(ng, name).__name__ == name for name in NAMES)
+    with pytest.raises(AttributeError, match="nothing"):
+        ng.nothing  # noqa: B018
+
+
+def test_photos_become_a_pool_a_detection_and_a_detector_that_is_kept(
+    good: ng.References, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = ng.generate_pool(good, n=3, settings=QUICK, device="cpu", progress=False)
+    first = ng.detect("mixed", good, pool=pool, settings=QUICK, device="cpu", progress=False)
+    assert len(pool) == 3
+    assert "%|" not in capsys.readouterr().err
+    first.detector.save(Path("kept"))
+    again = ng.detect("mixed", folder="again", detector="kept", device="cpu", progress=False)
+    assert [row.score for row in again.run.results] == [row.score for row in first.run.results]
+    assert Path("again/report.html").is_file()
+
+
+def test_a_detector_takes_a_folder_pictures_and_an_array(good: ng.References) -> None:
+    detector = ng.OneToNormal(branches=("n",)).fit(good)
+    pictures = [Image.open(path).convert("RGB") for path in sorted(Path("mixed").iterdir())]
+    scores = detector.predict("mixed").image_scores
+    assert len(scores) == 3
+    assert torch.equal(detector.predict(pictures).image_scores, scores)
+    assert torch.equal(detector.predict(np.stack([np.asarray(picture) for picture in pictures])).image_scores, scores)
+    assert torch.equal(detector.predict(Path("mixed/11.png")).image_scores, scores[1:2])
+
+
+def test_a_saved_detector_can_be_saved_over_itself(good: ng.References) -> None:
+    detector = ng.OneToNormal(branches=("n",)).fit(good)
+    detector.save(Path("kept"))
+    ng.OneToNormal.load(Path("kept")).save(Path("kept"))
+    kept = ng.OneToNormal.load(Path("kept"))
+    assert torch.equal(kept.predict("mixed").image_scores, detector.predict("mixed").image_scores)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 8, 8), np.uint8), np.zeros((1, 8, 8, 3)), ["mixed"], "absent"])
+def test_what_holds_no_images_is_refused(wrong: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError):
+        as_images(wrong)  # type: ignore[arg-type]
