@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu", "--no-gate"]
 SMALL = {"size": 64, "train": {"steps": 1}, "pool": {"gate": False}}
+BRIEF = ["--training-steps", "100", "--device", "cpu"]
 FEW = "--shots 2 --seeds 1 --tests 6 -n 2 --training-steps 1 --detectors memory --device cpu".split()
 
 
@@ -49,9 +50,9 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
             subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:]], check=True)
         elif words[:2] == ["normalgen", "generate"]:
             words[words.index("-n") + 1] = "2"
-            run([*words[1:], *QUICK])
+            run([*words[1:], *BRIEF])
         elif words[:2] in (["normalgen", "detect"], ["normalgen", "personalize"]):
-            run([*words[1:], "--device", "cpu"])
+            run([*words[1:], *(BRIEF if "--references" in words else BRIEF[2:])])
         elif words[:2] == ["normalgen", "evaluate"]:
             run([*words[1 : words.index("--jobs")], *words[words.index("--jobs") + 2 :], *FEW])
         elif words[0] == "normalgen":
@@ -62,7 +63,6 @@ def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mo
         ran += 1
     assert ran >= 12
     assert Path("detections/good/report.html").is_file()
-    # 2 by generate, and detect has it grow to its own 24.
     assert len(datasets.load_dataset("pools/good", split="train")) == 24
 
 
@@ -70,7 +70,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     for folder in ("good", "mixed"):
         subprocess.run([sys.executable, str(ROOT / "examples/draw_parts.py"), folder], check=True)
-    run(["generate", "good", "-n", "2", "--object", "bracket", *QUICK])
+    run(["generate", "good", "-n", "2", *QUICK])
     for block in blocks("python"):
         small = block.replace("n=100", f"n=2, settings={SMALL}")
         exec(compile(small, "README.md", "exec"), {"__name__": "readme"})

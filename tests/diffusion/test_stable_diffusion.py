@@ -184,7 +184,7 @@ def test_the_text_encoder_of_a_saved_model_keeps_its_published_names(stable: Pre
 
 
 def test_a_model_saved_over_itself_stays_whole(stable: Preset, tmp_path: Path) -> None:
-    saved = trained(change(stable, method="full"), tmp_path / "full")
+    saved = trained(change(stable, train={"method": "full"}), tmp_path / "full")
     files = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
     NormalModel.load(tmp_path / "full").save(tmp_path / "full")
     again = NormalModel.load(tmp_path / "full")
@@ -200,7 +200,7 @@ def draw(model: NormalModel) -> torch.Tensor:
 def test_a_save_that_fails_keeps_the_files_that_were_there(
     stable: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = change(stable, method="full")
+    settings = change(stable, train={"method": "full"})
     trained(settings, tmp_path / "full")
     base = write_stable(tmp_path / "other", prediction="v_prediction")
 
