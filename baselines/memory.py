@@ -72,7 +72,7 @@ class PatchMemory:
         return {"features": self.features, "grid": self.grid}
 
     def _patches(self, images: Images) -> Iterator[Tensor]:
-        """One vector a patch (N, grid, grid, C): each level on the grid, of length 1 / sqrt(levels), joined; a batch
+        """One vector per patch (N, grid, grid, C): each level on the grid, of length 1 / sqrt(levels), joined; a batch
         at a time."""
         if self.network_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")

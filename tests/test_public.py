@@ -49,7 +49,8 @@ def test_photos_become_a_pool_a_detection_and_a_detector_that_is_kept(
 ) -> None:
     pool = ng.generate_pool(good, n=3, settings=QUICK, device="cpu", progress=False)
     first = ng.detect("mixed", good, pool=pool, settings=QUICK, device="cpu", progress=False)
-    assert pool is not None and len(pool) == 3
+    assert pool is not None
+    assert len(pool) == 3
     assert "%|" not in capsys.readouterr().err
     first.detector.save(Path("kept"))
     again = ng.detect("mixed", folder="again", detector="kept", device="cpu", progress=False)

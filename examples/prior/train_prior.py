@@ -1,6 +1,6 @@
 """Train the small prior that normalgen bundles, from crops that `collect_images.py` collected.
 
-Resumable: the same command goes on where it stopped. First on 128-px pieces, four times as fast, then on 256 px. Each
+Resumable: the same command continues where it stopped. First on 128-px pieces, four times as fast, then on 256 px. Each
 image comes with the feature statistics of up to four others of its group, so that the net learns how things of one kind
 vary; at times without them, so that it also knows what to do about an unknown object.
 

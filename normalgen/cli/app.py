@@ -74,5 +74,5 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "make room; what is written so far is whole, and the same command goes on"
+        remedy = "make room; what is written so far is whole, and the same command resumes"
         fail(f"cannot read or write ({what}); {remedy if full else 'name another file or folder'}")

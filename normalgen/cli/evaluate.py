@@ -93,9 +93,13 @@ def evaluate(
 
     normalgen evaluate --dataset elpv --shots 2,4,8 --seeds 5 --jobs 2 --out evaluation
 
-    One JSON file a cell: stop it whenever you like, the same command goes on. Then: normalgen results evaluation
+    One JSON file per cell: stop it whenever you like, the same command resumes. Then: normalgen results evaluation
     """
     sys.path.insert(0, str(Path.cwd()))  # for a detector that lies here
+    from normalgen.data.registry import find_dataset
+
+    for name in filter(None, (part.strip() for part in dataset.split(","))):
+        find_dataset(name)  # before torch is loaded, so that a wrong name is answered at once
     from normalgen.evaluation.request import ask
     from normalgen.evaluation.run import check
     from normalgen.pool.workers import Shard

@@ -61,7 +61,7 @@ def generate(
 ) -> None:
     """Make a pool of anomaly-free images from a few normal photos.
 
-    Customizes the model on the photos first, unless that is done. A run that was stopped goes on with the same command.
+    Customizes the model on the photos first, unless that is done. The same command resumes a run that was stopped.
 
     normalgen generate ./good -n 100
 

@@ -123,7 +123,7 @@ TwinPrompts = Annotated[int | None, _setting("twins.prompts", TWINS)]
 TwinStrength = Annotated[float | None, _setting("twins.strength", TWINS)]
 TwinSteps = Annotated[int | None, _setting("twins.steps", TWINS)]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start anew where settings differ from what is there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there if its settings differ.")]
 
 
 def settings_in(params: Mapping[str, Any], *groups: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def run_together(commands: dict[str, list[str]], environment: dict[str, str]) ->
         reader.join()
     failed = [label for label, code in zip(commands, codes, strict=True) if code]
     if failed:
-        fail(f"the worker {failed[0]} failed, its message is above; the same command goes on")
+        fail(f"the worker {failed[0]} failed, its message is above; the same command resumes")
 
 
 def _show(label: str, lines: IO[str] | None) -> None:

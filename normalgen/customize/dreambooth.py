@@ -51,7 +51,7 @@ def fine_tune(
 ) -> NormalModel:
     """Fine-tune the preset's model on the references and save it in `folder`.
 
-    The same call again goes on where a killed one stopped, and ends with the same weights; a finished model is loaded.
+    The same call resumes where a killed one stopped, and ends with the same weights; a finished model is loaded.
 
     Args:
         references: all of them are used.
@@ -59,7 +59,7 @@ def fine_tune(
         folder: gets the weights, `preset.json`, and the references' manifest.
         seed: decides augmentations, noise and class images.
         device: "cpu", "cuda", "cuda:1", "mps".
-        watch: told of the stages "class images" and "customize".
+        watch: receives the progress of "class images" and "customize".
         preview: shown the model after every step, with the weights of that moment; may draw from it.
         overwrite: a model of other settings in `folder` gives way.
         wait: for another process that is making the model, and take it then.

@@ -36,7 +36,7 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
         detector: fitted on `references`.
         references: at least two tell more: with one, its augmentations stand in for other good parts.
         seed: draws augmentations and defects.
-        watch: told of the stage "self-test".
+        watch: receives the progress of "self-test".
 
     Raises:
         NotFittedError: the detector is not fitted.

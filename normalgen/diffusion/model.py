@@ -75,7 +75,7 @@ class NormalModel:
             PresetError: other distilled weights; they are merged when a model is loaded.
         """
         if preset.sample.distilled != self.preset.sample.distilled:
-            raise PresetError(f"load the model anew to merge {preset.sample.distilled!r} into it")
+            raise PresetError(f"load the model again to merge {preset.sample.distilled!r} into it")
         return NormalModel(
             self.parts, preset, category=self.category, noun=self.noun, device=self.device, grey=self.grey
         )
@@ -143,7 +143,7 @@ class NormalModel:
         try:
             settings, category, noun, grey = (record[name] for name in ("preset", "category", "noun", "grey"))
         except KeyError as error:
-            raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model anew") from error
+            raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model again") from error
         saved = Preset.from_settings(settings)
         preset = change(saved, **(changes or {}))
         parts = replace(open_saved(folder, saved), distilled=record.get("merged", ""))

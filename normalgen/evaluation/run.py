@@ -1,4 +1,4 @@
-"""Working through a plan: one file a cell; what is there is not made again."""
+"""Working through a plan: one file per cell; a cell that has one is not measured again."""
 
 import json
 import time
@@ -46,7 +46,7 @@ def evaluate(
         plan: what to measure.
         out: gets `cells/` (a JSON file each), `made/` (models, pools, banks) and `cache/` (twins, patch vectors).
         shard: only this share of the setups.
-        watch: told of the stage "cells", of "customize" and of "generate".
+        watch: receives the progress of "cells", of "customize" and of "generate".
         tell: given each cell that was measured.
 
     Raises:
@@ -83,7 +83,7 @@ def check(plan: Plan, out: Path, *, look: bool = True) -> None:
 
 
 def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed: list[str]) -> bool:
-    """Measure what a setup lacks; False if another process is at it. What fails is told of in `failed`."""
+    """Measure what a setup lacks; False if another process is at it. Failures are added to `failed`."""
     lacking = [cell for cell in plan.cells(setup) if not cell.path(out).is_file()]
     if not lacking:
         return True

@@ -65,7 +65,7 @@ class EmbeddedFeatures:
 
     @torch.inference_mode()
     def patches(self, images: Tensor, grid: int = 32) -> Tensor:
-        """One vector a patch, (N, grid, grid, C): levels averaged over their neighbours, each of unit length, joined.
+        """One vector per patch, (N, grid, grid, C): levels averaged over their neighbours, each of unit length, joined.
 
         Neighbourhoods of 3 x 3 and a common grid are PatchCore's (Roth et al. 2022, Eq. 1-2). Differs: each level is
         scaled to length 1 / sqrt(levels), so that squared distances are means over levels of 2 (1 - cosine).

@@ -64,7 +64,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is not readable JSON ({error}); remove its folder to start anew") from error
+        raise DataError(f"{path} is not readable JSON ({error}); remove its folder to start again") from error
     if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
         raise DataError(f"{path} holds no settings and was not made by this command; choose another folder")
     return record
@@ -89,7 +89,7 @@ def agree(
     record: dict[str, Any],
     *,
     look: bool = False,
-    remedy: str = "Use those, another folder, or --overwrite to start anew",
+    remedy: str = "Use those, another folder, or --overwrite to replace what is there",
     of: Path | None = None,
     ours: Collection[str] = (),
 ) -> None:

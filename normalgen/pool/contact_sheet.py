@@ -74,7 +74,7 @@ class PoolSheet:
         self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
 
     def write(self, model: NormalModel | None = None) -> None:
-        """Draw the sheet anew: with the images in the pool, or, given the model in training, with a preview."""
+        """Draw the sheet again: with the images in the pool, or, given the model in training, with a preview."""
         rows: list[Row] = [
             ("references", [to_pil(image) for image in self.pixels]),
             augmented_row(self.pixels, self.preset.augment, self.seed),

@@ -62,7 +62,7 @@ def fill_pool(
         n: how many images the pool shall hold, at least 1.
         folder: of this pool alone.
         seed: candidate `i` draws from (seed, i).
-        watch: told of the stage "generate", in kept images.
+        watch: receives the progress of "generate", in kept images.
         preview: called after each group of images.
         overwrite: a pool of other settings in `folder` gives way.
 
@@ -97,7 +97,7 @@ def draw_shard(
         folder: of this pool alone, on a disk that all workers see.
         shard: which worker of how many.
         seed: candidate `i` draws from (seed, i).
-        watch: told of the stages "draw" and "generate".
+        watch: receives the progress of "draw" and "generate".
         overwrite: a pool of other settings in `folder` gives way.
 
     Returns:

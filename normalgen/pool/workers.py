@@ -2,8 +2,8 @@
 
 A folder in the records' `drawn/`, called after the pool's settings, holds the images that wait for their verdict,
 `window.json` (which candidates this round draws; a round is over when it is gone), the references, so that judging
-needs no photos, and a lock a shard. A worker whose pool was begun anew with other settings finds its round gone, and
-what it was drawing is nowhere that others look.
+needs no photos, and a lock per shard. A worker whose pool was replaced by one with other settings finds its round gone;
+nobody looks at what it was drawing.
 """
 
 import re
@@ -119,7 +119,7 @@ class Window:
             watch(f"draw {shard}", (place + 1) * self.group, len(starts) * self.group)
 
     def is_under_way(self, drawn: Path) -> bool:
-        """Whether nobody has ended the round, or begun the pool anew."""
+        """Whether nobody has ended the round, or replaced the pool."""
         record = read_record(drawn / PLAN)
         return record is not None and record["settings"] == asdict(self)
 

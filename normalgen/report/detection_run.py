@@ -79,7 +79,7 @@ def write_detection(
         folder: new, or of an earlier run, whose files give way.
         title: of the page.
         save_maps: also write each fused map as it is, float32 (H, W), to `maps/NAME.npy`.
-        watch: told of the stages "detect" and "maps".
+        watch: receives the progress of "detect" and "maps".
 
     Raises:
         DataError: not one photo can be read; or the folder holds other files, or is in use.

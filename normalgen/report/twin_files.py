@@ -22,7 +22,7 @@ def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, w
         personalizer: with the model.
         queries: photos; their labels do not matter.
         folder: new, or of an earlier run, whose files give way.
-        watch: told of the stage "personalize".
+        watch: receives the progress of "personalize".
 
     Returns:
         A message for each photo that cannot be read.

@@ -263,7 +263,7 @@ def test_a_full_disk_gets_one_line_and_the_pool_stays_whole(
         patch.setattr(Path, "replace", at_file(name, no_space))
         said = refused(capsys, *quick, "good", "-n", "4")
     assert said.startswith("cannot read or write (No space left on device: ")
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     assert f"{name})" in said
     assert len(Pool.load(Path("pools/good"))) == (4 if name == "contact_sheet.png" else 2)
     assert not list(Path("pools").rglob("*.partial"))

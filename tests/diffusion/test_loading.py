@@ -166,7 +166,7 @@ def test_distilled_weights_are_merged_for_sampling_alone(stable: Preset, tmp_pat
     )
     assert not torch.allclose(draw(fast), draw(saved), atol=1e-3)
     assert json.loads((tmp_path / "m" / "preset.json").read_text())["preset"]["sample"]["distilled"] == ""
-    with pytest.raises(PresetError, match="load the model anew"):
+    with pytest.raises(PresetError, match="load the model again"):
         fast.using(change(fast.preset, sample={"distilled": ""}))
     with pytest.raises(PresetError, match="the tiny preset has none"):
         open_parts("bundled").merge(lora)

@@ -1,6 +1,6 @@
 """What is usual: how left-out references, their augmentations and pool images look to each branch.
 
-A generator draws every pixel anew, so even a good part is not its own twin; and no two good parts are the same. Both
+A generator redraws every pixel, so even a good part is not its own twin; and no two good parts are the same. Both
 have a floor, which is learnt here from normal images alone.
 """
 

@@ -60,10 +60,10 @@ def train_text(
         features: with a text side.
         categories: whose test images have masks, such as `marked_categories` finds.
         epochs: 3 for MVTec, 15 for VisA in APRIL-GAN.
-        batch: images a step.
+        batch: images per step.
         rate: learning rate.
         seed: decides the first weights and the order of the images; the same seed gives the same maps.
-        watch: told of the steps.
+        watch: receives the progress in steps.
         checkpoint: a file written after each epoch, and taken up again if it is there and of the same training.
 
     Raises:

@@ -119,7 +119,7 @@ def fuse(branches: dict[str, Levels], weights: dict[str, float] = WEIGHTS) -> Te
 def image_scores(
     branches: dict[str, Levels], fusion: Fusion, reduce: Reduce, weights: dict[str, float] = WEIGHTS
 ) -> dict[str, Tensor]:
-    """A score a branch (N,), and their sum under "fused".
+    """One score per branch (N,), and their sum under "fused".
 
     `paper`: the maximum of each level, mean over levels, weighted sum. `calibrated`: `reduce` of the fused map, which
     is in deviations; a branch's score is that of its own map.
