@@ -149,7 +149,7 @@ _LISTED = (
         "folder",
         "any data set in MVTec layout",
         "as its owners say",
-        "you",
+        "your own folders",
         "CATEGORY/train/good/x.png; to be tested on, also test/KIND/x.png and ground_truth/KIND/x_mask.png",
         PUBLISHED["folder"],
         lambda root: bool(mvtec.mvtec_categories(root)),
