@@ -57,15 +57,23 @@ def evaluate(
         check(plan, out, look=False)
     every = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
     pending, failed = plan.setups(shard), list[str]()
+
+    def show() -> None:
+        watch("cells", sum(cell.path(out).is_file() for cell in every), len(every))
+
+    def measured(row: dict[str, Any]) -> None:
+        tell(row)
+        show()
+
+    show()
     while pending:
         left = []
         for setup in pending:
-            done = _visit(plan, setup, out, watch, tell, failed)
-            left += [] if done else [setup]
-            watch("cells", sum(cell.path(out).is_file() for cell in every), len(every))
+            left += [] if _visit(plan, setup, out, watch, measured, failed) else [setup]
         if len(left) == len(pending):
             time.sleep(2)
         pending = left
+    show()
     if failed:
         raise DataError(f"{len(failed)} of {len(every)} cells could not be measured; the first: {failed[0]}")
 

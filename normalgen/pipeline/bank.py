@@ -84,11 +84,8 @@ class Preparation:
         references = self.references
         if model is not None and not references.noun_given:
             references = replace(references, noun=model.noun)
-        watch("learn normal", 0, 1)
         sampling = None if model is None else model.using(self.twin_settings(model))
-        detector = replace(detector, model=sampling).fit(references, bank)
-        watch("learn normal", 1, 1)
-        return detector
+        return replace(detector, model=sampling).fit(references, bank, watch=watch)
 
     def _found(self) -> "NormalModel | None":
         from normalgen.customize.saved_models import find_model, is_customized, need_made_with

@@ -56,9 +56,9 @@ class PoolFilling:
         def wanting() -> bool:
             return len(ledger.kept) < n and ledger.judged < limit
 
-        watch("generate", min(len(ledger.kept), n), n)
         if wanting() and preset.pool.gate:
-            self._open_gate()
+            self._open_gate(watch)
+        watch("generate", min(len(ledger.kept), n), n)
         while wanting():
             group = self._group(ledger.judged - ledger.judged % preset.pool.group)
             if not group:
@@ -97,9 +97,9 @@ class PoolFilling:
             ]
         return [] if self.model is None else draw_group(self.model, start, self.sources, self.settings["seed"])
 
-    def _open_gate(self) -> None:
+    def _open_gate(self, watch: Watch) -> None:
         """Calibrate the gate, and tell it what is in the pool already."""
-        self._gate = Gate(self.sources, self.preset.augment, seed=self.settings["seed"])
+        self._gate = Gate(self.sources, self.preset.augment, seed=self.settings["seed"], watch=watch)
         write_json(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
             self._gate.remember(to_tensor(image, self.preset.size))

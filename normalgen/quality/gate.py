@@ -20,6 +20,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.images.augment import augment_each
+from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.quality.measures import seam, sharpness
 from normalgen.settings.presets import Augment
@@ -104,9 +105,10 @@ class Gate:
         references: uint8 (k, 3, S, S); the first eight give the cut-offs and the bank.
         kind: which augmentations a reference may undergo; where there are none, cut-offs come from `safe` ones.
         seed: draws the augmentations.
+        watch: receives the progress of "gate", per reference.
     """
 
-    def __init__(self, references: Tensor, kind: Augment, *, seed: int) -> None:
+    def __init__(self, references: Tensor, kind: Augment, *, seed: int, watch: Watch = silent) -> None:
         self.features = EmbeddedFeatures()
         self.count = len(references)
         used = references[: BANKED // 2]
@@ -114,10 +116,14 @@ class Gate:
         self.references = [self._look(image.float() / 255) for image in used]
         each = max(4, -(-CALIBRATIONS // len(used)))
         kind = "safe" if kind == "none" else kind
-        families = [self._family(image, kind, seed, i, each) for i, image in enumerate(used)]
+        families = []
+        for place, image in enumerate(used):
+            watch("gate", place, len(used))
+            families.append(self._family(image, kind, seed, place, each))
         share = BANKED // len(used)
         self.bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, range(len(used)))]))
         self.limits = self._calibrate(families, share)
+        watch("gate", len(used), len(used))
         self.kept = _Layouts()
 
     def unknown(self) -> list[str]:

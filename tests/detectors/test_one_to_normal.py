@@ -207,6 +207,13 @@ def test_inputs_are_not_changed(fitted: OneToNormal, queries: Images) -> None:
     assert torch.equal(fitted.predict(queries).image_scores, first)
 
 
+def test_fitting_reports_each_reference_and_then_the_pool(references: References) -> None:
+    seen: list[tuple[str, int, int]] = []
+    OneToNormal(branches=("n",)).fit(references, watch=lambda *step: seen.append(step))
+    steps = len(references.images) + 1
+    assert list(dict.fromkeys(seen)) == [("learn normal", done, steps) for done in range(steps + 1)]
+
+
 def test_any_aspect_ratio_works(fitted: OneToNormal, tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
     for name, size in (("wide", (90, 20)), ("tall", (17, 80)), ("dot", (1, 1))):

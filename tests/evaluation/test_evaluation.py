@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,27 @@ def test_shots_are_nested_and_never_tested() -> None:
 
 def test_another_seed_chooses_other_shots() -> None:
     assert len({tuple(shots(Setup(category(), 2, seed)).images.names) for seed in range(5)}) > 1
+
+
+def test_cells_are_counted_one_by_one_and_a_waiting_worker_reports_nothing(
+    toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = plan(toy, "none", "augmented")
+    seen: list[tuple[str, int, int]] = []
+    waited: list[int] = []
+    check(asked, tmp_path, look=False)
+    held = ExitStack()
+    held.enter_context(locked(tmp_path / "made" / asked.setups()[0].name))
+
+    def sleep(seconds: float) -> None:
+        waited.append(len(seen))
+        if len(waited) == 3:
+            held.close()
+
+    monkeypatch.setattr("normalgen.evaluation.run.time.sleep", sleep)
+    evaluate(asked, tmp_path, watch=lambda *step: seen.append(step))
+    assert waited == [1, 1, 1]
+    assert [step for step in dict.fromkeys(seen) if step[0] == "cells"] == [("cells", done, 2) for done in range(3)]
 
 
 def test_a_setup_whose_donor_is_busy_waits_without_a_lock_of_its_own(toy: Preset, tmp_path: Path) -> None:

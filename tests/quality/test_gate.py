@@ -75,6 +75,12 @@ def test_the_same_image_twice_is_a_duplicate(gate: Gate, fresh: Tensor) -> None:
     assert (again.reason, again.nearest_pool) == ("duplicate", 0)
 
 
+def test_calibrating_reports_each_reference(photos: Tensor) -> None:
+    seen: list[tuple[str, int, int]] = []
+    Gate((photos * 255).round().to(torch.uint8), "safe", seed=0, watch=lambda *step: seen.append(step))
+    assert seen == [("gate", 0, 2), ("gate", 1, 2), ("gate", 2, 2)]
+
+
 def test_what_an_earlier_run_kept_is_remembered(gate: Gate, fresh: Tensor) -> None:
     gate.remember((fresh[0] * 255).round() / 255)
     assert gate.judge(fresh[0]).reason == "duplicate"

@@ -16,6 +16,7 @@ from normalgen.detectors.one_to_normal.branches import Branches, joined
 from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank, Reduce, image_scores, moments
 from normalgen.images.augment import augment_each
 from normalgen.images.defects import KINDS, paste
+from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -111,20 +112,24 @@ def views(photo: Tensor, count: int, *keys: int | str) -> Tensor:
     return torch.cat([image[None], augment_each(image.expand(count - 1, -1, -1, -1), "safe", draws)])
 
 
-def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int) -> Usual:
+def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int, watch: Watch = silent) -> Usual:
     """What the branches say of normal images.
 
     S_N is learnt from each reference and its augmentations against the bank without it; with one reference, against the
     whole bank, which is too near. S_P is learnt from their twins and those of pool images; place by place where the
     references show the same thing in the same place. The model has seen these references, so their twins are somewhat
     nearer than a new photo's is.
+
+    `watch` receives the progress of "learn normal", per reference; the pool's twins are its last step.
     """
-    shown, spoilt = [], []
+    shown, spoilt, steps = [], [], len(known.photos) + 1
     for place, photo in enumerate(known.photos):
+        watch("learn normal", place, steps)
         some, bank = views(photo, VIEWS, seed, place), bank_without(banks, known.sources, place)
         shown.append(branches.compare(some, [f"view-{place}-{i}" for i in range(len(some))], bank)[1])
         bad = _spoilt(some, seed, place)
         spoilt.append(branches.compare(bad, [f"spoilt-{place}-{i}" for i in range(len(bad))], bank)[1])
+    watch("learn normal", steps - 1, steps)
     left_out = {name: joined([each[name] for each in shown]) for name in shown[0]}
     learnt = dict(left_out)
     if "p" in learnt and len(known.drawn):
@@ -133,6 +138,7 @@ def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int
         learnt["p"] = joined([learnt["p"], more])
     by_place = is_aligned(branches, known.photos)
     found = {name: moments(maps, by_place=name == "p" and by_place) for name, maps in learnt.items()}
+    watch("learn normal", steps, steps)
     return Usual(found, left_out, {name: joined([each[name] for each in spoilt]) for name in spoilt[0]})
 
 

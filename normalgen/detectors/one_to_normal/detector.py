@@ -36,6 +36,7 @@ from normalgen.features.open_features import open_features
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.io.atomic import write_json, write_whole
+from normalgen.io.progress import Watch, silent
 from normalgen.io.run_folder import read_record
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -83,12 +84,13 @@ class OneToNormal:
     kept: Kept | None = field(default=None, repr=False)
     fitted_: Fitted | None = field(default=None, init=False, repr=False)
 
-    def fit(self, references: References, pool: Pool | None = None) -> Self:
+    def fit(self, references: References, pool: Pool | None = None, *, watch: Watch = silent) -> Self:
         """Learn the bank, and what normal images give.
 
         Args:
             references: the k normal photos.
             pool: generated normals that join the bank.
+            watch: receives the progress of "learn normal", per reference.
 
         Raises:
             DataError: a pool or model of another category.
@@ -100,10 +102,11 @@ class OneToNormal:
         model = self._twin_model
         size = self.model.preset.size if self.model else network.size
         known = Known.of(references, pool, size, self.bank)
+        watch("learn normal", 0, len(known.photos) + 1)
         banks = banks_of(
             branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept, self.device
         )
-        usual = learn_usual(branches, banks, known, seed=self.seed)
+        usual = learn_usual(branches, banks, known, seed=self.seed, watch=watch)
         trust = {} if model is None else {"p": model.parts.twin_trust}
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)
         left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
