@@ -13,7 +13,7 @@ Rooms, each importing only those above it:
     references     the k shots and their manifest
     features/      what networks see: patch vectors, image vectors; the nearest patch in a memory
     diffusion/     schedule, sampler, codec, model, training, Stable Diffusion; tiny/: the small bundled model
-    customize/     DreamBooth: references in, NormalModel out
+    customizing/   DreamBooth: references in, NormalModel out
     quality/       measures of images, and the gate that decides which enter a pool
     pool/          the data set on disk: planned, drawn, judged, written, by one process or several
     detectors/     the contract, metrics, thresholds; one_to_normal/: twins, triplet, calibration, text

@@ -74,7 +74,7 @@ def generate(
     asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
-    from normalgen.customize.saved_models import saved_preset
+    from normalgen.customizing.saved_models import saved_preset
 
     inputs.check_prior(change(saved_preset(model) or named, **asked), class_images)
     if devices:

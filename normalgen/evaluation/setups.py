@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from normalgen.customize.auto_augment import settled
-from normalgen.customize.dreambooth import fine_tune
-from normalgen.customize.saved_models import is_customized
+from normalgen.customizing.auto_augment import settled
+from normalgen.customizing.dreambooth import fine_tune
+from normalgen.customizing.saved_models import is_customized
 from normalgen.detectors.one_to_normal.shared_banks import Kept
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept

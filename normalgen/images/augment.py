@@ -2,7 +2,7 @@
 
 `safe` turns by at most 5 degrees, scales by 0.95-1.05, and changes brightness and contrast by at most 5 %. It never
 mirrors: a mirrored thread is a defect. For categories that allow them `flips` adds mirrors, `rotations` quarter turns,
-`turned` turns by any angle. Which of these parts like the references allow: `normalgen.customize.auto_augment`.
+`turned` turns by any angle. Which of these parts like the references allow: `normalgen.customizing.auto_augment`.
 """
 
 import math
@@ -30,7 +30,7 @@ def augment(image: Tensor, kind: Augment, draw: torch.Generator, piece: int = 0)
         PresetError: `kind` is "auto".
     """
     if kind == "auto":
-        raise PresetError("the augmentation 'auto' must be settled first, by normalgen.customize.auto_augment.settled")
+        raise PresetError("the augmentation 'auto' must be settled first: normalgen.customizing.auto_augment.settled")
     if kind == "flips":
         image = _flip(image, draw)
     if kind == "rotations":

@@ -45,7 +45,7 @@ class Preparation:
     def __init__(
         self, references: "References", preset: Preset, asked: Settings, folder: Path, *, seed: int, device: str
     ) -> None:
-        from normalgen.customize.saved_models import saved_preset
+        from normalgen.customizing.saved_models import saved_preset
 
         twins = {name: value for name, value in (asked.get("twins") or {}).items() if value is not None}
         self.made_with = {name: value for name, value in asked.items() if name != "twins"}
@@ -88,7 +88,7 @@ class Preparation:
         return replace(detector, model=sampling).fit(references, bank, watch=watch)
 
     def _found(self) -> "NormalModel | None":
-        from normalgen.customize.saved_models import find_model, is_customized, need_made_with
+        from normalgen.customizing.saved_models import find_model, is_customized, need_made_with
         from normalgen.pool.origin import note_other_photos
 
         named = {"category": self.references.category, "noun": self.references.noun}
@@ -106,7 +106,7 @@ class Preparation:
         return model
 
     def _customized(self, watch: Watch) -> "NormalModel":
-        from normalgen.customize.dreambooth import fine_tune
+        from normalgen.customizing.dreambooth import fine_tune
 
         settings = settled_with_remark(self.settings, self.references)
         return fine_tune(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
@@ -130,7 +130,7 @@ class Preparation:
 
     def _taken(self, folder: Path) -> "Pool":
         """The pool in `folder` as it is."""
-        from normalgen.customize.saved_models import need_made_with
+        from normalgen.customizing.saved_models import need_made_with
         from normalgen.pool.dataset import Pool
         from normalgen.pool.journal import RUN, record_folder
         from normalgen.pool.origin import note_other_photos
@@ -145,7 +145,7 @@ class Preparation:
 
     def _grows(self, folder: Path, n: int, watch: Watch) -> bool:
         """Whether the pool has too few images and this run's settings: it was stopped, or shall grow."""
-        from normalgen.customize.saved_models import is_customized
+        from normalgen.customizing.saved_models import is_customized
         from normalgen.pool.dataset import Pool
         from normalgen.pool.generate import check_pool
 

@@ -53,7 +53,7 @@ def customize(
         PresetError: no such preset or setting, or a value out of range.
         MissingWeights: the preset's weights are not there.
     """
-    from normalgen.customize.dreambooth import fine_tune
+    from normalgen.customizing.dreambooth import fine_tune
     from normalgen.references import note_lost_detail
 
     chosen, where = preset_called(preset, **(settings or {})), pick_device(device)
@@ -100,7 +100,7 @@ def generate_pool(
         PresetError: as `customize`; or a finished model was trained with other settings.
         MissingWeights: as `customize`.
     """
-    from normalgen.customize.saved_models import find_model, saved_preset, with_noun_of
+    from normalgen.customizing.saved_models import find_model, saved_preset, with_noun_of
     from normalgen.pool.origin import note_other_photos
     from normalgen.references import note_lost_detail
 
@@ -172,7 +172,7 @@ class PoolMaking:
 
     def _model(self, preview: Any, watch: Watch, *, wait: bool) -> "NormalModel | Preset":
         """The model, customized where need be; the settings themselves if nothing is drawn."""
-        from normalgen.customize.dreambooth import fine_tune
+        from normalgen.customizing.dreambooth import fine_tune
 
         if self.ready is not None:
             return self.ready
@@ -193,7 +193,7 @@ class PoolMaking:
 
 def settled_with_remark(settings: Preset, references: "References") -> Preset:
     """The settings with the augmentation that suits the references; a remark where those call for turns."""
-    from normalgen.customize.auto_augment import settled
+    from normalgen.customizing.auto_augment import settled
 
     chosen = settled(settings, references)
     if chosen.augment == "turned" and chosen is not settings:
@@ -208,7 +208,7 @@ def _check_distilled(settings: Preset, folder: Path) -> None:
         MissingWeights: the weights, or the distilled ones, are not there.
         PresetError: the weights take none.
     """
-    from normalgen.customize.saved_models import is_customized
+    from normalgen.customizing.saved_models import is_customized
     from normalgen.diffusion.loading import open_parts
 
     if not settings.sample.distilled or not settings.draws or is_customized(folder):

@@ -65,7 +65,7 @@ def personalize(
         DataError: no photos, no model, or the folder holds other files.
         PresetError: as `customize`; or no step would be made for a twin.
     """
-    from normalgen.customize.saved_models import find_model, saved_preset
+    from normalgen.customizing.saved_models import find_model, saved_preset
     from normalgen.detectors.one_to_normal.twins import Personalizer
     from normalgen.io.outputs import see_free
     from normalgen.pool.origin import note_other_crop

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from normalgen.customize.saved_models import RECORD
+from normalgen.customizing.saved_models import RECORD
 from normalgen.io.notes import note
 from normalgen.io.run_folder import read_record
 from normalgen.pool.journal import RUN, record_folder

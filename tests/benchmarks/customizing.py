@@ -20,8 +20,8 @@ from typing import Any
 
 from cases import TUNING, besides, find
 
-from normalgen.customize.dreambooth import fine_tune
-from normalgen.customize.saved_models import is_customized
+from normalgen.customizing.dreambooth import fine_tune
+from normalgen.customizing.saved_models import is_customized
 from normalgen.data.category import Category
 from normalgen.diffusion.model import NormalModel
 from normalgen.io.atomic import write_json

@@ -17,7 +17,7 @@ import torch
 from cases import TUNING, besides, by_label, find
 from torch import Tensor
 
-from normalgen.customize.auto_augment import settled
+from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.images.augment import augment_each

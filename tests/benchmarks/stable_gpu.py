@@ -16,7 +16,7 @@ import torch
 from stable_size import FULL, SMALL, Size, parts, their_lora_loop
 from tiny_stable import write_tokenizer
 
-from normalgen.customize.training_batches import batches
+from normalgen.customizing.training_batches import batches
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, _State
 from normalgen.settings.presets import Preset, change, preset

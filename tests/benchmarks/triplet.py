@@ -23,8 +23,8 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from normalgen.customize.dreambooth import fine_tune
-from normalgen.customize.saved_models import is_customized
+from normalgen.customizing.dreambooth import fine_tune
+from normalgen.customizing.saved_models import is_customized
 from normalgen.data.category import Category
 from normalgen.detectors.base import Explanation
 from normalgen.detectors.conformal import Threshold

@@ -15,7 +15,7 @@ import pytest
 from normalgen.cli import main
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["normalgen.customize.dreambooth", "normalgen.pool.contact_sheet", "normalgen.quality"])
+SERVER.set_forkserver_preload(["normalgen.customizing.dreambooth", "normalgen.pool.contact_sheet", "normalgen.quality"])
 
 
 def words(prior: Path, photos: Path, n: int, steps: int) -> list[str]:

@@ -9,9 +9,9 @@ import torch
 from conftest import drawn
 from torch import Tensor
 
-from normalgen.customize import auto_augment as module
-from normalgen.customize.auto_augment import settled, suited
-from normalgen.customize.dreambooth import fine_tune
+from normalgen.customizing import auto_augment as module
+from normalgen.customizing.auto_augment import settled, suited
+from normalgen.customizing.dreambooth import fine_tune
 from normalgen.images.images import Images
 from normalgen.io.run_folder import read_record
 from normalgen.pool.generate import draw_shard, fill_pool

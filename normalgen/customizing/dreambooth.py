@@ -15,9 +15,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import normalgen
-from normalgen.customize.auto_augment import settled
-from normalgen.customize.saved_models import RECORD, is_customized
-from normalgen.customize.training_batches import batches, class_images
+from normalgen.customizing.auto_augment import settled
+from normalgen.customizing.saved_models import RECORD, is_customized
+from normalgen.customizing.training_batches import batches, class_images
 from normalgen.diffusion import INDEX, MODEL_FILE
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel

@@ -4,7 +4,7 @@ import platformdirs
 import pytest
 import torch
 
-from normalgen.customize.training_batches import batches, class_images
+from normalgen.customizing.training_batches import batches, class_images
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.settings.presets import Preset, change

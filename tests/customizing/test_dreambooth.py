@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import ImageOps
 
-from normalgen.customize.dreambooth import fine_tune
-from normalgen.customize.saved_models import find_model, is_customized
-from normalgen.customize.training_batches import class_images
+from normalgen.customizing.dreambooth import fine_tune
+from normalgen.customizing.saved_models import find_model, is_customized
+from normalgen.customizing.training_batches import class_images
 from normalgen.diffusion import training
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
