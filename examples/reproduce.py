@@ -119,7 +119,7 @@ def generate(cell: tuple[str, int, int], asked: argparse.Namespace, more: list[s
 
 
 def arguments() -> tuple[argparse.Namespace, list[str]]:
-    """The options, and those that go on to `normalgen generate`."""
+    """The options, and those passed to `normalgen generate`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=[*STUDIES, "all"])
     parser.add_argument("--data", type=Path, help="root of categories in MVTec's layout")

@@ -1,6 +1,6 @@
 """What generate, detect and evaluate gave before: a change of the code's shape may not change a number.
 
-`python tests/test_goldens.py` writes the numbers anew, where a change of them is wanted.
+`python tests/test_goldens.py` writes the numbers again, if they are meant to change.
 """
 
 import json

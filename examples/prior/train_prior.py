@@ -188,7 +188,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--feature-weight", type=float, default=0.2)
     parser.add_argument("--fine-only", action="store_true", help="train the fine stage alone, on 64-px pieces first")
     parser.add_argument("--plain", action="store_true", help="without the groups")
-    parser.add_argument("--start", type=Path, help="a trained prior to go on from")
+    parser.add_argument("--start", type=Path, help="a trained prior to continue from")
     parser.add_argument("--channels", type=int, nargs="+", default=TinyConfig.channels)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", default="cpu")

@@ -8,7 +8,7 @@ import typer
 from normalgen.cli import inputs
 from normalgen.cli.show import note, resumable, say
 
-OTHERS = "Models of others"
+OTHER_TOOLS = "Models from other tools"
 
 ModelFolder = Annotated[
     Path,
@@ -24,12 +24,12 @@ OutFolder = Annotated[
         help="Folder of twins and pictures; an earlier run's give way. Default: twins/CATEGORY.",
     ),
 ]
-PresetName = Annotated[str, typer.Option(help="All settings by name.", rich_help_panel=OTHERS)]
+PresetName = Annotated[str, typer.Option(help="All settings by name.", rich_help_panel=OTHER_TOOLS)]
 Weights = Annotated[
-    str | None, typer.Option(help="What a LoRA builds on, if not the preset's.", rich_help_panel=OTHERS)
+    str | None, typer.Option(help="What a LoRA builds on, if not the preset's.", rich_help_panel=OTHER_TOOLS)
 ]
 Noun = Annotated[
-    str, typer.Option("--object", help='The noun in prompts, such as "solar cell".', rich_help_panel=OTHERS)
+    str, typer.Option("--object", help='The noun in prompts, such as "solar cell".', rich_help_panel=OTHER_TOOLS)
 ]
 
 

@@ -25,9 +25,9 @@ LEAST_HELD_OUT = 4
 
 @pool_app.command()
 def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) -> None:
-    """Judge and take in what --shard workers have drawn so far, without the model; the last worker does so by itself.
+    """Judge what --shard workers have drawn so far and add it to the pool; needs no model.
 
-    Where no worker is at it any more, others may go on: as many as you like, or a generate command without --shard.
+    The last worker does this itself. If all workers have stopped, start others, or a generate command without --shard.
 
     normalgen pool merge pools/elpv-mono
     """
@@ -37,7 +37,7 @@ def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
         pool, wanted = merge_pool(folder, watch=watch)
     say(f"{len(pool)} of {wanted} images: {folder}")
     if len(pool) < wanted:
-        say("to go on: the same generate command, with --shard or without; workers that still draw do by themselves")
+        say("to continue: the same generate command, with or without --shard; workers that still draw need nothing")
 
 
 @pool_app.command()

@@ -59,4 +59,4 @@ def resumable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         again = shlex.join(["normalgen", *sys.argv[1:]])
-        fail(f"stopped; what is done is kept. To go on: {again}", 130)
+        fail(f"stopped; what is done is kept. To resume: {again}", 130)

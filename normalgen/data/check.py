@@ -21,7 +21,7 @@ class Checked:
         train: training images that are copies of earlier ones, as (copy, earlier one).
         test: the same among test images.
         across: test images that are copies of training images, as (test image, training image).
-        contradicting: test images that are copies of others with the other label, as (copy, earlier one).
+        contradicting: test images that are copies of test images with the opposite label, as (copy, earlier one).
     """
 
     unreadable: tuple[str, ...]

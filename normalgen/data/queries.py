@@ -16,11 +16,11 @@ __all__ = ["GOOD", "Queries", "find_queries", "is_labelled"]
 
 @dataclass(frozen=True)
 class Queries:
-    """Photos, and where their sub-folder names one, the label of each: "good", or a defect.
+    """Photos, and the label of each whose sub-folder names one: "good", or a defect.
 
     Attributes:
         images: their names are paths inside the folder.
-        labels: one per image, None where it lies in the folder itself.
+        labels: one per image, None for a photo directly in the folder.
         known: the SHA-256 of photos whose labels do not count, as they are references.
     """
 
@@ -54,7 +54,7 @@ class Queries:
         return photos, errors
 
     def hashes(self) -> list[str]:
-        """The SHA-256 of each photo's file, "" where it cannot be read, which is told when it is judged."""
+        """The SHA-256 of each photo's file, "" if it cannot be read; judging it gives the error."""
         found = []
         for place in range(len(self.images)):
             try:

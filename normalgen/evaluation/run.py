@@ -79,10 +79,10 @@ def evaluate(
 
 
 def check(plan: Plan, out: Path, *, look: bool = True) -> None:
-    """See that `out` is free or of the same settings and images; unless `look`, write the settings down.
+    """Check that `out` is empty or has the same settings and images; unless `look`, record the settings.
 
     Raises:
-        DataError: it is of others.
+        DataError: it has other settings or images.
     """
     record = {"settings": plan.deciding(), "versions": versions(("torch",))}
     agree(out / RUN, record, look=look, remedy="Use those, or another folder")

@@ -57,7 +57,7 @@ def shots(setup: Setup) -> References:
 
 
 def agree_on_data(setup: Setup, out: Path, *, look: bool) -> None:
-    """See that what was made for a setup was made of the same images; unless `look`, write down which they are.
+    """Check that a setup's files were made from the same images; unless `look`, record which images those are.
 
     Shots by their bytes; the others by their names, and labels.
 

@@ -11,10 +11,10 @@ NAMES = ("embedded", "clip", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "tim
 
 
 def check_features(name: str) -> None:
-    """See that features are called so, without opening them.
+    """Check the name of features without opening them.
 
     Raises:
-        PresetError: none are.
+        PresetError: no features have this name.
     """
     kind, *rest = name.split(":", 2)
     if not (name == "embedded" or (all(rest) and (kind == "clip" or (kind == "timm" and rest)))):

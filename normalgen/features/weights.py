@@ -61,7 +61,7 @@ def weight_file(path: str) -> Path:
     """`path`, if it is a file that may hold weights.
 
     Raises:
-        MissingWeights: there is no such file, or its name ends otherwise than a file of weights.
+        MissingWeights: there is no such file, or its suffix is not one of `SUFFIXES`.
     """
     file = Path(path).expanduser()
     if not file.is_file():

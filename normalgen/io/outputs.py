@@ -101,7 +101,7 @@ def _plain(name: str) -> str:
 
 
 def see_free(folder: Path, made_by: str) -> list[str]:
-    """See that `folder` is free for files of the command; those that an earlier run wrote there.
+    """Check that the command may write into `folder`; return the names that an earlier run wrote there.
 
     Raises:
         DataError: other files are there, or another command's; or it is no folder, or cannot be written.

@@ -141,7 +141,7 @@ def refuse_foreign(folder: Path, ours: Collection[str] = ()) -> None:
 
 
 def refuse_file(folder: Path) -> None:
-    """See that `folder` is one, or can be made, and can be written.
+    """Check that `folder` is, or can become, a folder that can be written.
 
     Raises:
         DataError: it cannot.

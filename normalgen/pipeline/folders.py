@@ -36,10 +36,10 @@ def check_apart(source: "ImageSource", folder: Path) -> None:
     """Check that the photos to be judged are not among the results that a run replaces.
 
     Raises:
-        DataError: they lie in the folder of results.
+        DataError: they are inside the folder of results.
     """
     if not isinstance(source, str | Path):
         return
     photos = Path(source).resolve()
     if folder.resolve() in (photos, *photos.parents):
-        raise DataError(f"{source} lies in {folder}, where results are written; choose another --out")
+        raise DataError(f"{source} is inside {folder}, where results are written; choose another --out")

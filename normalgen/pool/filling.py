@@ -70,7 +70,7 @@ class PoolFilling:
             preview()
 
     def refuse_empty(self, n: int) -> None:
-        """See that a pool of `n` images that is filled has one.
+        """Check that a pool filled for `n` images has at least one.
 
         Raises:
             NothingKept: the budget is spent, and the gate kept none.

@@ -124,10 +124,10 @@ def draw_shard(
 def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
     """Judge what workers have drawn, in order, up to the first candidate that is missing; needs no model.
 
-    Ends the workers' round, unless one of them is drawing: others may then go on, as many as they like, or one alone.
+    Ends the workers' round unless one of them is drawing: any number of workers may then continue.
 
     Returns:
-        The pool so far, perhaps without an image, and how many it shall hold: with fewer, the same commands go on.
+        The pool so far, possibly empty, and how many images it should hold; if fewer, the same commands continue.
 
     Raises:
         DataError: nothing drawn is waiting there, or the folder is in use; or the gate kept none, in the end.

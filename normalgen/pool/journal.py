@@ -140,7 +140,7 @@ class Ledger:
 
 
 def refuse_other_pool(folder: Path) -> None:
-    """Raise if what lies in `folder` is another pool than the one whose records lie beside it.
+    """Raise if `folder` holds a pool other than the one recorded beside it.
 
     Raises:
         DataError: its rows have another category, seed or model than the records, or its images are none of ours; or

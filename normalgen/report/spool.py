@@ -10,7 +10,7 @@ __all__ = ["Span", "Spool"]
 
 
 class Span(NamedTuple):
-    """Where something lies in a spool."""
+    """Start and length, in bytes, of an entry of a spool."""
 
     start: int
     length: int

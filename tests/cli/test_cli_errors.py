@@ -216,8 +216,8 @@ def test_control_c_keeps_what_is_done_and_says_how_to_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", at_file("00002.png", lambda path: signal.raise_signal(signal.SIGINT)))
         assert run(*command, "--overwrite") == 130
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "To go on: " in line]
-    again = shlex.split(line.partition("To go on: ")[2])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "To resume: " in line]
+    again = shlex.split(line.partition("To resume: ")[2])
     assert again == ["normalgen", *command, "--overwrite"]
     assert len(Pool.load(Path("pools/good"))) == 2
     assert run(*again[1:]) == 0
@@ -232,7 +232,7 @@ def test_control_c_while_other_settings_take_over_can_be_gone_on_from(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", at_file("customize.json", lambda path: signal.raise_signal(signal.SIGINT)))
         assert run(*command) == 130
-    again = shlex.split(capsys.readouterr().err.partition("To go on: ")[2])
+    again = shlex.split(capsys.readouterr().err.partition("To resume: ")[2])
     assert run(*again[1:]) == 0
     assert len(Pool.load(Path("pools/good"))) == 3
 

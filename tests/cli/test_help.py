@@ -35,7 +35,7 @@ def test_help_says_what_a_setting_is_in_preset_tiny(name: str, capsys: pytest.Ca
     helps = {option.opts[0]: option.help for option in command.params}
     shared = {"personalize": "pool."}.get(name, "twins.")  # --strength and --prompts mean either
     settings = [each for each in every_setting().values() if each.option in helps and not each.name.startswith(shared)]
-    settings = [each for each in settings if name != "personalize" or each.name != "weights"]  # of others' models
+    settings = [each for each in settings if name != "personalize" or each.name != "weights"]  # other tools' models
     assert len(settings) >= 3
     for setting in settings:
         value = preset("tiny").flat()[setting.name]

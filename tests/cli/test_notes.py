@@ -119,7 +119,7 @@ def test_folders_of_others_are_refused_before_any_work(here: Path, capsys: pytes
         assert command("--out", "thesis") == 1
         assert "thesis is not empty" in capsys.readouterr().err.splitlines()[-1]
         assert command("--out", "mixed") == 1
-        assert "mixed lies in mixed, where results are written" in capsys.readouterr().err.splitlines()[-1]
+        assert "mixed is inside mixed, where results are written" in capsys.readouterr().err.splitlines()[-1]
     assert [path.name for path in Path("thesis").iterdir()] == ["mine.txt"]
     assert not Path("pools").exists()
 

@@ -93,7 +93,7 @@ def test_workers_of_one_pool_settle_auto_alike(turned: Preset, references: Refer
     assert (tmp_path / "alone/images/00007.png").read_bytes() == (tmp_path / "shared/images/00007.png").read_bytes()
 
 
-def test_a_spoilt_file_in_the_cache_is_made_anew(small: Preset, references: References) -> None:
+def test_a_spoilt_file_in_the_cache_is_made_again(small: Preset, references: References) -> None:
     auto = change(small, augment="auto")
     found = settled(auto, references).augment
     (path,) = (platformdirs.user_cache_path("normalgen") / "augment").glob("*.json")

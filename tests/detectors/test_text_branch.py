@@ -168,9 +168,9 @@ def test_a_stopped_training_goes_on_to_the_same_maps(categories: list[Category],
 
 def test_a_checkpoint_of_other_settings_is_not_taken_up(categories: list[Category], tmp_path: Path) -> None:
     train_text(Pixels(), categories, epochs=1, seed=1, checkpoint=tmp_path / "held")
-    anew = train_text(Pixels(), categories, epochs=1, seed=2, checkpoint=tmp_path / "held").state_dict()
+    again = train_text(Pixels(), categories, epochs=1, seed=2, checkpoint=tmp_path / "held").state_dict()
     assert torch.equal(
-        anew["levels.0.weight"], train_text(Pixels(), categories, epochs=1, seed=2).state_dict()["levels.0.weight"]
+        again["levels.0.weight"], train_text(Pixels(), categories, epochs=1, seed=2).state_dict()["levels.0.weight"]
     )
 
 

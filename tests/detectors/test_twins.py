@@ -61,7 +61,7 @@ def test_kept_twins_are_taken_up_and_are_the_same(
 ) -> None:
     made = Personalizer(three, cache=tmp_path / "c").personalize(queries)
     plain = Personalizer(three).personalize(queries)
-    monkeypatch.setattr(NormalModel, "restore", lambda *args, **options: pytest.fail("made anew"))
+    monkeypatch.setattr(NormalModel, "restore", lambda *args, **options: pytest.fail("made again"))
     kept = Personalizer(three, cache=tmp_path / "c").personalize(queries)
     assert torch.equal(kept.candidates, made.candidates)
     assert torch.equal(plain.candidates, made.candidates)
@@ -112,7 +112,7 @@ def test_kept_twins_stay_within_their_limit(three: NormalModel, queries: Images,
     assert size / 2 < sum(found) <= 1.1 * size
 
 
-def test_a_damaged_twin_is_made_anew(three: NormalModel, queries: Images, tmp_path: Path) -> None:
+def test_a_damaged_twin_is_made_again(three: NormalModel, queries: Images, tmp_path: Path) -> None:
     made = Personalizer(three, cache=tmp_path / "c").personalize(queries)
     for path in (tmp_path / "c").rglob("*.png"):
         path.write_bytes(path.read_bytes()[:60] + b"x" * 40)

@@ -66,10 +66,10 @@ def test_a_killed_training_ends_with_the_same_weights(small: Preset, tmp_path: P
 def test_a_checkpoint_of_another_plan_is_not_taken_up(small: Preset, tmp_path: Path) -> None:
     other = TrainingPlan(steps=6, learning_rate=1e-2, ema=0.9, seed=0, checkpoint_every=2)
     train(fresh(small), batch_at, other, checkpoint=tmp_path / "c.pt")
-    anew, plain = fresh(small), fresh(small)
-    train(anew, batch_at, PLAN, checkpoint=tmp_path / "c.pt")
+    restarted, plain = fresh(small), fresh(small)
+    train(restarted, batch_at, PLAN, checkpoint=tmp_path / "c.pt")
     train(plain, batch_at, PLAN)
-    assert same(weights(anew), weights(plain))
+    assert same(weights(restarted), weights(plain))
 
 
 def test_the_loss_is_the_weighted_error_written_out(small: Preset) -> None:

@@ -58,7 +58,7 @@ def test_another_network_or_image_is_never_taken_for_it(images: Tensor, tmp_path
     assert (one.seen, other.seen) == (2, 1)
 
 
-def test_a_damaged_file_is_made_anew(images: Tensor, tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(images: Tensor, tmp_path: Path) -> None:
     network = Counting()
     KeptFeatures(network, tmp_path).tokens(images[:1])
     next(tmp_path.glob("*/*")).write_bytes(b"half")

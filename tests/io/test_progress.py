@@ -6,7 +6,7 @@ import pytest
 from normalgen.io.progress import progress_bars
 
 
-def test_a_stage_that_begins_anew_counts_its_own_time(
+def test_a_stage_that_begins_again_counts_its_own_time(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]

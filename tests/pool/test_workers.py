@@ -176,7 +176,7 @@ def test_merge_tells_the_truth_of_a_pool_without_an_image_so_far(
     with pytest.raises(SystemExit) as end:
         main(["pool", "merge", str(tmp_path / "p")])
     assert not end.value.code
-    assert f"0 of 10 images: {tmp_path / 'p'}\nto go on: the same generate command" in capsys.readouterr().out
+    assert f"0 of 10 images: {tmp_path / 'p'}\nto continue: the same generate command" in capsys.readouterr().out
 
 
 def test_merge_makes_no_folder(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_merge_makes_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "gone").exists()
 
 
-def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_anew(
+def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_again(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, folder = model.using(change(model.preset, pool={"strength": 0.75})), tmp_path / "p"
