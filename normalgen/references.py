@@ -12,7 +12,7 @@ from normalgen.data.find import find_category, folder_category
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.images import Images
-from normalgen.images.left_out import note_left_out
+from normalgen.images.skipped import note_skipped
 from normalgen.io.atomic import write_json
 from normalgen.io.notes import note
 from normalgen.io.rng import generator
@@ -139,7 +139,7 @@ def find_references(wanted: ReferenceChoice) -> References:
     Raises:
         DataError: nothing is named, nothing is there, there are too few, or what is named contradicts itself.
     """
-    note_left_out(wanted.folder)
+    note_skipped(wanted.folder)
     shots = read_manifest(wanted.manifest) if wanted.manifest else None
     name = _name(wanted, shots)
     found = folder_category(wanted.folder, name) if wanted.folder else find_category(name or "", wanted.data)

@@ -1,6 +1,7 @@
 """What `import normalgen as ng` offers: its names, and the way from photos to verdicts."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 import normalgen as ng
 from normalgen.errors import DataError
 from normalgen.images.sources import as_images
+from normalgen.pipeline.make import generate_shard
+from normalgen.pool.workers import Shard
 
 NAMES = [
     "Images",
@@ -49,7 +52,6 @@ def test_photos_become_a_pool_a_detection_and_a_detector_that_is_kept(
 ) -> None:
     pool = ng.generate_pool(good, n=3, settings=QUICK, device="cpu", progress=False)
     first = ng.detect("mixed", good, pool=pool, settings=QUICK, device="cpu", progress=False)
-    assert pool is not None
     assert len(pool) == 3
     assert "%|" not in capsys.readouterr().err
     first.detector.save(Path("kept"))
@@ -81,3 +83,23 @@ def test_what_holds_no_images_is_refused(wrong: object, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError):
         as_images(wrong)  # type: ignore[arg-type]
+
+
+def test_calibrating_and_judging_are_both_reported(good: ng.References, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("more").mkdir()
+    for seed in range(20, 24):
+        drawn(seed).save(f"more/{seed}.png")
+    detector = ng.OneToNormal(branches=("n",))
+    found = ng.detect("mixed", good, detector=detector, n=0, calibrate="more", rate=0.25, device="cpu")
+    said = capsys.readouterr().err
+    assert found.threshold.supported
+    assert "calibrate 4/4" in said
+    assert "detect 3/3" in said
+
+
+def test_a_shard_finishes_the_pool_that_one_worker_would_make(good: ng.References) -> None:
+    options: dict[str, Any] = {"settings": QUICK, "device": "cpu", "progress": False}
+    alone = ng.generate_pool(good, 3, "alone", **options)
+    pool = generate_shard(good, Shard.parse("1/1"), 3, "shared", **options)
+    assert pool is not None
+    assert [item.read() for item in pool.images.items] == [item.read() for item in alone.images.items]

@@ -30,8 +30,8 @@ OutFolder = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder of the results; an earlier run's give way. Maps over photos are at most 2048 px wide and high. "
-        "Default: detections/CATEGORY.",
+        help="Folder of the results; those of an earlier run are replaced. Maps over photos are at most 2048 px wide "
+        "and high. Default: detections/CATEGORY.",
     ),
 ]
 SaveMaps = Annotated[
@@ -43,11 +43,15 @@ SaveMaps = Annotated[
 ]
 PoolPath = Annotated[
     Path | None,
-    typer.Option("--pool", help="The pool that joins the bank; default: pools/CATEGORY, made if need be."),
+    typer.Option("--pool", help="The pool that joins the bank; default: pools/CATEGORY, made if it does not exist."),
 ]
 Count = Annotated[
     int,
-    typer.Option("-n", min=0, help="Images in a pool made on the way; a larger one is taken whole. 0: no pool."),
+    typer.Option(
+        "-n",
+        min=0,
+        help="Size of the pool to make if there is none; an existing larger one is used in full. 0: no pool.",
+    ),
 ]
 FeaturesName = Annotated[
     str,
@@ -134,10 +138,10 @@ def detect(
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
-    """Find anomalies in photos with a few normal ones alone: One-to-Normal.
+    """Find anomalies in photos, using only a few normal photos: One-to-Normal.
 
     Each query is compared with its normal twin and with a bank of normal images. The model and the pool are made first,
-    unless they are there.
+    unless they already exist.
 
     normalgen detect ./mixed --references ./good
 
@@ -158,11 +162,11 @@ def detect(
         chosen = inputs.references_in(context.params, references)
     elif self_test:
         raise DataError("--self-test draws defects on the references: name their folder with --references, too")
-    from normalgen.images.left_out import note_left_out
+    from normalgen.images.skipped import note_skipped
     from normalgen.pipeline.detect import default_detector
     from normalgen.pipeline.detect import detect as find_anomalies
 
-    note_left_out(calibrate)
+    note_skipped(calibrate)
     names = tuple(name.strip() for name in branches.split(",") if name.strip())
     detector = fitted or default_detector(
         preset,

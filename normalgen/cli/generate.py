@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -81,23 +81,16 @@ def generate(
         with resumable():
             return run_workers(devices, shard, sys.argv[1:])
     references = inputs.references_in(context.params, folder)
-    from normalgen.pipeline.make import generate_pool
+    from normalgen.pipeline.make import generate_pool, generate_shard
     from normalgen.pool.workers import Shard
 
     begun, share = time.monotonic(), None if shard is None else Shard.parse(shard)
+    given: dict[str, Any] = {"model": model, "preset": preset, "settings": asked, "seed": seed, "device": device}
     with resumable():
-        pool = generate_pool(
-            references,
-            n,
-            out,
-            model=model,
-            preset=preset,
-            settings=asked,
-            shard=share,
-            seed=seed,
-            device=device,
-            overwrite=overwrite,
-        )
+        if share is None:
+            pool: Pool | None = generate_pool(references, n, out, overwrite=overwrite, **given)
+        else:
+            pool = generate_shard(references, share, n, out, overwrite=overwrite, **given)
     if pool is None:
         return say(f"shard {share} is drawn; the worker that draws the last one finishes the pool")
     say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")

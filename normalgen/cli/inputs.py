@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.errors import DataError, PresetError
-from normalgen.images.left_out import note_left_out
+from normalgen.images.skipped import note_skipped
 from normalgen.settings.configs import Augment, Method, Precision, Sampler
 from normalgen.settings.preset import Preset, every_setting
 from normalgen.settings.presets import PRESETS
@@ -88,12 +88,12 @@ ModelFolder = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        help="Customized model to use, or folder to make it in; default: models/CATEGORY. Also others' Stable "
-        "Diffusion: a DreamBooth folder of diffusers, or a LoRA (with --preset sd15).",
+        help="Customized model to use, or folder to make it in; default: models/CATEGORY. Also Stable "
+        "Diffusion from other tools: a DreamBooth folder of diffusers, or a LoRA (with --preset sd15).",
         rich_help_panel=MODEL,
     ),
 ]
-Count = Annotated[int, typer.Option("-n", help="How many images the pool shall hold; a larger n lets a pool grow.")]
+Count = Annotated[int, typer.Option("-n", help="How many images the pool should hold; a larger n lets a pool grow.")]
 PoolFolder = Annotated[
     Path | None, typer.Option("--out", help="The pool's folder; default: pools/CATEGORY.", rich_help_panel=POOL)
 ]
@@ -188,7 +188,7 @@ def check_queries(path: Path) -> None:
         DataError: nothing is there.
     """
     check_there(path, f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
-    note_left_out(path, depth=2)
+    note_skipped(path, depth=2)
 
 
 def check_there(path: Path | None, message: str) -> None:

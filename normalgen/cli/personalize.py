@@ -21,7 +21,7 @@ OutFolder = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder of twins and pictures; an earlier run's give way. Default: twins/CATEGORY.",
+        help="Folder of twins and pictures; those of an earlier run are replaced. Default: twins/CATEGORY.",
     ),
 ]
 PresetName = Annotated[str, typer.Option(help="All settings by name.", rich_help_panel=OTHER_TOOLS)]

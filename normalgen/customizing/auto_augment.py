@@ -7,6 +7,7 @@ normal.
 
 import hashlib
 import json
+from itertools import product
 
 import platformdirs
 import torch
@@ -17,6 +18,7 @@ from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.augment import DEGREES, LIGHT, SCALE, augment_each
 from normalgen.images.images import Images
 from normalgen.io.cache import KeptFiles
+from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.references import References
 from normalgen.settings.presets import Augment, Preset, change
@@ -29,8 +31,11 @@ NEARER = 0.95
 CHOICES: tuple[Augment, ...] = ("safe", "turned")
 
 
-def settled(preset: Preset, references: References) -> Preset:
-    """The preset, with the augmentation that suits the references in the place of "auto"."""
+def settled(preset: Preset, references: References, watch: Watch = silent) -> Preset:
+    """The preset, with the augmentation that suits the references in the place of "auto".
+
+    `watch` receives the progress of "augmentation", per reference and choice.
+    """
     if preset.augment != "auto":
         return preset
     count = len(references.images)
@@ -39,12 +44,12 @@ def settled(preset: Preset, references: References) -> Preset:
     path = files.folder / _file(few, preset.size)
     found = files.read(path, lambda data: CHOICES[CHOICES.index(json.loads(data))])
     if found is None:
-        found = suited(few.pixels(preset.size))
+        found = suited(few.pixels(preset.size), watch)
         files.keep(path, json.dumps(found).encode())
     return change(preset, augment=found)
 
 
-def suited(references: Tensor) -> Augment:
+def suited(references: Tensor, watch: Watch = silent) -> Augment:
     """ "turned" where a few references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
 
     Each is held against views of the others. One reference shows nothing of that.
@@ -54,7 +59,12 @@ def suited(references: Tensor) -> Augment:
         return "safe"
     features = EmbeddedFeatures()
     known = features.patches(used, GRID)
-    tilted, turned = (_apart(known, [_views(features, used, i, kind) for i in range(len(used))]) for kind in CHOICES)
+    views: dict[Augment, list[Tensor]] = {kind: [] for kind in CHOICES}
+    for done, (kind, index) in enumerate(product(CHOICES, range(len(used)))):
+        watch("augmentation", done, len(CHOICES) * len(used))
+        views[kind].append(_views(features, used, index, kind))
+    watch("augmentation", len(CHOICES) * len(used), len(CHOICES) * len(used))
+    tilted, turned = (_apart(known, views[kind]) for kind in CHOICES)
     return "turned" if turned < NEARER * tilted else "safe"
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
-from normalgen.io.progress import progress_bars
-from normalgen.pipeline.bank import Preparation, calibration_photos, pool_folder
+from normalgen.io.progress import Watch, progress_bars
 from normalgen.pipeline.folders import check_apart, queries_from, target_folder
 from normalgen.pipeline.make import Settings
+from normalgen.pipeline.preparation import Preparation, calibration_photos, pool_folder
 from normalgen.settings.presets import preset as preset_called
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def detect(
     title = f"{category}: {len(photos.images)} photos"
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
-        threshold = _threshold(chosen, unused, rate)
+        threshold = _threshold(chosen, unused, rate, watch)
         run = write_detection(chosen, photos, threshold, target, title=title, save_maps=save_maps, watch=watch)
     return Detection(run, target, chosen, threshold)
 
@@ -188,10 +188,17 @@ def _queries(source: "ImageSource", detector: "OneToNormal", references: "Refere
     return queries_from(source, training.crop).unmeasured(training.references)
 
 
-def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float) -> "Threshold":
+def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":
     """From photos that were not used; or approximate, from left-out references."""
+    import torch
+
     from normalgen.detectors.conformal import Threshold
 
     if unused is None:
         return Threshold(detector.left_out, rate, "approximate")
-    return Threshold(detector.predict(unused).image_scores, rate, "calibrated")
+    scores = torch.empty(0)
+    watch("calibrate", 0, len(unused))
+    for batch in detector.explain(unused):
+        scores = torch.cat([scores, batch.scores["fused"]])
+        watch("calibrate", len(scores), len(unused))
+    return Threshold(scores, rate, "calibrated")

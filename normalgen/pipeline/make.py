@@ -15,11 +15,12 @@ from normalgen.settings.presets import preset as preset_called
 
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
+    from normalgen.pool.contact_sheet import PoolSheet
     from normalgen.pool.dataset import Pool
     from normalgen.pool.workers import Shard
     from normalgen.references import References
 
-__all__ = ["PoolMaking", "Settings", "customize", "generate_pool", "settled_with_remark"]
+__all__ = ["PoolMaking", "Settings", "customize", "generate_pool", "generate_shard", "settled_with_remark"]
 
 Settings = Mapping[str, Any]
 """Settings by group, such as `{"size": 512, "train": {"steps": 500}}`."""
@@ -58,8 +59,9 @@ def customize(
 
     chosen, where = preset_called(preset, **(settings or {})), pick_device(device)
     note_lost_detail(references, chosen.size)
-    chosen, target = settled_with_remark(chosen, references), target_folder(folder, "models", references.category)
+    target = target_folder(folder, "models", references.category)
     with progress_bars(progress) as watch:
+        chosen = settled_with_remark(chosen, references, watch)
         return fine_tune(references, chosen, target, seed=seed, device=where, watch=watch, overwrite=overwrite)
 
 
@@ -71,35 +73,92 @@ def generate_pool(
     model: str | Path | None = None,
     preset: str = "tiny",
     settings: Settings | None = None,
-    shard: "Shard | None" = None,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
     overwrite: bool = False,
-) -> "Pool | None":
+) -> "Pool":
     """A pool of `n` anomaly-free images in `folder`; the model is customized first, unless that is done.
 
     Args:
         references: the k photos.
-        n: how many images the pool shall hold; a larger `n` lets an existing pool grow.
+        n: how many images the pool should hold; a larger `n` lets an existing pool grow.
         folder: of the pool; default: pools/CATEGORY.
         model: folder of the model, finished or to be made; default: models/CATEGORY.
         preset: as for `customize`.
         settings: as for `customize`.
-        shard: draw one worker's share alone; the worker that draws the last one finishes the pool.
         seed: image i draws from (seed, i).
         device: as for `customize`.
         progress: whether to show a bar.
         overwrite: replace a model and a pool of other settings.
-
-    Returns:
-        The pool; None while other workers draw.
 
     Raises:
         DataError: as `customize`; `n` is below 1; a folder is of other settings or in use; or the gate kept no image.
         PresetError: as `customize`; or a finished model was trained with other settings.
         MissingWeights: as `customize`.
     """
+    with progress_bars(progress) as watch:
+        options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
+        work = _pool_making(references, n, watch, model=model, overwrite=overwrite, **options)
+        return work.pool(target_folder(folder, "pools", references.category), n)
+
+
+def generate_shard(
+    references: "References",
+    shard: "Shard",
+    n: int = 100,
+    folder: str | Path | None = None,
+    *,
+    model: str | Path | None = None,
+    preset: str = "tiny",
+    settings: Settings | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    overwrite: bool = False,
+) -> "Pool | None":
+    """One worker's share of a pool.
+
+    Args:
+        references: the k photos.
+        shard: which share; the worker that draws the last one finishes the pool.
+        n: how many images the pool should hold.
+        folder: as for `generate_pool`.
+        model: as for `generate_pool`.
+        preset: as for `customize`.
+        settings: as for `customize`.
+        seed: as for `generate_pool`.
+        device: as for `customize`.
+        progress: whether to show a bar.
+        overwrite: as for `generate_pool`.
+
+    Returns:
+        The pool; None while other workers draw.
+
+    Raises:
+        DataError: as `generate_pool`.
+        PresetError: as `generate_pool`.
+        MissingWeights: as `generate_pool`.
+    """
+    with progress_bars(progress) as watch:
+        options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
+        work = _pool_making(references, n, watch, model=model, overwrite=overwrite, **options)
+        return work.shard(target_folder(folder, "pools", references.category), n, shard)
+
+
+def _pool_making(
+    references: "References",
+    n: int,
+    watch: Watch,
+    *,
+    model: str | Path | None = None,
+    preset: str = "tiny",
+    settings: Settings | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> "PoolMaking":
+    """The pool to be made, of the model in the folder `model` if one is there."""
     from normalgen.customizing.saved_models import find_model, saved_preset, with_noun_of
     from normalgen.pool.origin import note_other_photos
     from normalgen.references import note_lost_detail
@@ -119,9 +178,7 @@ def generate_pool(
     note_lost_detail(references, chosen.size)
     if not chosen.draws:
         note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
-    work = PoolMaking(references, chosen, place, seed=seed, device=where, overwrite=overwrite, model=ready)
-    with progress_bars(progress) as watch:
-        return work.pool(target_folder(folder, "pools", references.category), n, watch, shard)
+    return PoolMaking(references, chosen, place, seed=seed, device=where, watch=watch, overwrite=overwrite, model=ready)
 
 
 class PoolMaking:
@@ -133,6 +190,7 @@ class PoolMaking:
         folder: of the model.
         seed: decides every draw.
         device: of torch.
+        watch: receives the progress of each stage.
         overwrite: replace a model and a pool of other settings.
         model: finished; None customizes one in `folder`, where anything is drawn.
     """
@@ -145,32 +203,47 @@ class PoolMaking:
         *,
         seed: int,
         device: str,
+        watch: Watch,
         overwrite: bool = False,
         model: "NormalModel | None" = None,
     ) -> None:
-        self.references, self.settings, self.folder = references, settled_with_remark(settings, references), folder
-        self.seed, self.device, self.overwrite, self.ready = seed, device, overwrite, model
+        self.references, self.folder = references, folder
+        self.settings = settled_with_remark(settings, references, watch)
+        self.seed, self.device, self.watch, self.overwrite, self.ready = seed, device, watch, overwrite, model
+        self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
 
-    def pool(self, out: Path, n: int, watch: Watch, shard: "Shard | None" = None) -> "Pool | None":
-        """The pool in `out`, filled to `n` images; None while other workers draw."""
-        from normalgen.pool.contact_sheet import PoolSheet
-        from normalgen.pool.generate import check_pool, draw_shard, fill_pool
-        from normalgen.pool.journal import RUN, record_folder
+    def pool(self, out: Path, n: int) -> "Pool":
+        """The pool in `out`, filled to `n` images."""
+        from normalgen.pool.generate import fill_pool
 
-        if not self.overwrite or not (record_folder(out) / RUN).is_file():
-            check_pool(out, self.references, self.settings, self.seed)
-        sheet = PoolSheet(out, self.references, self.settings, self.seed)
-        given = (self._model(sheet.refresh, watch, wait=shard is not None), self.references, n, out)
-        options: dict[str, Any] = {"seed": self.seed, "watch": watch, "overwrite": self.overwrite}
-        if shard is None:
-            pool: Pool | None = fill_pool(*given, preview=sheet.refresh, **options)
-        else:
-            pool = draw_shard(*given, shard, **options)
+        sheet = self._sheet(out)
+        model = self._model(sheet.refresh, wait=False)
+        pool = fill_pool(model, self.references, n, out, preview=sheet.refresh, **self._options)
+        sheet.write()
+        return pool
+
+    def shard(self, out: Path, n: int, shard: "Shard") -> "Pool | None":
+        """The pool in `out` after this worker's share of `n` images; None while other workers draw."""
+        from normalgen.pool.generate import draw_shard
+
+        sheet = self._sheet(out)
+        model = self._model(sheet.refresh, wait=True)
+        pool = draw_shard(model, self.references, n, out, shard, **self._options)
         if pool is not None:
             sheet.write()
         return pool
 
-    def _model(self, preview: Any, watch: Watch, *, wait: bool) -> "NormalModel | Preset":
+    def _sheet(self, out: Path) -> "PoolSheet":
+        """The contact sheet of the pool, once `out` is known to be free for it."""
+        from normalgen.pool.contact_sheet import PoolSheet
+        from normalgen.pool.generate import check_pool
+        from normalgen.pool.journal import RUN, record_folder
+
+        if not self.overwrite or not (record_folder(out) / RUN).is_file():
+            check_pool(out, self.references, self.settings, self.seed)
+        return PoolSheet(out, self.references, self.settings, self.seed)
+
+    def _model(self, preview: Any, *, wait: bool) -> "NormalModel | Preset":
         """The model, customized where need be; the settings themselves if nothing is drawn."""
         from normalgen.customizing.dreambooth import fine_tune
 
@@ -184,18 +257,18 @@ class PoolMaking:
             self.folder,
             seed=self.seed,
             device=self.device,
-            watch=watch,
+            watch=self.watch,
             preview=preview,
             overwrite=self.overwrite,
             wait=wait,
         )
 
 
-def settled_with_remark(settings: Preset, references: "References") -> Preset:
+def settled_with_remark(settings: Preset, references: "References", watch: Watch) -> Preset:
     """The settings with the augmentation that suits the references; a remark where those call for turns."""
     from normalgen.customizing.auto_augment import settled
 
-    chosen = settled(settings, references)
+    chosen = settled(settings, references, watch)
     if chosen.augment == "turned" and chosen is not settings:
         note("the photos show parts that lie at any angle, so they are turned (--augment safe would only tilt them)")
     return chosen

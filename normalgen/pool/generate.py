@@ -1,4 +1,4 @@
-"""PoolFilling a pool, image by image and never half-written, alone or as one of several workers.
+"""Fill a pool, image by image and never half-written, alone or as one of several workers.
 
 On one machine the bytes depend on settings, references and index alone, so a killed run that is started again, a pool
 that grows, or one that several workers drew, ends as if made at once by one.
@@ -59,7 +59,7 @@ def fill_pool(
         model: customized on these references' category; its preset says mix, strength, prompts and augmentation. A
             preset alone will do if its `pool.plain` is 1: diffusion makes none of the images then.
         references: the starting points of img2img.
-        n: how many images the pool shall hold, at least 1.
+        n: how many images the pool should hold, at least 1.
         folder: of this pool alone.
         seed: candidate `i` draws from (seed, i).
         watch: receives the progress of "generate", in kept images.

@@ -76,7 +76,7 @@ def write_detection(
         detector: fitted.
         queries: photos; what cannot be read is named in the results.
         threshold: from scores to verdicts.
-        folder: new, or of an earlier run, whose files give way.
+        folder: new, or of an earlier run, whose files are replaced.
         title: of the page.
         save_maps: also write each fused map as it is, float32 (H, W), to `maps/NAME.npy`.
         watch: receives the progress of "detect" and "maps".

@@ -21,7 +21,7 @@ def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, w
     Args:
         personalizer: with the model.
         queries: photos; their labels do not matter.
-        folder: new, or of an earlier run, whose files give way.
+        folder: new, or of an earlier run, whose files are replaced.
         watch: receives the progress of "personalize".
 
     Returns:

@@ -127,7 +127,7 @@ class SampleConfig:
     explicit_steps: Annotated[
         int,
         setting(
-            "Steps really made, picked evenly from those of --sampling-steps and --strength; 0 makes all.",
+            "Denoising steps to run, picked evenly from those of --sampling-steps and --strength; 0 runs all.",
             low=0,
             high=1000,
             flag="--explicit-steps",
@@ -225,7 +225,9 @@ class PoolConfig:
     ]
     budget: Annotated[
         float,
-        setting("With the gate: candidates made at most per image wanted.", low=1, high=1000, flag="--budget"),
+        setting(
+            "With the gate on: the most candidates to make per requested image.", low=1, high=1000, flag="--budget"
+        ),
     ]
 
 
@@ -255,7 +257,7 @@ class TwinConfig:
     steps: Annotated[
         int,
         setting(
-            "Steps really made for a twin; 0 makes all of the strength.",
+            "Denoising steps to run per twin; 0 runs all that its strength implies.",
             low=0,
             high=1000,
             flag="--steps",

@@ -59,8 +59,9 @@ class Preset:
     augment: Annotated[
         Augment,
         setting(
-            "What a reference may undergo: safe is +-5 degrees, size and light, no flips; rotations adds quarter "
-            "turns, turned any angle; auto chooses safe or turned by how up to four references lie (of one: safe).",
+            "How references are augmented: safe is +-5 degrees, size and light, no flips; rotations adds quarter "
+            "turns, turned any angle; auto picks safe or turned from the orientation of up to four references (one: "
+            "safe).",
             flag="--augment",
             decides=("model", "pool"),
         ),

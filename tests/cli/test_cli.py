@@ -10,7 +10,7 @@ from normalgen.cli import main
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import PresetError
 from normalgen.io.progress import silent
-from normalgen.pipeline.bank import Preparation
+from normalgen.pipeline.preparation import Preparation
 from normalgen.references import References
 from normalgen.settings.presets import change, preset
 

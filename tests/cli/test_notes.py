@@ -154,8 +154,8 @@ def test_photos_that_are_not_read_and_copies_are_told_of(here: Path, capsys: pyt
         Path(place).write_bytes(Path("good/1.png").read_bytes())
     assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--device", "cpu") == 0
     told = capsys.readouterr().err
-    assert "left out, as .heic is not read: 1 in mixed; export as JPEG or PNG" in told
-    assert "left out, as deeper folders are not read: 1, such as good/more/1.png" in told
+    assert "skipped 1 .heic photos in mixed, a format that is not read; export them as JPEG or PNG" in told
+    assert "skipped 1 photos in deeper folders, which are not read, such as good/more/1.png" in told
     assert "of 7 references only 6 differ" in told
 
 
@@ -167,7 +167,7 @@ def test_a_folder_of_phone_photos_alone_says_why_nothing_is_there(
     Path("phone/IMG_1.HEIC").write_bytes(b"")
     assert run("generate", "phone") == 1
     first, last = capsys.readouterr().err.splitlines()
-    assert "left out, as .heic is not read: 1 in phone" in first
+    assert "skipped 1 .heic photos in phone" in first
     assert "no images in phone" in last
 
 

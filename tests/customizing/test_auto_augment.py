@@ -13,6 +13,7 @@ from normalgen.customizing import auto_augment as module
 from normalgen.customizing.auto_augment import settled, suited
 from normalgen.customizing.dreambooth import fine_tune
 from normalgen.images.images import Images
+from normalgen.io.progress import Watch
 from normalgen.io.run_folder import read_record
 from normalgen.pool.generate import draw_shard, fill_pool
 from normalgen.pool.journal import RUN
@@ -36,8 +37,14 @@ def test_parts_are_turned_as_the_references_lie(angle: Callable[[int], int], kin
     assert suited(laid(angle)) == kind
 
 
-def test_one_reference_tells_nothing() -> None:
+def test_one_reference_says_nothing() -> None:
     assert suited(laid(lambda i: 0, count=1)) == "safe"
+
+
+def test_choosing_the_augmentation_reports_each_reference_and_kind() -> None:
+    seen: list[tuple[str, int, int]] = []
+    suited(laid(lambda i: 0, count=2), lambda *step: seen.append(step))
+    assert seen == [("augmentation", done, 4) for done in range(5)]
 
 
 def test_auto_is_settled_once_for_the_same_photos(
@@ -45,7 +52,7 @@ def test_auto_is_settled_once_for_the_same_photos(
 ) -> None:
     asked: list[int] = []
 
-    def watched(images: Tensor) -> str:
+    def watched(images: Tensor, watch: Watch) -> str:
         asked.append(len(images))
         return "turned"
 
@@ -62,7 +69,7 @@ def test_auto_is_settled_once_for_the_same_photos(
 @pytest.fixture
 def turned(small: Preset, monkeypatch: pytest.MonkeyPatch) -> Preset:
     """Auto, on references that call for turns."""
-    monkeypatch.setattr(module, "suited", lambda images: "turned")
+    monkeypatch.setattr(module, "suited", lambda images, watch: "turned")
     return change(small, augment="auto")
 
 

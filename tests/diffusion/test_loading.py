@@ -18,7 +18,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.stable_diffusion import StableParts
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.io.progress import silent
-from normalgen.pipeline.bank import Preparation
+from normalgen.pipeline.preparation import Preparation
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change, preset
 from normalgen.settings.prompts import INSTANCE_PROMPT

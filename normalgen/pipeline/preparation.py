@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError, PresetError
 from normalgen.io.notes import note
@@ -108,7 +108,7 @@ class Preparation:
     def _customized(self, watch: Watch) -> "NormalModel":
         from normalgen.customizing.dreambooth import fine_tune
 
-        settings = settled_with_remark(self.settings, self.references)
+        settings = settled_with_remark(self.settings, self.references, watch)
         return fine_tune(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
 
     def bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
@@ -123,10 +123,8 @@ class Preparation:
         if pool is not None or ((folder / METADATA).is_file() and not self._grows(folder, n, watch)):
             return self._taken(folder)
         model = self.model(watch)
-        work = PoolMaking(
-            self._named(model), model.preset, self.folder, seed=self.seed, device=self.device, model=model
-        )
-        return work.pool(folder, n, watch)
+        given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
+        return PoolMaking(self._named(model), model.preset, self.folder, **given).pool(folder, n)
 
     def _taken(self, folder: Path) -> "Pool":
         """The pool in `folder` as it is."""

@@ -1,4 +1,4 @@
-"""Remarks on photos in a folder that are not read."""
+"""Notes on photos in a folder that are skipped."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from normalgen.io.atomic import passed_over
 from normalgen.io.notes import note
 
-__all__ = ["note_left_out"]
+__all__ = ["note_skipped"]
 
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 
 
-def note_left_out(folder: Path | None, depth: int = 1) -> None:
-    """Remark on photos of formats that are not read, and on photos deeper than the `depth` of folders that are read.
+def note_skipped(folder: Path | None, depth: int = 1) -> None:
+    """Note photos of formats that are not read, and photos deeper than the `depth` of folders that are read.
 
     What commands wrote there does not count. A folder that cannot be read is an error later.
     """
@@ -26,11 +26,11 @@ def note_left_out(folder: Path | None, depth: int = 1) -> None:
     read = [path for level in range(1, depth + 1) for path in _files(folder, level)]
     for ending, count in sorted(Counter(path.suffix.lower() for path in read).items()):
         if ending in UNREAD:
-            note(f"left out, as {ending} is not read: {count} in {folder}; export as JPEG or PNG")
+            note(f"skipped {count} {ending} photos in {folder}, a format that is not read; export them as JPEG or PNG")
     deeper = [path for path in _files(folder, depth + 1) if path.suffix.lower() in SUFFIXES]
     deeper = [path for path in deeper if not _is_result(path, folder)]
     if deeper:
-        note(f"left out, as deeper folders are not read: {len(deeper)}, such as {min(deeper)}")
+        note(f"skipped {len(deeper)} photos in deeper folders, which are not read, such as {min(deeper)}")
 
 
 def _files(folder: Path, level: int) -> list[Path]:
