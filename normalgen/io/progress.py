@@ -78,18 +78,19 @@ def _words(pace: float | None, left: int) -> list[str]:
 
 
 class _Lines:
-    """A line when a stage begins and ends, and one about every ten seconds between."""
+    """A line when a stage begins and ends, and one about every ten seconds between; none twice in a row."""
 
     def __init__(self) -> None:
-        self.pace, self.due = _Pace(), 0.0
+        self.pace, self.due, self.last = _Pace(), dict[str, float](), ("", 0, 0)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         begins = stage not in self.pace.marks or done < self.pace.marks[stage][-1][1]
         pace = self.pace(stage, done, total)
-        shows = begins or done >= total
-        if not shows and time.monotonic() >= self.due:
-            shows, self.due = True, time.monotonic() + SECONDS_BETWEEN
-        if shows:
+        due = begins or time.monotonic() >= self.due[stage]
+        if due:
+            self.due[stage] = time.monotonic() + SECONDS_BETWEEN
+        if (due or done >= total) and self.last != (stage, done, total):
+            self.last = (stage, done, total)
             sys.stderr.write(", ".join([f"{stage} {done}/{total}", *_words(pace, total - done)]) + "\n")
 
 

@@ -23,3 +23,11 @@ def test_a_stage_that_begins_again_counts_its_own_time(
         "customize 100/100, 1.0 s each",
     ] * 2
     assert "cells 1/2, 1000.0 s each, 16:40 left" in lines
+
+
+def test_a_report_that_says_nothing_new_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars() as watch:
+        for done in (0, 0, 1, 2, 2):
+            watch("cells", done, 2)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["cells 0/2", "cells 2/2"]

@@ -124,12 +124,11 @@ def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int
     """
     shown, spoilt, steps = [], [], len(known.photos) + 1
     for place, photo in enumerate(known.photos):
-        watch("learn normal", place, steps)
         some, bank = views(photo, VIEWS, seed, place), bank_without(banks, known.sources, place)
         shown.append(branches.compare(some, [f"view-{place}-{i}" for i in range(len(some))], bank)[1])
         bad = _spoilt(some, seed, place)
         spoilt.append(branches.compare(bad, [f"spoilt-{place}-{i}" for i in range(len(bad))], bank)[1])
-    watch("learn normal", steps - 1, steps)
+        watch("learn normal", place + 1, steps)
     left_out = {name: joined([each[name] for each in shown]) for name in shown[0]}
     learnt = dict(left_out)
     if "p" in learnt and len(known.drawn):
