@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = ["--size", "64", "--training-steps", "1", "--device", "cpu", "--no-gate"]
 SMALL = {"size": 64, "train": {"steps": 1}, "pool": {"gate": False}}
+DOCS = [f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))]
 BRIEF = ["--training-steps", "100", "--device", "cpu"]
 FEW = "--shots 2 --seeds 1 --tests 6 -n 2 --training-steps 1 --detectors memory --device cpu".split()
 
@@ -122,6 +123,13 @@ def test_links_and_pictures_exist(document: str) -> None:
         if path.suffix == ".png":
             with Image.open(path) as image:
                 assert image.width > 200
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *DOCS, ".ci/run", ".ci/newest", "pyproject.toml"])
+def test_files_that_are_named_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:normalgen|tests|examples|baselines|docs)/[\w/-]+\.(?:py|md)\b", text))
+    assert not {name for name in named if not (ROOT / name).exists()}
 
 
 @pytest.mark.parametrize("folder", ["evaluation", "protocol", "classes", "pool-size"])
