@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, shows."""
+"""The command line. Each command parses its options, calls one function and prints the result."""
 
 from normalgen.cli.app import app, main
 

@@ -1,4 +1,4 @@
-"""The commands, and how errors reach people: one line and exit 1; `--debug` gives the traceback."""
+"""The commands. An error prints one line and exits with 1; `--debug` prints the traceback."""
 
 import errno
 import os
@@ -29,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="From a few photos of good parts to a pool of anomaly-free images, for visual anomaly detection.",
+    help="Turn a few photos of good parts into a pool of anomaly-free images, for visual anomaly detection.",
     epilog="Start with: normalgen generate ./good -n 100",
 )
 for command in (generate, customize, detect, personalize, evaluate, results, train_text, presets, doctor):
@@ -47,17 +47,16 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback if a command fails.")] = False,
 ) -> None:
     pass
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point `normalgen`; ends in SystemExit, or with --debug in the error itself."""
-    # Threads that spin for long while they wait make work on a busy machine several times slower; threads that sleep at
-    # once do so on an idle one.
+    """Run the command `normalgen`; raises SystemExit, or the error itself with --debug."""
+    # Long spinning makes a busy machine several times slower; no spinning does the same to an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     show_notes()
     words = sys.argv[1:] if arguments is None else arguments
@@ -72,7 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if debug or error.errno is None:
             raise
-        what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        reason = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "make room; what is written so far is whole, and the same command resumes"
-        fail(f"cannot read or write ({what}); {remedy if full else 'name another file or folder'}")
+        remedy = "free some space; files written so far are complete, and the same command resumes"
+        fail(f"cannot read or write ({reason}); {remedy if full else 'choose another file or folder'}")

@@ -29,11 +29,11 @@ def customize(
     training_steps: inputs.TrainingSteps = None,
     prior_weight: inputs.PriorWeight = None,
     class_images: inputs.ClassImages = None,
-    out: Annotated[Path | None, typer.Option(help="The model's folder; default: models/CATEGORY.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the model; default: models/CATEGORY.")] = None,
     device: inputs.DeviceName = "auto",
     overwrite: inputs.Overwrite = False,
 ) -> None:
-    """Fine-tune the model on a few normal photos (DreamBooth), without making a pool.
+    """Fine-tune the diffusion model on a few normal photos (DreamBooth), without making a pool.
 
     normalgen customize ./good --category bracket
     """

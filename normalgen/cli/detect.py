@@ -23,62 +23,69 @@ DETECTOR = "Detector"
 ReferenceFolder = Annotated[
     Path | None,
     typer.Option(
-        "--references", help="Folder of normal photos, instead of --category's.", rich_help_panel=inputs.WHICH
+        "--references", help="Folder of normal photos, instead of those of --category.", rich_help_panel=inputs.WHICH
     ),
 ]
 OutFolder = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder of the results; those of an earlier run are replaced. Maps over photos are at most 2048 px wide "
-        "and high. Default: detections/CATEGORY.",
+        help="Folder for the results; it replaces those of an earlier run. Maps drawn over photos are at most 2048 px "
+        "wide and high. Default: detections/CATEGORY.",
     ),
 ]
 SaveMaps = Annotated[
     bool,
     typer.Option(
         "--save-maps",
-        help="Also write each anomaly map as it is: maps/NAME.npy, float32, at the detector's resolution.",
+        help="Also write each raw anomaly map: maps/NAME.npy, float32, at the detector's resolution.",
     ),
 ]
 PoolPath = Annotated[
     Path | None,
-    typer.Option("--pool", help="The pool that joins the bank; default: pools/CATEGORY, made if it does not exist."),
+    typer.Option("--pool", help="Pool to add to the bank; default: pools/CATEGORY, made if it does not exist."),
 ]
 Count = Annotated[
     int,
     typer.Option(
         "-n",
         min=0,
-        help="Size of the pool to make if there is none; an existing larger one is used in full. 0: no pool.",
+        help="Images in the pool; a larger existing pool is used in full. 0: no pool.",
     ),
 ]
 FeaturesName = Annotated[
     str,
-    typer.Option("--features", help="embedded, clip[:NAME[:WEIGHTS]] or timm:NAME[:FILE].", rich_help_panel=DETECTOR),
+    typer.Option(
+        "--features",
+        help="embedded (default for preset tiny), clip[:NAME[:WEIGHTS]] (default otherwise) or timm:NAME[:FILE].",
+        rich_help_panel=DETECTOR,
+    ),
 ]
 BranchNames = Annotated[
-    str, typer.Option("--branches", help="Of p (twin), n (bank), text; such as p,n.", rich_help_panel=DETECTOR)
+    str,
+    typer.Option("--branches", help="Any of p (twin), n (bank), text; comma-separated.", rich_help_panel=DETECTOR),
 ]
 FusionName = Annotated[
     Literal["calibrated", "paper"] | None,
     typer.Option(
-        "--fusion", help="Add deviations from normal, or raw scores as the paper does.", rich_help_panel=DETECTOR
+        "--fusion",
+        help="calibrated adds deviations from normal; paper, the default for preset paper, adds raw scores.",
+        rich_help_panel=DETECTOR,
     ),
 ]
 ChoiceName = Annotated[
     Literal["ssim", "mean", "min_map"],
     typer.Option(
         "--choice",
-        help="With several --prompts: compare with the candidate most like the query, or with all, by their mean or "
-        "least distance.",
+        help="With several --prompts: ssim compares the query with its most similar twin; mean and min_map compare it "
+        "with all twins and take the mean or the least distance.",
         rich_help_panel=inputs.TWINS,
     ),
 ]
 TextFile = Annotated[
     str,
     typer.Option(
-        "--text", help="Text maps, made by normalgen train-text, for the branch text.", rich_help_panel=DETECTOR
+        "--text", help="File of text maps for the branch text, from normalgen train-text.", rich_help_panel=DETECTOR
     ),
 ]
 Rate = Annotated[
@@ -89,18 +96,18 @@ Calibrate = Annotated[
     Path | None,
     typer.Option(
         "--calibrate",
-        help="Folder of more good photos, none of them a reference: makes verdicts sound. At least 1 / rate - 1 of "
-        "them: 19 for 0.05, 49 for 0.02.",
+        help="Folder of more good photos, none of them a reference. They make the verdicts sound. It takes at least "
+        "1 / rate - 1 photos: 19 for 0.05, 49 for 0.02.",
     ),
 ]
 SelfTest = Annotated[
-    bool, typer.Option("--self-test", help="Also measure a proxy AUROC on references with drawn defects.")
+    bool, typer.Option("--self-test", help="Also measure a proxy AUROC on references with and without drawn defects.")
 ]
 Fitted = Annotated[
     Path | None,
-    typer.Option("--detector", help="A fitted detector that --save kept: nothing is learned again."),
+    typer.Option("--detector", help="Folder of a fitted detector from --save; nothing is fitted again."),
 ]
-Save = Annotated[Path | None, typer.Option("--save", help="Folder to keep the fitted detector in, for --detector.")]
+Save = Annotated[Path | None, typer.Option("--save", help="Folder to save the fitted detector in, for --detector.")]
 
 
 def detect(
@@ -138,16 +145,17 @@ def detect(
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
-    """Find anomalies in photos, using only a few normal photos: One-to-Normal.
+    """Find anomalies in photos, given only a few normal photos (One-to-Normal).
 
-    Each query is compared with its normal twin and with a bank of normal images. The model and the pool are made first,
-    unless they already exist.
+    It compares each query with its normal twin and with a bank of normal images.
+    It makes the model and the pool first, unless they exist.
 
     normalgen detect ./mixed --references ./good
 
     normalgen detect MVTEC_ROOT/screw/test --category screw --data MVTEC_ROOT
 
-    normalgen detect ./mixed --references ./good --calibrate ./more_good --rate 0.02
+    normalgen detect ./mixed --references ./good --calibrate ./more_good --rate
+    0.02
 
     normalgen detect ./mixed --references ./good --save bracket-detector
 
@@ -161,7 +169,7 @@ def detect(
     if fitted is None or references or category:
         chosen = inputs.references_in(context.params, references)
     elif self_test:
-        raise DataError("--self-test draws defects on the references: name their folder with --references, too")
+        raise DataError("--self-test draws defects on the references; also name their folder with --references")
     from normalgen.images.skipped import note_skipped
     from normalgen.pipeline.detect import default_detector
     from normalgen.pipeline.detect import detect as find_anomalies

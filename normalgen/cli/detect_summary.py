@@ -1,4 +1,4 @@
-"""What `normalgen detect` prints about a run."""
+"""Prints the summary of `normalgen detect`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +16,14 @@ WORST = 10
 
 
 def show(detection: "Detection") -> None:
-    """Print the worst photos, how they were judged, how well, and where the files are."""
+    """Print the worst photos, how they were judged and how well, and where the files are."""
     _show_worst(detection.run)
     _show_method(detection)
     _show_files(detection.run, detection.folder)
 
 
 def _show_worst(run: "DetectionRun") -> None:
-    """The worst queries, as a table."""
+    """Print the worst queries as a table."""
     judged = [result for result in run.results if not result.error]
     worst = judged[:WORST]
     heads = ["rank", "score", *(worst[0].scores or {}), "verdict", "label", "file"]
@@ -38,28 +38,23 @@ def _row(result: "Result") -> list[str]:
 
 
 def _show_method(detection: "Detection") -> None:
-    """How the photos were judged, what a verdict means, and how well it went where labels are known."""
+    """Print how the photos were judged, what a verdict means, and how well that worked if labels are known."""
     run, detector = detection.run, detection.detector
     say(
         f"branches {','.join(detector.branches)}, {detector.features} features, {detector.fusion} fusion, "
         f"bank of {detector.settings()['bank_images']} images"
     )
     if detector.fusion == "calibrated":
-        say(
-            "score: the highest 1 % of the fused map, in deviations from normal; each branch's column is of its own map"
-        )
+        say("score: the highest 1 % of the fused map, in deviations from normal; each branch's column uses its own map")
     say(detection.threshold.sentence())
     if run.references:
-        note(
-            f"{run.references} of the labelled photos are references: they are judged, but AUROC is measured without "
-            "them"
-        )
+        note(f"{run.references} of the labelled photos are references: they are judged, but AUROC leaves them out")
     if run.auroc is not None and run.average_precision is not None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
 
 
 def show_proxy(proxy: "Proxy", references: int) -> None:
-    """What the self-test measured on so many references."""
+    """Print the result of the self-test; `references` is how many references there were."""
     overall, kinds = (
         ", ".join(f"{name} {value:.3f}" for name, value in part.items()) for part in (proxy.overall, proxy.by_kind)
     )
@@ -67,14 +62,14 @@ def show_proxy(proxy: "Proxy", references: int) -> None:
     say(f"  AUROC by branch: {overall}")
     say(f"  fused, by kind:  {kinds}")
     if references == 1:
-        say("  with one reference its own augmentations stand in for other good parts: expect less")
+        say("  with one reference, its own augmentations stand in for other good parts: expect less on real parts")
 
 
 def _show_files(run: "DetectionRun", folder: Path) -> None:
-    """Where the results are, and what could not be read."""
-    say(f"  look at  {folder / 'report.html'}")
-    say(f"  as data  {folder / 'results.jsonl'}, {folder / 'results.csv'}, {folder / 'maps'}")
+    """Print where the results are, and which photos could not be read."""
+    say(f"  report  {folder / 'report.html'}")
+    say(f"  data    {folder / 'results.jsonl'}, {folder / 'results.csv'}, {folder / 'maps'}")
     for result in run.errors:
         note(result.error)
     if run.errors:
-        note(f"{len(run.errors)} of {len(run.results)} photos could not be read; the others are judged")
+        note(f"{len(run.errors)} of {len(run.results)} photos could not be read; the rest were judged")

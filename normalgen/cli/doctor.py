@@ -33,7 +33,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Some:
-    """Versions of a package: from `since` to before `before`, whose local label (`+cpu`) is `local` or not `but`."""
+    """Versions of a package: `since` <= version < `before`, with local label (`+cpu`) `local`, or any but `but`."""
 
     package: str
     since: tuple[int, ...] = ()
@@ -42,7 +42,7 @@ class Some:
     but: str | None = None
 
     def installed(self) -> str | None:
-        """The installed version if it is one of these."""
+        """Return the installed version if it is in the range, else None."""
         try:
             version = importlib.metadata.version(self.package)
         except importlib.metadata.PackageNotFoundError:
@@ -55,7 +55,7 @@ class Some:
 
 @dataclass(frozen=True)
 class Clash:
-    """Two packages in versions that are known not to work together; `needed`: the default preset needs what breaks."""
+    """Two packages whose versions do not work together; `needed`: this breaks the default preset."""
 
     one: Some
     other: Some
@@ -64,25 +64,25 @@ class Clash:
     needed: bool = False
 
     def found(self) -> str | None:
-        """What to say of it, if it is installed."""
-        one, other = self.one.installed(), self.other.installed()
-        if one is None or other is None:
+        """Return the message if both packages are installed in such versions, else None."""
+        first, second = self.one.installed(), self.other.installed()
+        if first is None or second is None:
             return None
-        return f"{self.one.package} {one} beside {self.other.package} {other} breaks {self.breaks}; {self.remedy}"
+        return f"{self.one.package} {first} with {self.other.package} {second} breaks {self.breaks}; {self.remedy}"
 
 
 CLASHES = (
     Clash(
         Some("transformers", since=(5, 24)),
         Some("peft", before=(0, 22)),
-        "adding LoRAs through transformers (normalgen merges LoRAs itself: only code of your own is concerned)",
-        "pip install 'peft>=0.22', or 'transformers<5.24' until that is there",
+        "adding LoRAs through transformers (normalgen merges LoRAs itself, so this affects only your own code)",
+        "pip install 'peft>=0.22', or 'transformers<5.24' until that is released",
     ),
     Clash(
         Some("torch", since=(2, 13), before=(2, 14), local="cpu"),
         Some("torchvision", but="cpu"),
         "every preset (operator torchvision::nms does not exist)",
-        "pip install torch and torchvision in one command, both from where torch came from",
+        "pip install torch and torchvision in one command, both from the index that torch came from",
         needed=True,
     ),
 )
@@ -95,21 +95,23 @@ def doctor(
     size: inputs.Size = None,
     device: inputs.DeviceName = "auto",
     run: Annotated[
-        bool, typer.Option("--run", help="Try the preset: open its weights, a twin, a training step.")
+        bool, typer.Option("--run", help="Try the preset: open its weights, make a twin, run a training step.")
     ] = False,
 ) -> None:
-    """Say what is installed, which device and weights are there, and how to get what is missing.
+    """Check the installation: packages, device and weights. For anything missing, print how to get it.
 
-    With --run, try a preset on this machine: do its weights do what they should, how fast, in how much memory?
+    With --run, try a preset on this machine, and report whether it works, how
+    fast it is and how much memory it takes.
 
     normalgen doctor --preset sd15 --run
 
-    Exits with 1 when something is missing that the default preset needs, or the try finds something wrong.
+    It exits with 1 if the default preset lacks something, or if --run finds a
+    fault.
     """
     if run:
         return _try(make_preset(preset, weights=weights, size=size), device)
     if named := [name for name in TRIED if _is_named(context, name)]:
-        raise PresetError(f"--{', --'.join(named)}: say what to try; add --run")
+        raise PresetError(f"--{', --'.join(named)} only takes effect with --run; add --run")
     say(f"normalgen {_version('normalgen')} on Python {platform.python_version()}, {platform.platform()}")
     say(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
     _tell_clashes()
@@ -120,21 +122,21 @@ def doctor(
 
     say(f"device: {pick_device('auto')} ({torch.get_num_threads()} threads on the CPU)")
     prior, config = bundled_files()
-    whole = prior.is_file() and config.is_file()
-    if whole:
-        say(f"preset tiny: bundled prior, {prior.stat().st_size / 1e6:.1f} MB: there")
+    complete = prior.is_file() and config.is_file()
+    if complete:
+        say(f"preset tiny: bundled prior, {prior.stat().st_size / 1e6:.1f} MB: installed")
     else:
-        say("preset tiny: the bundled prior is missing: reinstall normalgen")
-    samples = "there" if find_spec("elpv_dataset") else "missing: pip install elpv-dataset"
-    say("presets sd15, paper: try the weights with: normalgen doctor --preset sd15 --run")
+        say("preset tiny: the bundled prior is missing; reinstall normalgen")
+    samples = "installed" if find_spec("elpv_dataset") else "missing; pip install elpv-dataset"
+    say("presets sd15, paper: to try their weights: normalgen doctor --preset sd15 --run")
     say(f"built-in categories elpv-mono, elpv-poly: {samples}")
-    if not whole:
+    if not complete:
         raise typer.Exit(1)
     return None
 
 
 def _tell_clashes() -> None:
-    """Note each clash that is installed; one that the default preset cannot do with ends the command."""
+    """Print a note for each clash; exit with 1 if one breaks the default preset."""
     clashes = {clash: text for clash in CLASHES if (text := clash.found())}
     for text in clashes.values():
         note(text)
@@ -154,11 +156,11 @@ def _try(settings: Preset, device: str) -> None:
     chosen = pick_device(device)
     say(f"preset {settings.name} at {settings.size} px on {chosen}, weights {settings.weights}")
     well = True
-    for each in trial(settings, device=chosen):
-        verdict = "well " if each.well else "WRONG"
-        memory = "memory unknown" if each.memory is None else f"{each.memory / 1e9:5.2f} GB"
-        say(f"{verdict}  {each.name:<22}  {each.seconds:6.2f} s  {memory}  {each.found}")
-        well &= each.well
+    for item in trial(settings, device=chosen):
+        verdict = "ok   " if item.well else "WRONG"
+        memory = "memory unknown" if item.memory is None else f"{item.memory / 1e9:5.2f} GB"
+        say(f"{verdict}  {item.name:<22}  {item.seconds:6.2f} s  {memory}  {item.found}")
+        well &= item.well
     if not well:
         raise typer.Exit(1)
 

@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from normalgen.pool.workers import Shard
 
 HOW = "How"
-Datasets = Annotated[str, typer.Option("--dataset", help="Data sets, by comma; see: normalgen data list.")]
-Categories = Annotated[str | None, typer.Option("--categories", help="Only these of their categories, by comma.")]
+Datasets = Annotated[str, typer.Option("--dataset", help="Data sets, comma-separated; see: normalgen data list.")]
+Categories = Annotated[str | None, typer.Option("--categories", help="Only these categories, comma-separated.")]
 Detectors = Annotated[
     str | None,
     typer.Option(
         "--detectors",
-        help="By comma: one-to-normal, memory, or your own as module:Class; settings in brackets: memory\\[grid=32]. "
-        "Default: one-to-normal,memory.",
+        help="Comma-separated: one-to-normal, memory, or your own as module:Class. Settings go in brackets: "
+        "memory\\[grid=32]. Default: one-to-normal,memory.",
     ),
 ]
 Arms = Annotated[
     str | None,
     typer.Option(
         "--arms",
-        help="What joins the references, by comma: none, rotations, augmented, generated, both, real, no-twins, wrong, "
-        "poisoned, unpoisoned; real:8 puts 8 images in the place of -n. Default: "
+        help="What to add to the references, comma-separated: none, rotations, augmented, generated, both, real, "
+        "no-twins, wrong, poisoned, unpoisoned; real:8 adds 8 images instead of -n. Default: "
         "none,rotations,augmented,generated,both.",
     ),
 ]
-Shots = Annotated[str | None, typer.Option("--shots", help="Numbers of references, by comma; default: 2,4,8.")]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many choices of references; default: 5.")]
-Count = Annotated[int, typer.Option("-n", min=1, help="How many images join the references in an arm.")]
+Shots = Annotated[str | None, typer.Option("--shots", help="Numbers of references, comma-separated; default: 2,4,8.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many times to choose references; default: 5.")]
+Count = Annotated[int, typer.Option("-n", min=1, help="How many images an arm adds to the references.")]
 StudyName = Annotated[
-    str | None, typer.Option("--study", help=f"Detectors and arms of a question: {', '.join(STUDIES)}.")
+    str | None, typer.Option("--study", help=f"Detectors and arms for one question: {', '.join(STUDIES)}.")
 ]
 TierName = Annotated[
     str | None,
@@ -52,16 +52,20 @@ TierName = Annotated[
         "4 shots, 1 seed; 2, 4, 8 shots, 5 seeds).",
     ),
 ]
-Tests = Annotated[int | None, typer.Option("--tests", min=0, help="Test images of a category at most; 0: all.")]
-Tuning = Annotated[bool, typer.Option("--tuning", help="Mark the results: settings were chosen on these data.")]
+Tests = Annotated[int | None, typer.Option("--tests", min=0, help="Most test images per category; 0: all.")]
+Tuning = Annotated[bool, typer.Option("--tuning", help="Mark the results: settings were chosen on this data.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder for cells, models, pools and caches.")]
 Jobs = Annotated[
-    int, typer.Option("--jobs", min=1, help="Processes at a time, which share the cores.", rich_help_panel=HOW)
+    int,
+    typer.Option("--jobs", min=1, help="How many processes share the cores.", rich_help_panel=HOW),
 ]
 ShardText = Annotated[
-    str | None, typer.Option("--shard", help="i/n: only this share of the setups.", rich_help_panel=HOW)
+    str | None, typer.Option("--shard", help="i/n: measure only this share of the setups.", rich_help_panel=HOW)
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Count cells, hours and disk, and stop.", rich_help_panel=HOW)]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Estimate cells, hours and disk space only.", rich_help_panel=HOW),
+]
 
 
 def evaluate(
@@ -89,17 +93,19 @@ def evaluate(
     dry_run: DryRun = False,
     device: inputs.DeviceName = "auto",
 ) -> None:
-    """Measure detectors with and without pools on labelled data sets, all paired on the same shots and seeds.
+    """Measure detectors with and without pools on labelled data sets, paired on the same references and seeds.
 
-    normalgen evaluate --dataset elpv --shots 2,4,8 --seeds 5 --jobs 2 --out evaluation
+    normalgen evaluate --dataset elpv --shots 2,4,8 --seeds 5 --jobs 2 --out
+    evaluation
 
-    One JSON file per cell: stop it whenever you like, the same command resumes. Then: normalgen results evaluation
+    It writes one JSON file per cell. Stop it at any time; the same command
+    resumes. Then: normalgen results evaluation
     """
-    sys.path.insert(0, str(Path.cwd()))  # for a detector that lies here
+    sys.path.insert(0, str(Path.cwd()))  # for the user's own detector
     from normalgen.data.registry import find_dataset
 
     for name in filter(None, (part.strip() for part in dataset.split(","))):
-        find_dataset(name)  # before torch is loaded, so that a wrong name is answered at once
+        find_dataset(name)  # before torch is loaded, to fail fast on a wrong name
     from normalgen.evaluation.request import ask
     from normalgen.evaluation.run import check
     from normalgen.pool.workers import Shard
@@ -142,10 +148,10 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
         for line in departures(category, fewer_tests=0 < plan.tests <= len(category.tests)):
             note(f"{category.dataset}/{category.name}: {line}")
     if plan.tests:
-        note(f"at most {plan.tests} test images of a category are measured (--tests 0 for all)")
+        note(f"at most {plan.tests} test images per category are measured (--tests 0 for all)")
     seen = estimate(plan, out, shard)
-    basis = "as finished cells took" if seen.calibrated else "one process on a two-core machine"
-    left = f"hours unknown until a cell of preset {plan.preset.name} is finished"
+    basis = "from finished cells" if seen.calibrated else "one process on a two-core machine"
+    left = f"time unknown until a cell of preset {plan.preset.name} is finished"
     if seen.hours is not None:
         time = f"{seen.hours:.1f} hours" if seen.hours >= 1 else f"{60 * seen.hours:.0f} minutes"
         left = f"about {time} left ({basis})"
@@ -153,7 +159,7 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
     disk = f"{seen.megabytes / 1000:.1f} GB" if large else f"{max(1, round(seen.megabytes))} MB"
     say(
         f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; {left}, about {disk} "
-        "of disk"
+        "on disk"
     )
 
 
@@ -171,7 +177,7 @@ def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
 
 
 def _run_jobs(jobs: int) -> None:
-    """The same command, `jobs` times at once: setups are taken one by one, and each is measured once."""
+    """Run the same command `jobs` times at once; each setup is measured by one of them."""
     words = [*sys.argv[1:], "--jobs", "1"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))

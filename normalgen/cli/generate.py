@@ -61,7 +61,8 @@ def generate(
 ) -> None:
     """Make a pool of anomaly-free images from a few normal photos.
 
-    Customizes the model on the photos first, unless that is done. The same command resumes a run that was stopped.
+    It first customizes the diffusion model on the photos, unless that is done.
+    The same command resumes a stopped run.
 
     normalgen generate ./good -n 100
 
@@ -69,7 +70,8 @@ def generate(
 
     normalgen generate --category hazelnut --data MVTEC_ROOT -k 4 -n 100
 
-    With a GPU and the weights of Stable Diffusion: normalgen generate ./good --preset sd15 -n 100
+    With a GPU and Stable Diffusion weights: normalgen generate ./good --preset
+    sd15 -n 100
     """
     asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:
@@ -92,14 +94,14 @@ def generate(
         else:
             pool = generate_shard(references, share, n, out, overwrite=overwrite, **given)
     if pool is None:
-        return say(f"shard {share} is drawn; the worker that draws the last one finishes the pool")
+        return say(f"shard {share} is drawn; the worker that draws the last shard finishes the pool")
     say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")
     _show_pool(pool, n)
     return None
 
 
 def _show_pool(pool: "Pool", n: int) -> None:
-    """Say what is in the pool, what is not and why, and what to do with it."""
+    """Print what the pool holds, what was rejected and why, and what to do next."""
     from normalgen.pool.journal import SHEET, record_folder
 
     modes = Counter(row["mode"] for row in pool.rows)
@@ -112,22 +114,22 @@ def _show_pool(pool: "Pool", n: int) -> None:
 
 
 def _show_rejected(pool: "Pool", n: int, *, drawn: bool) -> None:
-    """Say what the gate rejected, what it cannot tell, and what to do when it left too few."""
+    """Print what the gate rejected, what it cannot judge, and what to do if too few images are left."""
     from normalgen.pool.journal import REJECTED, record_folder
 
     settings = pool.preset()
     reasons = Counter(item.reason for item in pool.rejected())
     if settings.draws and not drawn and reasons:
-        note("diffusion made none of them: the gate rejected all; more --training-steps may help")
+        note("the gate rejected every image that diffusion made; more --training-steps may help")
     for sentence in pool.gate().get("unknown", []):
         note(sentence)
     if reasons:
-        what = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        say(f"  rejected       {what}: {record_folder(pool.folder) / REJECTED}")
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        say(f"  rejected       {counts}: {record_folder(pool.folder) / REJECTED}")
     if len(pool) > n:
-        note(f"the pool held {len(pool)} images already; -n {n} takes none away")
+        note(f"the pool already has {len(pool)} images; -n {n} removes none")
     if len(pool) < n:
         note(
-            f"{len(pool)} of {n} images were kept within the budget of {settings.pool.budget:g} candidates each; "
-            "try a larger --budget; or, with --overwrite, more photos, more --training-steps, or --no-gate"
+            f"the pool has {len(pool)} of {n} images; its budget of {settings.pool.budget:g} candidates each is spent; "
+            "try a larger --budget, or start over with --overwrite and more photos, more --training-steps or --no-gate"
         )

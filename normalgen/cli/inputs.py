@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they mean."""
+"""The options that several commands share."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,53 +22,60 @@ _WORDS = {"True": "on", "False": "off", "": "none"}
 
 
 def _setting(name: str, panel: str) -> Any:
-    """The option of the setting `name`; its help says what preset tiny has."""
+    """Return the option for the setting `name`; its help gives the value in preset tiny."""
     described, value = every_setting()[name], PRESETS["tiny"].flat()[name]
-    shown = f"{value:g}" if isinstance(value, float) else str(value)
-    text = f"{described.help} Preset tiny: {_WORDS.get(shown, shown)}."
-    return typer.Option(described.flag, help=text, rich_help_panel=panel)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    help_text = f"{described.help} Preset tiny: {_WORDS.get(text, text)}."
+    return typer.Option(described.flag, help=help_text, rich_help_panel=panel)
 
 
-Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k chooses.")]
+Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k is given.")]
 CategoryName = Annotated[
     str | None,
     typer.Option(
         "--category",
-        help="Name of the category; default: the folder's. Built in: elpv-mono, elpv-poly.",
+        help="Name of the category; default: the folder's name. Built in: elpv-mono, elpv-poly.",
         rich_help_panel=WHICH,
     ),
 ]
 Data = Annotated[
     Path | None,
     typer.Option(
-        "--data", envvar="NORMALGEN_DATA", help="Root of categories: ROOT/CATEGORY/train/good.", rich_help_panel=WHICH
+        "--data",
+        envvar="NORMALGEN_DATA",
+        help="Folder of categories: ROOT/CATEGORY/train/good.",
+        rich_help_panel=WHICH,
     ),
 ]
 Object = Annotated[
     str | None,
     typer.Option(
-        "--object", help='The noun in prompts, such as "solar cell"; default: the category.', rich_help_panel=WHICH
+        "--object", help='Noun for the prompts, such as "solar cell"; default: the category.', rich_help_panel=WHICH
     ),
 ]
 K = Annotated[
     int | None,
     typer.Option(
-        "-k", help="How many references to choose; default: all of a folder, 4 of a category.", rich_help_panel=WHICH
+        "-k", help="How many references to choose; default: all in a folder, 4 in a category.", rich_help_panel=WHICH
     ),
 ]
 Manifest = Annotated[
     Path | None,
     typer.Option(
-        "--manifest", help="A references.json of an earlier run: the same references again.", rich_help_panel=WHICH
+        "--manifest", help="references.json of an earlier run, to use the same references again.", rich_help_panel=WHICH
     ),
 ]
 CropText = Annotated[
     str | None,
-    typer.Option("--crop", help="'center' or x,y,width,height in pixels; default: all.", rich_help_panel=WHICH),
+    typer.Option(
+        "--crop",
+        help="'center' or x,y,width,height in pixels; default: no crop.",
+        rich_help_panel=WHICH,
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Decides the choice of references and every draw.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed for every random choice.")]
 PresetName = Annotated[
-    str, typer.Option("--preset", help="All settings by name; see: normalgen presets.", rich_help_panel=MODEL)
+    str, typer.Option("--preset", help="Named set of all settings; see: normalgen presets.", rich_help_panel=MODEL)
 ]
 Size = Annotated[int | None, _setting("size", MODEL)]
 AugmentName = Annotated[Augment | None, _setting("augment", MODEL)]
@@ -88,14 +95,14 @@ ModelFolder = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        help="Customized model to use, or folder to make it in; default: models/CATEGORY. Also Stable "
-        "Diffusion from other tools: a DreamBooth folder of diffusers, or a LoRA (with --preset sd15).",
+        help="Folder of a customized model, or where to make one; default: models/CATEGORY. Another tool's Stable "
+        "Diffusion works, too: a diffusers DreamBooth folder, or a LoRA (with --preset sd15).",
         rich_help_panel=MODEL,
     ),
 ]
-Count = Annotated[int, typer.Option("-n", help="How many images the pool should hold; a larger n lets a pool grow.")]
+Count = Annotated[int, typer.Option("-n", help="How many images the pool should have; a larger n extends a pool.")]
 PoolFolder = Annotated[
-    Path | None, typer.Option("--out", help="The pool's folder; default: pools/CATEGORY.", rich_help_panel=POOL)
+    Path | None, typer.Option("--out", help="Folder for the pool; default: pools/CATEGORY.", rich_help_panel=POOL)
 ]
 Plain = Annotated[float | None, _setting("pool.plain", POOL)]
 Mix = Annotated[float | None, _setting("pool.mix", POOL)]
@@ -107,31 +114,31 @@ ShardText = Annotated[
     str | None,
     typer.Option(
         "--shard",
-        help="i/n: draw this worker's share, for job arrays and several machines; the last worker finishes the pool.",
+        help="i/n: draw share i of n, for job arrays and several machines; the last worker finishes the pool.",
         rich_help_panel=WORKERS,
     ),
 ]
 Devices = Annotated[
     str | None,
-    typer.Option("--devices", help="One worker on each, such as cuda:0,cuda:1.", rich_help_panel=WORKERS),
+    typer.Option("--devices", help="Run one worker per device, such as cuda:0,cuda:1.", rich_help_panel=WORKERS),
 ]
 QueriesPath = Annotated[
     Path,
-    typer.Argument(help="Photos to judge: one, a folder, or a folder of labelled sub-folders (good, scratch ...)."),
+    typer.Argument(help="Photos to judge: one, a folder, or a folder with labelled sub-folders (good, scratch ...)."),
 ]
 TwinPrompts = Annotated[int | None, _setting("twins.prompts", TWINS)]
 TwinStrength = Annotated[float | None, _setting("twins.strength", TWINS)]
 TwinSteps = Annotated[int | None, _setting("twins.steps", TWINS)]
-DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there if its settings differ.")]
+DeviceName = Annotated[str, typer.Option("--device", help="Device to run on: auto, cpu, cuda, cuda:N or mps.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result if its settings differ.")]
 
 
 def settings_in(params: Mapping[str, Any], *groups: str) -> dict[str, Any]:
-    """The settings that the options of a command name, by group; None where an option was left out.
+    """Return a command's settings by group; None if an option was left out.
 
     Args:
         params: the command's parameters by name.
-        groups: of settings, beside those of no group.
+        groups: groups of settings to include, as well as the settings without a group.
     """
     asked: dict[str, Any] = {}
     for name, setting in every_setting().items():
@@ -144,23 +151,23 @@ def settings_in(params: Mapping[str, Any], *groups: str) -> dict[str, Any]:
 
 
 def check_prior(settings: Preset, class_images: int | None) -> None:
-    """Check that class images that were asked for count.
+    """Check that class images, if requested, have a weight in the loss.
 
     Raises:
-        PresetError: they have no weight.
+        PresetError: they have none.
     """
     if class_images and not settings.train.prior_weight:
-        raise PresetError("--class-images have no weight in the loss: give --prior-weight, too (1 is DreamBooth's)")
+        raise PresetError("--class-images need a weight in the loss; also give --prior-weight (DreamBooth uses 1)")
 
 
 def references_in(params: Mapping[str, Any], folder: Path | None) -> "References":
-    """The references that the options of a command name; paths that are not there are refused at once.
+    """Return the references that a command's options name; fails early if a path does not exist.
 
     Raises:
         DataError: as `normalgen.references.find_references`.
     """
     data, manifest = params["data"], params["manifest"]
-    check_there(manifest, f"manifest {manifest} cannot be read (No such file or directory)")
+    check_there(manifest, f"--manifest {manifest} does not exist; name the references.json of an earlier run")
     check_there(folder, f"{folder} does not exist; name a folder of normal images")
     if folder is None:
         check_there(data, f"the data folder {data} does not exist; name the folder that holds CATEGORY/train/good")
@@ -171,10 +178,10 @@ def references_in(params: Mapping[str, Any], folder: Path | None) -> "References
 
 
 def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":
-    """The crop that --crop names.
+    """Return the crop that --crop names; None without --crop.
 
     Raises:
-        DataError: it names none.
+        DataError: --crop is not a crop.
     """
     from normalgen.images.crop import parse_crop
 
@@ -182,20 +189,20 @@ def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":
 
 
 def check_queries(path: Path) -> None:
-    """Check that there is something to judge, and remark on photos there that will not be read.
+    """Check that the queries exist, and print a note about photos that are skipped.
 
     Raises:
-        DataError: nothing is there.
+        DataError: the path does not exist.
     """
     check_there(path, f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
     note_skipped(path, depth=2)
 
 
 def check_there(path: Path | None, message: str) -> None:
-    """Check that a path that was named is there; whether it can be read shows when it is read.
+    """Check that a path exists, if one was given; the path may still be unreadable.
 
     Raises:
-        DataError: `message`.
+        DataError: it does not exist; the text is `message`.
     """
     try:
         if path is not None:

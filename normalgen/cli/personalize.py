@@ -13,23 +13,24 @@ OTHER_TOOLS = "Models from other tools"
 ModelFolder = Annotated[
     Path,
     typer.Option(
-        help="A customized model's folder. Also others' Stable Diffusion: a DreamBooth folder of diffusers, or a LoRA "
-        "(with --preset sd15)."
+        help="Folder of a customized model. Another tool's Stable Diffusion works, too: a diffusers DreamBooth folder, "
+        "or a LoRA (with --preset sd15)."
     ),
 ]
 OutFolder = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder of twins and pictures; those of an earlier run are replaced. Default: twins/CATEGORY.",
+        help="Folder for twins and pictures; it replaces those of an earlier run. Default: twins/CATEGORY.",
     ),
 ]
-PresetName = Annotated[str, typer.Option(help="All settings by name.", rich_help_panel=OTHER_TOOLS)]
+PresetName = Annotated[str, typer.Option(help="Named set of all settings.", rich_help_panel=OTHER_TOOLS)]
 Weights = Annotated[
-    str | None, typer.Option(help="What a LoRA builds on, if not the preset's.", rich_help_panel=OTHER_TOOLS)
+    str | None,
+    typer.Option(help="Base weights of a LoRA; default: the preset's.", rich_help_panel=OTHER_TOOLS),
 ]
 Noun = Annotated[
-    str, typer.Option("--object", help='The noun in prompts, such as "solar cell".', rich_help_panel=OTHER_TOOLS)
+    str, typer.Option("--object", help='Noun for the prompts, such as "solar cell".', rich_help_panel=OTHER_TOOLS)
 ]
 
 
@@ -48,13 +49,13 @@ def personalize(
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
-    """Make each photo's normal twin, and a picture of query, twin and difference.
+    """Write the normal twin of each photo, and a picture of query, twin and difference.
 
     normalgen personalize ./mixed --model models/good --out twins
     """
     inputs.check_queries(queries)
-    nothing = f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}"
-    inputs.check_there(model, nothing)
+    missing = f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}"
+    inputs.check_there(model, missing)
     from normalgen.pipeline.personalize import personalize as write_twins
     from normalgen.report.twin_files import TRIPTYCHS, TWINS
 

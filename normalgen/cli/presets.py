@@ -9,11 +9,11 @@ from normalgen.settings.setting import Setting
 
 
 def presets() -> None:
-    """List every setting: its option, its value in each preset, and what it does."""
+    """List every setting: its option, what it does, and its value in each preset."""
     for group, described in groupby(every_setting().values(), key=_group):
         say(f"{group}: {GROUPS[group].__doc__}" if group else f"presets: {', '.join(PRESETS)}")
-        for each in described:
-            say(_lines(each))
+        for setting in described:
+            say(_lines(setting))
         say("")
 
 
@@ -23,6 +23,6 @@ def _group(setting: Setting) -> str:
 
 def _lines(setting: Setting) -> str:
     values = [preset.flat()[setting.name] for preset in PRESETS.values()]
-    shown = ", ".join(f"{name} {value if value != '' else 'none'}" for name, value in zip(PRESETS, values, strict=True))
+    text = ", ".join(f"{name} {value if value != '' else 'none'}" for name, value in zip(PRESETS, values, strict=True))
     option = f"  {setting.flag}" if setting.flag else ""
-    return f"  {setting.name}{option}\n      {setting.help}\n      {shown}"
+    return f"  {setting.name}{option}\n      {setting.help}\n      {text}"

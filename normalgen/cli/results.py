@@ -16,22 +16,23 @@ FORMATS = ("md", "csv", "html")
 
 
 def results(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What normalgen evaluate wrote with --out.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of tables, figures and page; default: DIR.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="Of md, csv, html; by comma.")] = "md,csv,html",
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out folder of normalgen evaluate.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables, figures and page; default: DIR.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="Any of md, csv, html; comma-separated.")] = "md,csv,html",
 ) -> None:
-    """Tables, figures and a page of what normalgen evaluate measured.
+    """Print and write tables, figures and a page from what normalgen evaluate measured.
 
     normalgen results evaluation
 
-    Means are over seeds of means over categories, ± their standard deviation; gains are paired, with their 95 %
-    bootstrap interval. Unfinished evaluations work, too: * marks what lacks cells that
-    others of its data set have.
+    Each value is the mean over categories, then over seeds, ± the standard
+    deviation over seeds. Gains are paired, with their 95 % bootstrap interval. It
+    also works on unfinished evaluations: * marks rows that lack cells which other
+    rows of the same data set have.
     """
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
     unknown = [part for part in wanted if part not in FORMATS]
     if unknown or not wanted:
-        raise DataError(f"--format takes {', '.join(FORMATS)}, by comma, got {formats!r}")
+        raise DataError(f"--format takes any of {', '.join(FORMATS)}, comma-separated, got {formats!r}")
     from normalgen.evaluation.cells import load_cells
     from normalgen.evaluation.contrasts import gains
     from normalgen.evaluation.tables import main_tables
@@ -41,14 +42,14 @@ def results(
     for table in [*main_tables(cells, ["image_auroc"]), *gains(cells)[:1]]:
         _show(table)
     if (cells.role == "tuning").any():
-        note("settings were chosen on what is marked (tuning); it supports no claim")
+        note("settings were chosen on the rows marked (tuning); they support no claim")
     for path in write_results(cells, out or folder, wanted):
         if path.parent.name != "figures":
             say(f"wrote {path}")
 
 
 def _show(table: "Table") -> None:
-    """A table in the terminal; elsewhere as wide as it needs."""
+    """Print a table: as wide as the terminal, or as wide as it needs if the output is no terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as Lines

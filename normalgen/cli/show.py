@@ -1,4 +1,4 @@
-"""What people see: a progress bar in a terminal, plain lines elsewhere."""
+"""Prints lines, tables, notes and errors."""
 
 import logging
 import os
@@ -18,12 +18,12 @@ MARK = "!"
 
 
 def say(text: str) -> None:
-    """A line on standard output."""
+    """Print a line on standard output."""
     typer.echo(text)
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Rows under their heads, in columns as wide as they need; cells that end with `MARK` in red."""
+    """Return the rows under their heads, in columns as wide as they need; cells that end with `MARK` are red."""
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     lines = ["  ".join(map(_cell, row, widths)) for row in [heads, *rows]]
     return "\n".join(line.rstrip() for line in lines)
@@ -40,23 +40,23 @@ class _Notes(logging.Handler):
 
 
 def show_notes() -> None:
-    """Print remarks as lines on standard error, beside the results."""
+    """Print notes as lines on standard error."""
     if not any(isinstance(handler, _Notes) for handler in LOGGER.handlers):
         LOGGER.addHandler(_Notes())
     LOGGER.propagate = False
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
-    """An error message on standard error, and the end."""
+    """Print an error message on standard error and exit with `code`."""
     typer.echo(f"error: {text}", err=True)
     sys.exit(code)
 
 
 @contextmanager
 def resumable() -> Iterator[None]:
-    """Let Ctrl-C end with the command that resumes."""
+    """On Ctrl-C, print the command that resumes and exit with 130."""
     try:
         yield
     except KeyboardInterrupt:
         again = shlex.join(["normalgen", *sys.argv[1:]])
-        fail(f"stopped; what is done is kept. To resume: {again}", 130)
+        fail(f"stopped; finished work is kept. To resume: {again}", 130)

@@ -16,24 +16,24 @@ from normalgen.io.progress import progress_bars
 def train_text(
     data: Annotated[
         Path,
-        typer.Option("--data", help="A data set with masks in MVTec layout, of other objects than yours."),
+        typer.Option("--data", help="Data set with masks in MVTec layout, with other objects than yours."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The file to write, safetensors.")],
+    out: Annotated[Path, typer.Option("--out", help="Safetensors file to write.")],
     features: Annotated[
         str,
-        typer.Option("--features", help="Features with a text side: clip, clip:NAME or clip:NAME:WEIGHTS."),
+        typer.Option("--features", help="Features with a text encoder: clip, clip:NAME or clip:NAME:WEIGHTS."),
     ] = "clip",
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times each image is seen; VisA wants 15.")] = 3,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images a step.")] = 8,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images; VisA needs 15.")] = 3,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images per step.")] = 8,
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
-    """Train the text branch of a detector on images of other objects whose defects are marked.
+    """Train a detector's text branch on images of other objects with marked defects.
 
     normalgen train-text --data MVTEC --out text.safetensors
     """
     if out.exists():
-        raise DataError(f"{out} is there already; remove it, or name another file with --out")
+        raise DataError(f"{out} already exists; remove it, or choose another file with --out")
     from normalgen.data.readers.mvtec import marked_categories
 
     categories = marked_categories(data)
@@ -43,7 +43,7 @@ def train_text(
 
     opened = open_features(features, device=chosen)
     if opened.text is None:
-        raise PresetError(f"the features {features!r} have no text side; use --features clip")
+        raise PresetError(f"the features {features!r} have no text encoder; use --features clip")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     begun = time.monotonic()
     with resumable(), progress_bars() as watch:
@@ -51,6 +51,6 @@ def train_text(
         maps.save(out)
     checkpoint.unlink(missing_ok=True)
     labels = [label for category in categories for label in category.labels]
-    made = f"from {len(labels)} images, {sum(labels)} of them with defects, of {len(categories)} objects"
-    say(f"text maps of {opened.name} {made}")
+    source = f"{len(labels)} images of {len(categories)} objects, {sum(labels)} of them with defects"
+    say(f"text maps for {opened.name}, trained on {source}")
     say(f"  file  {out}  ({time.monotonic() - begun:.0f} s)")

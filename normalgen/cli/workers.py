@@ -1,4 +1,4 @@
-"""`--devices` and `--jobs`: several processes at one piece of work."""
+"""`--devices` and `--jobs`: several processes share the work."""
 
 import os
 import subprocess
@@ -15,25 +15,25 @@ __all__ = ["run_together", "run_workers"]
 
 
 def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
-    """Start the command in `words` once a device, as shards of one pool; show what each says, and wait for all.
+    """Start the command in `words` once per device, as shards of one pool; print their output and wait for all.
 
     Raises:
-        DataError: no device named, or a shard besides.
+        DataError: no device is named, or a shard is given as well.
     """
     names = [name.strip() for name in devices.split(",") if name.strip()]
     if not names:
         raise DataError(f"--devices must name devices, such as cuda:0,cuda:1, got {devices!r}")
     if shard:
-        raise DataError("--devices starts all shards by itself; leave --shard out")
+        raise DataError("--devices starts all shards; leave --shard out")
     commands = {
-        f"{place}/{len(names)} {name}": [*_without(words), "--shard", f"{place}/{len(names)}", "--device", name]
-        for place, name in enumerate(names, 1)
+        f"{number}/{len(names)} {name}": [*_without(words), "--shard", f"{number}/{len(names)}", "--device", name]
+        for number, name in enumerate(names, 1)
     }
     run_together(commands, {})
 
 
 def run_together(commands: dict[str, list[str]], environment: dict[str, str]) -> None:
-    """Run several normalgen commands at once, show what each says behind its label, and wait for all."""
+    """Run several normalgen commands at once, print each line of output after its label, and wait for all."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": os.environ | environment}
     workers = [subprocess.Popen([sys.executable, "-m", "normalgen", *words], **given) for words in commands.values()]  # type: ignore[call-overload]
     readers = [
@@ -51,7 +51,7 @@ def run_together(commands: dict[str, list[str]], environment: dict[str, str]) ->
         reader.join()
     failed = [label for label, code in zip(commands, codes, strict=True) if code]
     if failed:
-        fail(f"the worker {failed[0]} failed, its message is above; the same command resumes")
+        fail(f"worker {failed[0]} failed, see its message above; the same command resumes")
 
 
 def _show(label: str, lines: IO[str] | None) -> None:
@@ -60,7 +60,7 @@ def _show(label: str, lines: IO[str] | None) -> None:
 
 
 def _without(words: list[str]) -> list[str]:
-    """The command without `--devices`."""
+    """Return the command without `--devices`."""
     kept, skip = [], False
     for word in words:
         if not skip and not word.startswith("--devices"):

@@ -1,5 +1,5 @@
-"""References -> model -> pool -> detector: what the commands call, and Python users too.
+"""The functions behind the commands, also for use from Python: references -> model -> pool -> detector.
 
-Each function finds what an earlier call finished, resumes what was stopped, and refuses folders of other settings.
-Remarks go to the logger "normalgen". With `progress=False` no bar is shown.
+Each function reuses finished results, resumes stopped runs, and refuses folders made with other settings. Remarks go to
+the logger "normalgen". `progress=False` hides the progress bar.
 """

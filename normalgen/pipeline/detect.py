@@ -1,4 +1,4 @@
-"""Find anomalies: make what is missing, fit the detector, judge the photos, write the results."""
+"""Finds anomalies: makes a missing model or pool, fits the detector, judges the photos, writes the results."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +28,13 @@ __all__ = ["Detection", "default_detector", "detect"]
 
 @dataclass(frozen=True)
 class Detection:
-    """A run of detection, and what its verdicts rest on.
+    """The results of a detection run, with the detector and the threshold behind them.
 
     Attributes:
-        run: the results, and AUROC where labels are known.
-        folder: of the files.
-        detector: fitted.
-        threshold: from scores to verdicts.
+        run: the results, and AUROC if labels are known.
+        folder: folder of the written files.
+        detector: the fitted detector.
+        threshold: turns scores into verdicts.
     """
 
     run: "DetectionRun"
@@ -61,21 +61,21 @@ def detect(
     device: str = "auto",
     progress: bool = True,
 ) -> Detection:
-    """Find anomalies in photos: One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
+    """Find anomalies in photos with One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
 
-    Model and pool are made first, unless they are there. Results, maps, twins and a page are written into `folder`.
+    It makes the model and the pool first, unless they exist. It writes results, maps, twins and a page into `folder`.
 
     Args:
-        queries: a folder, perhaps with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
+        queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
         references: the k photos; not needed with a fitted detector.
-        folder: of the results; default: detections/CATEGORY.
-        detector: settings, unfitted; or fitted; or the folder that one was saved in.
-        pool: joins the bank; default: pools/CATEGORY, made if need be, with `n` images; 0 makes none.
-        n: see `pool`.
+        folder: folder for the results; default: detections/CATEGORY.
+        detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
+        pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
+        n: how many images the pool should have; 0 makes no pool.
         model: folder of the model, as for `generate_pool`.
         preset: as for `customize`.
         settings: as for `customize`.
-        calibrate: folder of more good photos, none of them a reference: makes verdicts sound.
+        calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
         save_maps: also write each map as float32 .npy.
         seed: decides every draw.
@@ -83,8 +83,8 @@ def detect(
         progress: whether to show a bar.
 
     Raises:
-        DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder of other files.
-        PresetError: settings that cannot work.
+        DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder with other files.
+        PresetError: the settings cannot work.
     """
     from normalgen.report.detection_run import write_detection
 
@@ -92,11 +92,11 @@ def detect(
     chosen = _opened(detector, preset, seed, where)
     category = _category(chosen, references)
     photos, bank = _queries(queries, chosen, references), pool_folder(pool, category)
-    target, place = _target(queries, folder, category), target_folder(model, "models", category)
+    target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
     work = None
     if references is not None and not chosen.is_fitted:
-        work = Preparation(references, preset_called(preset), settings or {}, place, seed=seed, device=where)
-    unused = calibration_photos(calibrate, photos, [bank, place], rate)
+        work = Preparation(references, preset_called(preset), settings or {}, model_folder, seed=seed, device=where)
+    unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
     title = f"{category}: {len(photos.images)} photos"
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
@@ -116,10 +116,10 @@ def default_detector(
     seed: int = 0,
     device: str = "cpu",
 ) -> "OneToNormal":
-    """One-to-Normal with the settings given; the preset decides what is left open.
+    """Return an unfitted One-to-Normal detector with these settings; the preset supplies the rest.
 
     Raises:
-        PresetError: settings that cannot work.
+        PresetError: the settings cannot work.
     """
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.io.cache import user_cache
@@ -141,7 +141,7 @@ def default_detector(
 
 
 def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int, device: str) -> "OneToNormal":
-    """The detector as it was given, loaded, or the preset's own."""
+    """Return the given detector, the one loaded from a folder, or the preset's default."""
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.io.cache import user_cache
 
@@ -153,23 +153,23 @@ def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int,
 
 
 def _category(detector: "OneToNormal", references: "References | None") -> str:
-    """Of the references, or of those that the detector was fitted on.
+    """Return the category of the references, or else of the references that the detector was fitted on.
 
     Raises:
-        DataError: there are neither.
+        DataError: there are neither references nor a fitted detector.
     """
     if references is not None:
         return references.category
     if not detector.is_fitted:
-        raise DataError("references are needed to fit a detector: name a folder of good photos, or a fitted detector")
+        raise DataError("a detector needs references: name a folder of good photos, or a fitted detector")
     return detector.trained_from.category
 
 
 def _target(source: "ImageSource", folder: str | Path | None, category: str) -> Path:
-    """The folder of the results, checked before any work.
+    """Return the folder for the results, checked before any work.
 
     Raises:
-        DataError: it holds the photos, or other files.
+        DataError: it contains the photos, or other files.
     """
     from normalgen.io.outputs import see_free
     from normalgen.report.detection_run import MADE_BY
@@ -181,7 +181,7 @@ def _target(source: "ImageSource", folder: str | Path | None, category: str) -> 
 
 
 def _queries(source: "ImageSource", detector: "OneToNormal", references: "References | None") -> "Queries":
-    """The photos to be judged, cropped as the references are; the labels of those among them do not count."""
+    """Return the photos to judge, cropped like the references; labels of references among them do not count."""
     if references is not None:
         return queries_from(source, references.images.crop).unmeasured(references.images.hashes())
     training = detector.trained_from
@@ -189,7 +189,7 @@ def _queries(source: "ImageSource", detector: "OneToNormal", references: "Refere
 
 
 def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":
-    """From photos that were not used; or approximate, from left-out references."""
+    """Return the threshold from unused photos, or an approximate one from left-out references."""
     import torch
 
     from normalgen.detectors.conformal import Threshold

@@ -1,4 +1,4 @@
-"""Where results go by default, and where photos come from."""
+"""Default folders for results, and the photos to judge."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,15 @@ __all__ = ["check_apart", "queries_from", "target_folder"]
 
 
 def target_folder(given: str | Path | None, kind: str, category: str) -> Path:
-    """`given`, or KIND/CATEGORY where we are."""
+    """Return `given`, or KIND/CATEGORY in the current folder."""
     return Path(kind) / category if given is None else Path(given)
 
 
 def queries_from(source: "ImageSource", crop: Any) -> "Queries":
-    """The photos to be judged; sub-folders of a folder name their labels.
+    """Return the photos to judge; the names of sub-folders are their labels.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no photos.
     """
     from normalgen.data.queries import Queries, find_queries
     from normalgen.images.sources import as_images
@@ -33,10 +33,10 @@ def queries_from(source: "ImageSource", crop: Any) -> "Queries":
 
 
 def check_apart(source: "ImageSource", folder: Path) -> None:
-    """Check that the photos to be judged are not among the results that a run replaces.
+    """Check that the photos to judge are not inside the folder whose results a run replaces.
 
     Raises:
-        DataError: they are inside the folder of results.
+        DataError: they are.
     """
     if not isinstance(source, str | Path):
         return

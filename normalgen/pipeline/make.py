@@ -1,4 +1,4 @@
-"""Make a model of some references, and a pool."""
+"""Makes a model of the references, and a pool."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,22 +37,22 @@ def customize(
     progress: bool = True,
     overwrite: bool = False,
 ) -> "NormalModel":
-    """A diffusion model of the references' normal parts (DreamBooth, Ruiz et al. 2023), saved in `folder`.
+    """Return a diffusion model customized on the references (DreamBooth, Ruiz et al. 2023), saved in `folder`.
 
     Args:
         references: the k photos.
         preset: "tiny", "sd15" or "paper".
-        folder: of the model; default: models/CATEGORY.
-        settings: that differ from the preset's, by group: `{"size": 512, "train": {"steps": 500}}`.
+        folder: folder for the model; default: models/CATEGORY.
+        settings: changes to the preset, by group: `{"size": 512, "train": {"steps": 500}}`.
         seed: decides every draw.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         progress: whether to show a bar.
-        overwrite: replace a model of other settings in `folder`.
+        overwrite: replace a model in `folder` that has other settings.
 
     Raises:
-        DataError: a photo cannot be read, or `folder` holds a model of other settings.
+        DataError: a photo cannot be read, or `folder` holds a model with other settings.
         PresetError: no such preset or setting, or a value out of range.
-        MissingWeights: the preset's weights are not there.
+        MissingWeights: the preset's weights are missing.
     """
     from normalgen.customizing.dreambooth import fine_tune
     from normalgen.references import note_lost_detail
@@ -78,22 +78,22 @@ def generate_pool(
     progress: bool = True,
     overwrite: bool = False,
 ) -> "Pool":
-    """A pool of `n` anomaly-free images in `folder`; the model is customized first, unless that is done.
+    """Return a pool of `n` anomaly-free images in `folder`; customizes the model first, unless that is done.
 
     Args:
         references: the k photos.
-        n: how many images the pool should hold; a larger `n` lets an existing pool grow.
-        folder: of the pool; default: pools/CATEGORY.
-        model: folder of the model, finished or to be made; default: models/CATEGORY.
+        n: how many images the pool should have; a larger `n` extends an existing pool.
+        folder: folder for the pool; default: pools/CATEGORY.
+        model: folder of the model, which is made if it does not exist; default: models/CATEGORY.
         preset: as for `customize`.
         settings: as for `customize`.
         seed: image i draws from (seed, i).
         device: as for `customize`.
         progress: whether to show a bar.
-        overwrite: replace a model and a pool of other settings.
+        overwrite: replace a model and a pool that have other settings.
 
     Raises:
-        DataError: as `customize`; `n` is below 1; a folder is of other settings or in use; or the gate kept no image.
+        DataError: as `customize`; `n` is below 1; a folder has other settings or is in use; or the gate kept no image.
         PresetError: as `customize`; or a finished model was trained with other settings.
         MissingWeights: as `customize`.
     """
@@ -117,12 +117,12 @@ def generate_shard(
     progress: bool = True,
     overwrite: bool = False,
 ) -> "Pool | None":
-    """One worker's share of a pool.
+    """Draw one worker's share of a pool.
 
     Args:
         references: the k photos.
-        shard: which share; the worker that draws the last one finishes the pool.
-        n: how many images the pool should hold.
+        shard: which share; the worker that draws the last share finishes the pool.
+        n: how many images the pool should have.
         folder: as for `generate_pool`.
         model: as for `generate_pool`.
         preset: as for `customize`.
@@ -133,7 +133,7 @@ def generate_shard(
         overwrite: as for `generate_pool`.
 
     Returns:
-        The pool; None while other workers draw.
+        The pool; None while other workers are drawing.
 
     Raises:
         DataError: as `generate_pool`.
@@ -158,41 +158,44 @@ def _pool_making(
     device: str = "auto",
     overwrite: bool = False,
 ) -> "PoolMaking":
-    """The pool to be made, of the model in the folder `model` if one is there."""
+    """Return the pool making, with the model in the folder `model` if there is one."""
     from normalgen.customizing.saved_models import find_model, saved_preset, with_noun_of
     from normalgen.pool.origin import note_other_photos
     from normalgen.references import note_lost_detail
 
     if n < 1:
         raise DataError(f"n must be at least 1, got {n}")
-    asked, where, place = settings or {}, pick_device(device), target_folder(model, "models", references.category)
-    given = None if model is None else place
+    asked, where = settings or {}, pick_device(device)
+    folder = target_folder(model, "models", references.category)
+    given = None if model is None else folder
     chosen = change(saved_preset(given) or preset_called(preset), **asked)
     named = {"category": references.category, "noun": references.noun}
     ready = None if given is None else find_model(given, chosen, asked, device=where, **named)
     if ready is not None:
         chosen, references = ready.preset, with_noun_of(ready, references)
-        note_other_photos("the model", place, references, "name another --model to have one made from these")
+        note_other_photos("the model", folder, references, "choose another --model to make one from these")
     else:
-        _check_distilled(chosen, place)
+        _check_distilled(chosen, folder)
     note_lost_detail(references, chosen.size)
     if not chosen.draws:
-        note("with --plain 1 diffusion makes none of the images: no model is needed, and none is customized")
-    return PoolMaking(references, chosen, place, seed=seed, device=where, watch=watch, overwrite=overwrite, model=ready)
+        note("with --plain 1 diffusion makes no images, so no model is customized")
+    return PoolMaking(
+        references, chosen, folder, seed=seed, device=where, watch=watch, overwrite=overwrite, model=ready
+    )
 
 
 class PoolMaking:
-    """A pool in the making, and the model that it takes.
+    """Makes a pool, and first the model if there is none.
 
     Args:
         references: the k photos.
-        settings: of the model and the pool.
-        folder: of the model.
+        settings: settings of the model and the pool.
+        folder: folder of the model.
         seed: decides every draw.
-        device: of torch.
+        device: the torch device.
         watch: receives the progress of each stage.
-        overwrite: replace a model and a pool of other settings.
-        model: finished; None customizes one in `folder`, where anything is drawn.
+        overwrite: replace a model and a pool that have other settings.
+        model: a finished model; None customizes one in `folder` if diffusion draws any image.
     """
 
     def __init__(
@@ -213,7 +216,7 @@ class PoolMaking:
         self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
 
     def pool(self, out: Path, n: int) -> "Pool":
-        """The pool in `out`, filled to `n` images."""
+        """Return the pool in `out`, filled to `n` images."""
         from normalgen.pool.generate import fill_pool
 
         sheet = self._sheet(out)
@@ -223,7 +226,7 @@ class PoolMaking:
         return pool
 
     def shard(self, out: Path, n: int, shard: "Shard") -> "Pool | None":
-        """The pool in `out` after this worker's share of `n` images; None while other workers draw."""
+        """Return the pool in `out` after this worker's share of `n` images; None while other workers are drawing."""
         from normalgen.pool.generate import draw_shard
 
         sheet = self._sheet(out)
@@ -234,7 +237,7 @@ class PoolMaking:
         return pool
 
     def _sheet(self, out: Path) -> "PoolSheet":
-        """The contact sheet of the pool, once `out` is known to be free for it."""
+        """Return the contact sheet of the pool; raises if `out` is not free for it."""
         from normalgen.pool.contact_sheet import PoolSheet
         from normalgen.pool.generate import check_pool
         from normalgen.pool.journal import RUN, record_folder
@@ -244,7 +247,7 @@ class PoolMaking:
         return PoolSheet(out, self.references, self.settings, self.seed)
 
     def _model(self, preview: Any, *, wait: bool) -> "NormalModel | Preset":
-        """The model, customized where need be; the settings themselves if nothing is drawn."""
+        """Return the model, customized if necessary; the settings themselves if diffusion draws no image."""
         from normalgen.customizing.dreambooth import fine_tune
 
         if self.ready is not None:
@@ -265,21 +268,21 @@ class PoolMaking:
 
 
 def settled_with_remark(settings: Preset, references: "References", watch: Watch) -> Preset:
-    """The settings with the augmentation that suits the references; a remark where those call for turns."""
+    """Return the settings with the augmentation that suits the references; remarks if that turns them."""
     from normalgen.customizing.auto_augment import settled
 
     chosen = settled(settings, references, watch)
     if chosen.augment == "turned" and chosen is not settings:
-        note("the photos show parts that lie at any angle, so they are turned (--augment safe would only tilt them)")
+        note("the photos show parts at any angle, so augmentation turns them (--augment safe would only tilt them)")
     return chosen
 
 
 def _check_distilled(settings: Preset, folder: Path) -> None:
-    """Check that what --distilled names can be merged into the weights that will be customized in `folder`.
+    """Check that the --distilled weights merge into the weights that will be customized in `folder`.
 
     Raises:
-        MissingWeights: the weights, or the distilled ones, are not there.
-        PresetError: the weights take none.
+        MissingWeights: the weights or the distilled weights are missing.
+        PresetError: the weights take no distilled weights.
     """
     from normalgen.customizing.saved_models import is_customized
     from normalgen.diffusion.loading import open_parts

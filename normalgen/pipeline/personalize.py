@@ -1,4 +1,4 @@
-"""Write the normal twins of photos."""
+"""Writes the normal twins of photos."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,12 @@ __all__ = ["WrittenTwins", "personalize"]
 
 @dataclass(frozen=True)
 class WrittenTwins:
-    """A run of personalization.
+    """The result of a personalization run.
 
     Attributes:
-        folder: of the pictures.
+        folder: folder of the pictures.
         count: how many twins were written.
-        errors: a message per photo that could not be read, by name.
+        errors: one message per unreadable photo, by name.
     """
 
     folder: Path
@@ -51,19 +51,19 @@ def personalize(
 
     Args:
         queries: a folder of photos, one photo, PIL images, or an array (N, H, W, 3) of uint8.
-        model: customized on such parts; or its folder. Also a DreamBooth folder or a LoRA that another tool trained.
-        folder: of the pictures; default: twins/CATEGORY.
-        preset: of a model that another tool trained.
-        settings: as for `customize`; those of group "twins" say how twins are made.
-        noun: what prompts call the part, for a model that another tool trained.
+        model: a model customized on such parts, or its folder; also another tool's DreamBooth folder or LoRA.
+        folder: folder for the pictures; default: twins/CATEGORY.
+        preset: preset for another tool's model.
+        settings: as for `customize`; the group "twins" says how twins are made.
+        noun: noun for the prompts, for another tool's model.
         crop: None, "center", or (x, y, width, height) in pixels.
-        seed: with a photo's content decides its noise.
+        seed: decides a photo's noise, together with the photo's content.
         device: as for `customize`.
         progress: whether to show a bar.
 
     Raises:
         DataError: no photos, no model, or the folder holds other files.
-        PresetError: as `customize`; or no step would be made for a twin.
+        PresetError: as `customize`; or a twin would get no denoising step.
     """
     from normalgen.customizing.saved_models import find_model, saved_preset
     from normalgen.detectors.one_to_normal.twins import Personalizer
@@ -75,14 +75,14 @@ def personalize(
     if not isinstance(model, str | Path):
         ready, name = model, model.category
     else:
-        place = Path(model)
-        chosen = change(saved_preset(place) or preset_called(preset), **asked)
-        found = find_model(place, chosen, asked, device=pick_device(device), category="", noun=noun)
-        if found is None:
+        path = Path(model)
+        chosen = change(saved_preset(path) or preset_called(preset), **asked)
+        opened = find_model(path, chosen, asked, device=pick_device(device), category="", noun=noun)
+        if opened is None:
             raise DataError(f"{model} holds no model; make one with: normalgen customize FOLDER --out {model}")
-        note_other_crop("the model", place, crop)
-        whole = place.resolve()
-        ready, name = found, found.category or (whole if whole.is_dir() else whole.parent).name
+        note_other_crop("the model", path, crop)
+        full = path.resolve()
+        ready, name = opened, opened.category or (full if full.is_dir() else full.parent).name
     target = target_folder(folder, "twins", name)
     check_apart(queries, target)
     see_free(target, MADE_BY)

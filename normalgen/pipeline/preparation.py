@@ -1,4 +1,4 @@
-"""What a detector learns from: the model and the pool of its references, made where they are missing."""
+"""The model and the pool that a detector learns from, made if they are missing."""
 
 import math
 from dataclasses import asdict, replace
@@ -27,19 +27,19 @@ HIGHEST_RATE = 0.5
 
 
 class Preparation:
-    """The model and the pool of some references.
+    """Finds or makes the model and the pool for some references, and fits a detector on them.
 
     Args:
-        references: what they are made from.
-        preset: of what is made.
-        asked: settings by group that were named. What is there must have been made with those of training; those of
-            twins decide how twins are made.
-        folder: of the model.
+        references: photos to make the model and the pool from.
+        preset: preset of a new model and pool.
+        asked: requested settings by group. An existing model or pool must have the same settings, except for the group
+            "twins", which decides how twins are made.
+        folder: folder of the model.
         seed: decides every draw.
-        device: of the model.
+        device: device of the model.
 
     Raises:
-        PresetError: the model that is there, or will be made, cannot make such twins.
+        PresetError: the model, existing or new, cannot make such twins.
     """
 
     def __init__(
@@ -58,25 +58,25 @@ class Preparation:
         self._model: NormalModel | None = None
 
     def model(self, watch: Watch) -> "NormalModel":
-        """The model: finished, somebody else's, or customized now."""
+        """Return the model: a finished one, another tool's, or one customized now."""
         if self._model is None:
-            self._model = self._found() or self._customized(watch)
+            self._model = self._finished() or self._customized(watch)
         return self._model
 
     def twin_settings(self, model: "NormalModel") -> Preset:
-        """The model's settings with those of this run's twins."""
+        """Return the model's settings, with this run's settings for twins."""
         return change(model.preset, twins=self._twins)
 
     def fit(
         self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
     ) -> "OneToNormal":
-        """The detector, fitted on the references and what its branches need besides.
+        """Return the detector, fitted on the references and on the model and pool that its branches need.
 
         Args:
-            detector: unfitted.
-            pool: joins the bank; None makes one in `folder`, or takes the one that is there.
-            folder: of the pool.
-            n: images in a pool that is made; 0 makes none.
+            detector: an unfitted detector.
+            pool: added to the bank; None uses the pool in `folder`, or makes one there.
+            folder: folder of the pool.
+            n: images in a new pool; 0 makes none.
             watch: shows the stages.
         """
         bank = self.bank(pool, folder, n, watch) if "n" in detector.branches else None
@@ -87,7 +87,7 @@ class Preparation:
         sampling = None if model is None else model.using(self.twin_settings(model))
         return replace(detector, model=sampling).fit(references, bank, watch=watch)
 
-    def _found(self) -> "NormalModel | None":
+    def _finished(self) -> "NormalModel | None":
         from normalgen.customizing.saved_models import find_model, is_customized, need_made_with
         from normalgen.pool.origin import note_other_photos
 
@@ -98,10 +98,10 @@ class Preparation:
         if model.preset.name != self.settings.name:
             raise PresetError(
                 f"{self.folder} was made with preset {model.preset.name}, now {self.settings.name}; "
-                "name another folder with --model"
+                "choose another folder with --model"
             )
         need_made_with(model.preset, self.folder, self.made_with)
-        remedy = "name another --model to have one made from these"
+        remedy = "choose another --model to make one from these"
         note_other_photos("the model", self.folder, self.references, remedy)
         return model
 
@@ -112,7 +112,7 @@ class Preparation:
         return fine_tune(self.references, settings, self.folder, seed=self.seed, device=self.device, watch=watch)
 
     def bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
-        """The pool that joins the bank: given, found, or made and resumed; None for `n` 0."""
+        """Return the pool for the bank: the given one, an existing one, or a new or resumed one; None if `n` is 0."""
         from normalgen.pool.dataset import Pool
         from normalgen.pool.journal import METADATA
 
@@ -121,13 +121,13 @@ class Preparation:
         if pool is None and not n:
             return None
         if pool is not None or ((folder / METADATA).is_file() and not self._grows(folder, n, watch)):
-            return self._taken(folder)
+            return self._existing(folder)
         model = self.model(watch)
         given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
         return PoolMaking(self._named(model), model.preset, self.folder, **given).pool(folder, n)
 
-    def _taken(self, folder: Path) -> "Pool":
-        """The pool in `folder` as it is."""
+    def _existing(self, folder: Path) -> "Pool":
+        """Return the pool in `folder`, unchanged."""
         from normalgen.customizing.saved_models import need_made_with
         from normalgen.pool.dataset import Pool
         from normalgen.pool.journal import RUN, record_folder
@@ -136,13 +136,13 @@ class Preparation:
         pool, run = Pool.load(folder), read_record(record_folder(folder) / RUN)
         if run is not None:
             need_made_with(Preset.from_settings(run["preset"]), folder, self.made_with)
-        remedy = "move it away, and leave --pool out, to have one made from these"
+        remedy = "to make one from these, move it away and leave --pool out"
         note_other_photos("the pool", folder, self.references, remedy)
-        note(f"{len(pool)} images of the pool {folder} join the bank")
+        note(f"added {len(pool)} images of the pool {folder} to the bank")
         return pool
 
     def _grows(self, folder: Path, n: int, watch: Watch) -> bool:
-        """Whether the pool has too few images and this run's settings: it was stopped, or shall grow."""
+        """Return whether to fill the pool further: it has this run's settings and fewer than `n` images."""
         from normalgen.customizing.saved_models import is_customized
         from normalgen.pool.dataset import Pool
         from normalgen.pool.generate import check_pool
@@ -157,15 +157,15 @@ class Preparation:
         return True
 
     def _named(self, model: "NormalModel") -> "References":
-        """The references under the noun that the model draws."""
+        """Return the references with the noun that the model draws."""
         return replace(self.references, noun=model.noun)
 
 
 def pool_folder(given: "Pool | str | Path | None", category: str) -> Path:
-    """Where the pool is, or will be made.
+    """Return the folder where the pool is, or will be made.
 
     Raises:
-        DataError: `given` holds none, or one of another category.
+        DataError: `given` holds no pool, or a pool of another category.
     """
     from normalgen.pool.dataset import Pool
     from normalgen.pool.journal import METADATA
@@ -179,23 +179,23 @@ def pool_folder(given: "Pool | str | Path | None", category: str) -> Path:
                 f"{given} holds no pool; make one with: normalgen generate PHOTOS --out {given}, or leave --pool out"
             )
         return folder
-    found = Pool.load(folder).rows[0]["category"]
-    if found != category:
-        raise DataError(f"the pool is of {found!r}, the references are of {category!r}")
+    pool_category = Pool.load(folder).rows[0]["category"]
+    if pool_category != category:
+        raise DataError(f"the pool has category {pool_category!r}, the references {category!r}; choose another --pool")
     return folder
 
 
 def calibration_photos(folder: str | Path | None, queries: "Queries", made: list[Path], rate: float) -> "Images | None":
-    """The photos in `folder` that no one has used: no references, no queries, no sources of a model or pool.
+    """Return the photos in `folder` that are not references, queries, or sources of a model or pool.
 
     Args:
-        folder: of good photos; None gives None.
-        queries: photos to be judged; they know which photos are references.
+        folder: folder of good photos; None returns None.
+        queries: photos to judge; they know which photos are references.
         made: folders of models and pools.
-        rate: that the photos shall support.
+        rate: share of good parts that may be called anomalous.
 
     Raises:
-        DataError: too few for the rate.
+        DataError: too few photos for the rate.
     """
     from normalgen.images.images import Images
     from normalgen.pool.origin import origin_of
@@ -211,13 +211,13 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
     fresh = [row for row, digest in enumerate(photos.hashes()) if digest not in seen]
     if len(fresh) < len(photos):
         used = len(photos) - len(fresh)
-        note(f"{used} of {folder}'s photos are references, of model or pool, or to be judged; they do not count")
+        note(f"{used} photos in {folder} are references, sources of the model or pool, or queries; they do not count")
     least = math.ceil(1 / rate - 1e-9) - 1
     if len(fresh) < least:
         possible = math.ceil(1000 / (len(fresh) + 1)) / 1000
-        other = f"a --rate of at least {possible:g}, or " if possible <= HIGHEST_RATE else ""
+        higher = f"use a --rate of at least {possible:g}, or " if possible <= HIGHEST_RATE else ""
         raise DataError(
-            f"--calibrate {folder}: {len(fresh)} photos that are not used otherwise cannot support --rate {rate:g}; "
-            f"give {least} in all, or {other}leave --calibrate out"
+            f"--calibrate {folder}: --rate {rate:g} needs at least {least} photos that are not used elsewhere, got "
+            f"{len(fresh)}; add photos, {'' if higher else 'or '}{higher}leave --calibrate out"
         )
     return photos.take(fresh)

@@ -1,4 +1,4 @@
-"""Measure a pool against real normal photos that it never saw."""
+"""Measures a pool against real normal photos that it never saw."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ LEAST_HELD_OUT = 4
 
 @dataclass(frozen=True)
 class PoolQuality:
-    """What a pool's images measure, beside plain augmentation.
+    """The measures of a pool's images and of plain augmentation.
 
     Attributes:
         pool: the pool.
-        lines: one per measure, with its values, its bar, and what misses it.
-        images: how many of each kind were measured.
-        path: the same as JSON, in the folder of the pool's records.
+        lines: one per measure, with its values, its bar, and the values that miss it.
+        images: how many images of each kind were measured.
+        path: the JSON file with the measures, in the folder of the pool's records.
     """
 
     pool: "Pool"
@@ -39,17 +39,17 @@ class PoolQuality:
 def measure_pool(
     folder: Path, photos: Path | None = None, data: Path | None = None, *, sample: int = 64, seed: int = 1
 ) -> PoolQuality:
-    """Measure what diffusion made of a pool, and as many augmented references.
+    """Measure a pool's diffusion images, and as many augmented references.
 
     Args:
-        folder: of the pool.
-        photos: folder of normal photos, the references among them; None finds those of a built-in category.
+        folder: folder of the pool.
+        photos: folder of normal photos, including the references; None finds the photos of a built-in category.
         data: folder of downloaded data sets, for a built-in category.
-        sample: at most so many images of each kind are measured.
-        seed: draws the augmented references.
+        sample: measure at most this many images of each kind.
+        seed: decides the augmented references.
 
     Raises:
-        DataError: `folder` holds no pool or no image by diffusion, or its references are not among the photos.
+        DataError: `folder` holds no pool or no diffusion image, or its references are not among the photos.
     """
     from normalgen.io.atomic import write_json
     from normalgen.pool.dataset import Pool
@@ -62,10 +62,10 @@ def measure_pool(
     sets = _by_mode(pool, size, sample)
     references, held_out = _photos(settings, photos, data)
     measures = compare(sets, references, held_out, size=size, augment=augment, most=sample, seed=seed)
-    found, path = lines(measures), record_folder(folder) / QUALITY
-    misses = {name: {line.measure: line.misses[name] for line in found if name in line.misses} for name in measures}
+    result, path = lines(measures), record_folder(folder) / QUALITY
+    misses = {name: {line.measure: line.misses[name] for line in result if name in line.misses} for name in measures}
     write_json(path, {name: asdict(measures[name]) | {"misses": misses[name]} for name in measures})
-    return PoolQuality(pool, found, measures["augmented"].images, path)
+    return PoolQuality(pool, result, measures["augmented"].images, path)
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -75,43 +75,43 @@ def _settings(folder: Path) -> dict[str, Any]:
     path = record_folder(folder) / RUN
     run = read_record(path)
     if run is None:
-        raise DataError(f"{path} is missing; the pool's settings are not known")
+        raise DataError(f"{path} is missing, so the pool's settings are unknown; make the pool again")
     settings: dict[str, Any] = run["settings"]
     return settings
 
 
 def _photos(settings: dict[str, Any], photos: Path | None, data: Path | None) -> "tuple[Images, Images | None]":
-    """The pool's references, found by SHA-256, and the other normal photos; None if there are too few."""
+    """Return the pool's references, found by SHA-256, and the other normal photos, or None if there are too few."""
     from normalgen.data.find import find_category, folder_category
 
     category, wanted, crop = settings["category"], settings["references"], settings["crop"]
     try:
-        found = (folder_category(photos, category) if photos else find_category(category, data)).normals
+        normals = (folder_category(photos, category) if photos else find_category(category, data)).normals
     except DataError:
         if photos:
             raise
-        raise DataError(f"where are the photos of {category!r}? Name their folder with --photos") from None
-    hashes = found.hashes()
+        raise DataError(f"cannot find the photos of {category!r}; name their folder with --photos") from None
+    hashes = normals.hashes()
     missing = [digest for digest in wanted if digest not in hashes]
     if missing:
         raise DataError(
-            f"{len(missing)} of the pool's {len(wanted)} references are not among the {len(found)} photos of "
+            f"{len(missing)} of the pool's {len(wanted)} references are not among the {len(normals)} photos of "
             f"{category}; name their folder with --photos"
         )
     crop = tuple(crop) if isinstance(crop, list) else crop
-    references = found.take([hashes.index(digest) for digest in wanted]).cropped(crop)
-    others = found.take([i for i, digest in enumerate(hashes) if digest not in wanted]).cropped(crop)
+    references = normals.take([hashes.index(digest) for digest in wanted]).cropped(crop)
+    others = normals.take([i for i, digest in enumerate(hashes) if digest not in wanted]).cropped(crop)
     if len(others) >= LEAST_HELD_OUT:
         return references, others
     note(
-        f"{f'only {len(others)}' if len(others) else 'no'} photos besides the references: what needs photos that the "
-        "pool never saw is left out; put more good photos into --photos"
+        f"{f'only {len(others)}' if len(others) else 'no'} photos besides the references, so measures that need photos "
+        "the pool never saw are left out; put more good photos into --photos"
     )
     return references, None
 
 
 def _by_mode(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
-    """The first `sample` images of each mode that diffusion made, (N, 3, size, size) in [0, 1]."""
+    """Return the first `sample` images of each diffusion mode, (N, 3, size, size) in [0, 1]."""
     from normalgen.pool.journal import REJECTED, record_folder
 
     sets = {}
@@ -123,7 +123,7 @@ def _by_mode(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
         judged = len(pool.rejected())
         why = f"; the gate rejected {judged} candidates, see {record_folder(pool.folder) / REJECTED}" if judged else ""
         raise DataError(
-            f"{pool.folder} holds augmented photos alone, no image that diffusion made: nothing to compare{why}. "
-            "Make one with --plain 0, or with --no-gate to see what diffusion draws"
+            f"{pool.folder} holds augmented photos alone, no diffusion image to compare{why}. Make a pool with "
+            "--plain 0, or with --no-gate to see what diffusion draws"
         )
     return sets

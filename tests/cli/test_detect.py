@@ -72,7 +72,7 @@ def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.Capt
     assert detect("-n", "0", "--branches", "n", "--calibrate", "more", "--rate", "0.01") == 1
     told = capsys.readouterr().err
     assert (
-        "20 photos that are not used otherwise cannot support --rate 0.01; give 99 in all, or a --rate of at least"
+        "--rate 0.01 needs at least 99 photos that are not used elsewhere, got 20; add photos, use a --rate of at least"
         in told
     )
     assert detect("-n", "0", "--branches", "n", "--rate", "0.01") == 0

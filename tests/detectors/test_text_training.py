@@ -64,7 +64,7 @@ def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp
     assert "no masks in" in run("--data", tmp_path, "--out", out)
     assert "embedded' have no text side" in run("--data", root, "--out", out, "--features", "embedded")
     out.touch()
-    assert "is there already" in run("--data", root, "--out", out)
+    assert "already exists" in run("--data", root, "--out", out)
 
 
 def test_a_saved_detector_brings_its_text_maps_along(

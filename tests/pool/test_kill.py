@@ -95,4 +95,4 @@ def test_ctrl_c_says_how_to_go_on(prior: Path, photos: Path, tmp_path: Path) -> 
     process.join(60)
     assert process.exitcode == 130
     last = (tmp_path / "err.txt").read_text().splitlines()[-1]
-    assert last.startswith("error: stopped; what is done is kept. To resume: normalgen generate")
+    assert last.startswith("error: stopped; finished work is kept. To resume: normalgen generate")

@@ -183,7 +183,7 @@ def test_no_cells_or_an_unknown_format_are_told(tmp_path: Path, capsys: pytest.C
     assert run(str(tmp_path)) == 1
     assert "Name the folder that normalgen evaluate wrote" in capsys.readouterr().err
     assert run(str(tmp_path), "--format", "pdf") == 1
-    assert "--format takes md, csv, html, by comma, got 'pdf'" in capsys.readouterr().err
+    assert "--format takes any of md, csv, html, comma-separated, got 'pdf'" in capsys.readouterr().err
 
 
 def test_detectors_of_one_module_have_figures_of_their_own() -> None:
