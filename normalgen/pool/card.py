@@ -6,7 +6,7 @@ __all__ = ["card"]
 
 
 def card(settings: dict[str, Any]) -> str:
-    """README.md of a pool.
+    """Return the text of a pool's README.md.
 
     Its YAML has no `configs:` block: `load_dataset` would cache by folder name and could serve another pool's rows.
     """
@@ -54,7 +54,7 @@ extends to what is made from them.
 
 
 def _shares(settings: dict[str, Any]) -> str:
-    """Which share of the images the diffusion model made, and which is augmented photos alone."""
+    """Return a sentence on the shares of diffusion images and of augmented photos."""
     plain, restored = settings["pool.plain"], settings["pool.mix"]
     if plain == 1:
         return "All are augmented reference photos (mode `augmented`); no diffusion model made any of them."

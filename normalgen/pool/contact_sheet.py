@@ -1,4 +1,4 @@
-"""Pictures for people: the contact sheet of a pool."""
+"""The contact sheet of a pool, a picture for people."""
 
 import time
 from contextlib import suppress
@@ -32,7 +32,7 @@ Row = tuple[str, list[Image.Image]]
 
 
 def contact_sheet(title: str, rows: list[Row]) -> Image.Image:
-    """Rows of pictures under their captions, `COLUMNS` tiles wide, wrapped where a row is longer."""
+    """Return rows of pictures under their captions, `COLUMNS` tiles wide; longer rows wrap."""
     lines = [(caption if at == 0 else "", tiles[at : at + COLUMNS]) for caption, tiles in rows for at in _starts(tiles)]
     heights = [(CAPTION if caption else 0) + (TILE + GAP if tiles else 0) for caption, tiles in lines]
     width = COLUMNS * (TILE + GAP) + GAP
@@ -55,13 +55,13 @@ def _starts(tiles: list[Image.Image]) -> range:
 
 
 class PoolSheet:
-    """The contact sheet of a pool in the making: references, their augmentations, and the pool or a preview of it.
+    """Draws a pool's contact sheet while it is made: references, their augmentations, and the pool or a preview.
 
     Args:
-        folder: the pool's; the sheet lies among its records, beside it.
+        folder: folder of the pool; the sheet is in the folder of its records.
         references: shown first.
-        preset: which augmentations are shown; size.
-        seed: of the pool.
+        preset: gives the augmentation and the size.
+        seed: seed of the pool.
     """
 
     def __init__(self, folder: Path, references: References, preset: Preset, seed: int) -> None:
@@ -74,7 +74,7 @@ class PoolSheet:
         self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
 
     def write(self, model: NormalModel | None = None) -> None:
-        """Draw the sheet again: with the images in the pool, or, given the model in training, with a preview."""
+        """Draw the sheet again, with the images in the pool, or with a preview if given the model in training."""
         rows: list[Row] = [
             ("references", [to_pil(image) for image in self.pixels]),
             augmented_row(self.pixels, self.preset.augment, self.seed),
@@ -83,7 +83,7 @@ class PoolSheet:
         save_picture(contact_sheet(self.title, rows), self.path)
 
     def refresh(self, model: NormalModel | None = None) -> None:
-        """Draw the sheet again if that was not done for a while; a disk that is full stops no other work."""
+        """Draw the sheet again if the last one is old; ignores disk errors."""
         if time.monotonic() >= self.due:
             self.due = time.monotonic() + BETWEEN
             with suppress(OSError):
@@ -95,10 +95,10 @@ class PoolSheet:
         pool = Pool.load(self.folder)
         rows = []
         for mode in (*MODES, "augmented"):
-            places = [i for i, row in enumerate(pool.rows) if row["mode"] == mode]
-            if places:
-                shown = list(pool.images.take(places[:SHOWN]))
-                rows.append((f"pool, {_explained(mode, self.preset)} ({len(places)} images)", shown))
+            indices = [i for i, row in enumerate(pool.rows) if row["mode"] == mode]
+            if indices:
+                images = list(pool.images.take(indices[:SHOWN]))
+                rows.append((f"pool, {_explained(mode, self.preset)} ({len(indices)} images)", images))
         return [*rows, *_rejected_rows(pool.rejected())]
 
     def _previewed(self, model: NormalModel) -> list[Row]:
@@ -119,13 +119,13 @@ class PoolSheet:
 
 
 def _rejected_rows(rejected: list[Rejected]) -> list[Row]:
-    """A line a reason, the first few of each."""
-    rejected = [each for each in rejected if each.path.is_file()]
-    reasons = dict.fromkeys(each.reason for each in rejected)
-    found = {reason: [each.path for each in rejected if each.reason == reason] for reason in reasons}
+    """Return one row per reason, with its first few images."""
+    rejected = [item for item in rejected if item.path.is_file()]
+    reasons = dict.fromkeys(item.reason for item in rejected)
+    by_reason = {reason: [item.path for item in rejected if item.reason == reason] for reason in reasons}
     return [
         (f"rejected: {reason} ({len(paths)})", [Image.open(path).convert("RGB") for path in paths[:COLUMNS]])
-        for reason, paths in found.items()
+        for reason, paths in by_reason.items()
     ]
 
 
@@ -134,7 +134,7 @@ def _explained(mode: str, preset: Preset) -> str:
 
 
 def augmented_row(references: Tensor, kind: Augment, seed: int) -> Row:
-    """What the customization is shown: `COLUMNS` augmented references, from uint8 (k, 3, S, S)."""
+    """Return the row of `COLUMNS` augmented references, as customization sees them, from uint8 (k, 3, S, S)."""
     draws = [generator("sheet", seed, i) for i in range(COLUMNS)]
     images = [augment(references[i % len(references)].float() / 255, kind, draw) for i, draw in enumerate(draws)]
     return f"augmented as --augment {kind} allows", [to_pil(image) for image in images]

@@ -1,4 +1,4 @@
-"""A finished pool, as its users see it."""
+"""A finished pool."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["Pool", "Rejected"]
 
 @dataclass(frozen=True)
 class Rejected:
-    """A candidate that the gate kept out: its image, the reason, and what was measured."""
+    """A candidate that the gate rejected: its image, the reason, and its measures."""
 
     path: Path
     reason: str
@@ -29,11 +29,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Pool:
-    """A folder of generated normal images; what else is known of them lies beside it, and may be missing.
+    """A folder of generated normal images; the folder of its records may be missing.
 
     Attributes:
-        folder: where it is.
-        rows: the metadata of the kept images, in order of index.
+        folder: folder of the pool.
+        rows: metadata of the kept images, ordered by index.
     """
 
     folder: Path
@@ -41,10 +41,10 @@ class Pool:
 
     @classmethod
     def load(cls, folder: Path) -> "Pool":
-        """The pool in `folder`; reads no image.
+        """Load the pool in `folder`; reads no image.
 
         Raises:
-            DataError: no pool there, or an image that its metadata names is missing.
+            DataError: `folder` holds no pool, or an image that its metadata names is missing.
         """
         if not (folder / METADATA).is_file():
             raise DataError(
@@ -61,13 +61,13 @@ class Pool:
 
     @property
     def images(self) -> Images:
-        """The images, lazily."""
+        """The images, read only when used."""
         files = [self.folder / row["file_name"] for row in self.rows]
         return Images([ImageItem(file.name, str(file), file.read_bytes) for file in files])
 
     @property
     def dataset(self) -> "Dataset":
-        """The pool as `datasets.load_dataset(folder)["train"]` gives it, but never from a cache."""
+        """The pool as `datasets.load_dataset(folder)["train"]` returns it, but never from a cache."""
         import datasets
 
         columns = [{"image": str(self.folder / row["file_name"])} | row for row in self.rows]
@@ -75,25 +75,25 @@ class Pool:
         return table.cast_column("image", datasets.Image())
 
     def preset(self) -> Preset:
-        """The settings that the pool was made with.
+        """Return the settings that the pool was made with.
 
         Raises:
-            DataError: its record is missing.
-            PresetError: another version wrote it.
+            DataError: the record of the settings is missing.
+            PresetError: another version of normalgen wrote it.
         """
         path = record_folder(self.folder) / RUN
         record = read_record(path)
         if record is None:
-            raise DataError(f"{path} is missing; the pool's settings are not known")
+            raise DataError(f"{path} is missing, so the pool's settings are unknown; make the pool again")
         return Preset.from_settings(record["preset"])
 
     def gate(self) -> dict[str, Any]:
-        """The gate's cut-offs ("limits") and what so few references cannot tell ("unknown"); empty if it was off."""
+        """Return the gate's cut-offs ("limits") and what too few references leave open ("unknown"); {} if off."""
         path = record_folder(self.folder) / GATE
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def rejected(self) -> list[Rejected]:
-        """What the gate kept out, in order of index."""
+        """Return the candidates that the gate rejected, ordered by index."""
         path = record_folder(self.folder) / CANDIDATES
         rows = [row for row in (whole_rows(path) if path.is_file() else []) if not row["kept"]]
         return [Rejected(image_path(self.folder, row["index"], False), row["reason"], row["numbers"]) for row in rows]

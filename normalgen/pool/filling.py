@@ -1,4 +1,4 @@
-"""A pool in the making: candidates in order, each judged, written and booked."""
+"""Fills a pool: judges, writes and records candidates in order."""
 
 import math
 from collections.abc import Callable
@@ -26,17 +26,17 @@ __all__ = ["PoolFilling"]
 
 @dataclass
 class PoolFilling:
-    """What filling a pool works with.
+    """Fills a pool with candidates.
 
     Attributes:
-        folder: the pool's.
+        folder: folder of the pool.
         preset: how candidates are made and judged.
-        settings: all that decides the pool, as in its `run.json`.
+        settings: everything that decides the pool, as in its `run.json`.
         names: the references' names.
         sources: the references, uint8 (k, 3, S, S).
-        ledger: what was judged so far.
-        model: draws candidates, or the preset if it draws none; None takes only those that were drawn ahead.
-        drawn: where those lie.
+        ledger: the candidates judged so far.
+        model: draws candidates, or the preset if diffusion draws none; None takes only candidates drawn ahead.
+        drawn: folder of the candidates drawn ahead.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class PoolFilling:
     _gate: Gate | None = None
 
     def fill(self, n: int, watch: Watch, preview: Callable[[], None]) -> None:
-        """Judge candidates until `n` are kept, the budget is spent, or, without a model, none is left."""
+        """Judge candidates until `n` are kept, the budget is spent or, without a model, none are left."""
         preset, ledger, limit = self.preset, self.ledger, self._limit(n)
 
         def wanting() -> bool:
@@ -63,9 +63,9 @@ class PoolFilling:
             group = self._group(ledger.judged - ledger.judged % preset.pool.group)
             if not group:
                 break
-            for each, image in group:
-                if each.index == ledger.judged and wanting():
-                    self._judge(each, image)
+            for item, image in group:
+                if item.index == ledger.judged and wanting():
+                    self._judge(item, image)
             watch("generate", len(ledger.kept), n)
             preview()
 
@@ -78,16 +78,16 @@ class PoolFilling:
         if not self.ledger.kept and self.ledger.judged >= self._limit(n):
             raise NothingKept(
                 f"the gate kept none of {self.ledger.judged} candidates (see {image_path(self.folder, 0, False)}); "
-                "try, with --overwrite, more reference photos, more training steps, or --no-gate"
+                "start over with --overwrite and more reference photos, more training steps, or --no-gate"
             )
 
     def _limit(self, n: int) -> int:
-        """How many candidates may be made for `n` images."""
+        """Return how many candidates may be made for `n` images."""
         settings = self.preset.pool
         return max(settings.group, math.ceil(n * settings.budget)) if settings.gate else n
 
     def _group(self, start: int) -> list[tuple[Candidate, Tensor]]:
-        """The candidates from `start` on, one group: as drawn ahead, else drawn now, else none."""
+        """Return the group of candidates from `start` on: drawn ahead, else drawn now, else empty."""
         wanted = range(max(start, self.ledger.judged), start + self.preset.pool.group)
         paths = [self.drawn / numbered(index) for index in wanted]
         if all(path.is_file() for path in paths):
@@ -98,42 +98,42 @@ class PoolFilling:
         return [] if self.model is None else draw_group(self.model, start, self.sources, self.settings["seed"])
 
     def _open_gate(self, watch: Watch) -> None:
-        """Calibrate the gate, and tell it what is in the pool already."""
+        """Calibrate the gate, and show it the images already in the pool."""
         self._gate = Gate(self.sources, self.preset.augment, seed=self.settings["seed"], watch=watch)
         write_json(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
             self._gate.remember(to_tensor(image, self.preset.size))
 
-    def _judge(self, each: Candidate, image: Tensor) -> None:
-        """Write one candidate where it belongs, and book it."""
+    def _judge(self, item: Candidate, image: Tensor) -> None:
+        """Judge one candidate, write its image and record the verdict."""
         verdict = self._gate.judge(image) if self._gate else None
         kept = verdict is None or verdict.kept
-        path = image_path(self.folder, each.index, kept)
+        path = image_path(self.folder, item.index, kept)
         write_whole(path, lambda partial: to_pil(image).save(partial, format="png"))
-        row = self._row(each) | (self._nearest(verdict) if verdict else {}) if kept else None
+        row = self._row(item) | (self._nearest(verdict) if verdict else {}) if kept else None
         judged = {"reason": verdict.reason, "numbers": verdict.numbers} if verdict else {"reason": ""}
-        self.ledger.enter(each.index, row, judged)
+        self.ledger.enter(item.index, row, judged)
 
-    def _row(self, each: Candidate) -> dict[str, Any]:
+    def _row(self, item: Candidate) -> dict[str, Any]:
         settings = self.settings
         return {
             "category": settings["category"],
             "label": 0,
-            "prompt": fill(each.prompt, settings["object"]),
+            "prompt": fill(item.prompt, settings["object"]),
             "seed": settings["seed"],
-            "index": each.index,
-            "mode": each.mode,
-            "reference": "" if each.reference is None else self.names[each.reference],
-            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0}[each.mode],
+            "index": item.index,
+            "mode": item.mode,
+            "reference": "" if item.reference is None else self.names[item.reference],
+            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0}[item.mode],
             "preset": settings["preset"],
             "model": settings["model"],
         }
 
     def _nearest(self, verdict: Verdict) -> dict[str, Any]:
-        place = verdict.nearest_pool
+        nearest = verdict.nearest_pool
         return {
             "nearest_reference": self.names[verdict.nearest_reference],
-            "nearest_pool": "" if place is None else image_name(self.ledger.kept[place]),
+            "nearest_pool": "" if nearest is None else image_name(self.ledger.kept[nearest]),
         }
 
 

@@ -1,4 +1,4 @@
-"""Images that were made elsewhere, as a pool."""
+"""Makes a pool of images that were made elsewhere."""
 
 import json
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ __all__ = ["write_pool"]
 def write_pool(
     folder: Path, images: Sequence[Image.Image], references: Sequence[str], *, category: str, mode: str, label: int = 0
 ) -> Pool:
-    """Write `images` as a pool that detectors take; one that is there and whole is loaded.
+    """Write `images` as a pool for detectors; a complete pool in `folder` is loaded instead.
 
     Args:
-        folder: of this pool alone.
+        folder: folder for this pool alone.
         images: RGB.
-        references: the name of the photo that each was made from, "" for none.
-        category: what they are of.
-        mode: how they were made, for the rows.
-        label: 1 if they are anomalous.
+        references: per image, the name of the photo that it was made from, "" for none.
+        category: category of the images.
+        mode: how the images were made, for the rows.
+        label: 1 if the images are anomalous.
     """
     if not (folder / METADATA).is_file():
         rows = []

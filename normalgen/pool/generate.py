@@ -1,7 +1,7 @@
-"""Fill a pool, image by image and never half-written, alone or as one of several workers.
+"""Fills a pool image by image, alone or as one of several workers; no file is ever half-written.
 
-On one machine the bytes depend on settings, references and index alone, so a killed run that is started again, a pool
-that grows, or one that several workers drew, ends as if made at once by one.
+On one machine the bytes depend only on settings, references and index. So a resumed run, a pool that grew, and a pool
+drawn by several workers end with the same bytes as a single run.
 """
 
 from collections.abc import Callable, Iterator
@@ -51,24 +51,24 @@ def fill_pool(
     preview: Callable[[], None] = lambda: None,
     overwrite: bool = False,
 ) -> Pool:
-    """Make candidates until `n` images of the pool in `folder` are kept; those already there stay as they are.
+    """Make candidates until the pool in `folder` has `n` images, and return it; existing images stay unchanged.
 
-    With the gate on (`pool.gate`) at most `pool.budget` candidates per image are made; a pool may then end smaller.
+    With the gate on (`pool.gate`), at most `pool.budget` candidates per image are made, so the pool may stay smaller.
 
     Args:
-        model: customized on these references' category; its preset says mix, strength, prompts and augmentation. A
-            preset alone will do if its `pool.plain` is 1: diffusion makes none of the images then.
+        model: customized on the references' category; its preset gives mix, strength, prompts and augmentation. A
+            preset alone is enough if its `pool.plain` is 1, because diffusion then makes no images.
         references: the starting points of img2img.
-        n: how many images the pool should hold, at least 1.
-        folder: of this pool alone.
+        n: how many images the pool should have, at least 1.
+        folder: folder for this pool alone.
         seed: candidate `i` draws from (seed, i).
         watch: receives the progress of "generate", in kept images.
         preview: called after each group of images.
-        overwrite: a pool of other settings in `folder` gives way.
+        overwrite: replace a pool in `folder` that has other settings.
 
     Raises:
-        DataError: n below 1, a model of another category or none, a folder of other settings or in use; or the gate
-            kept none.
+        DataError: n is below 1; the model is of another category or missing; the folder has other settings or is in
+            use; or the gate kept no image.
     """
     with _begun(model, references, n, folder, seed, overwrite) as making:
         return _finished(making, n, watch, preview)
@@ -85,26 +85,26 @@ def draw_shard(
     watch: Watch = silent,
     overwrite: bool = False,
 ) -> Pool | None:
-    """One worker's share of the pool in `folder`: every `shard.count`-th group of candidates, drawn aside.
+    """Draw one worker's share of the pool in `folder`: every `shard.count`-th group of candidates.
 
-    Candidates are judged in order, so the worker that finds all of them drawn does that; where the gate rejects some,
-    it also draws the few that are then lacking. The pool is `fill_pool`'s, byte for byte on like machines.
+    Candidates are judged in order, so the last worker judges them all. If the gate rejects some, it also draws their
+    replacements. On like machines, the pool has the same bytes as that of `fill_pool`.
 
     Args:
         model: as for `fill_pool`, and the same for all workers.
         references: as for `fill_pool`.
         n: as for `fill_pool`, and the same for all workers.
-        folder: of this pool alone, on a disk that all workers see.
-        shard: which worker of how many.
+        folder: folder for this pool alone, on a disk that all workers share.
+        shard: the number of this worker, and how many there are.
         seed: candidate `i` draws from (seed, i).
         watch: receives the progress of "draw" and "generate".
-        overwrite: a pool of other settings in `folder` gives way.
+        overwrite: replace a pool in `folder` that has other settings.
 
     Returns:
-        The pool, if this worker was the last; None while others are at work.
+        The pool, if this worker is the last; None while others are drawing.
 
     Raises:
-        DataError: as `fill_pool`; or another process draws this shard, or has begun another pool in `folder`.
+        DataError: as `fill_pool`; or another process draws this shard, or started another pool in `folder`.
     """
     with ExitStack() as held:
         with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
@@ -114,7 +114,7 @@ def draw_shard(
     with _locked(folder, wait=True):
         _agree(folder, {"settings": making.settings}, look=True)
         if not (record_folder(folder) / RUN).is_file():
-            raise DataError(f"{folder} was removed while this worker drew; run its command again")
+            raise DataError(f"{folder} was removed while this worker was drawing; run the same command again")
         if window.is_under_way(making.drawn) and not window.is_drawn(making.drawn):
             return None
         making.ledger = Ledger.open(folder)
@@ -122,17 +122,17 @@ def draw_shard(
 
 
 def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
-    """Judge what workers have drawn, in order, up to the first candidate that is missing; needs no model.
+    """Judge the drawn candidates in order, up to the first missing one; needs no model.
 
-    Ends the workers' round unless one of them is drawing: any number of workers may then continue.
+    If no worker is drawing, it ends the workers' round, so that any number of workers can continue.
 
     Returns:
-        The pool so far, possibly empty, and how many images it should hold; if fewer, the same commands continue.
+        The pool so far, possibly empty, and how many images it should have. If it has fewer, run the same commands.
 
     Raises:
-        DataError: nothing drawn is waiting there, or the folder is in use; or the gate kept none, in the end.
+        DataError: no drawn candidates are waiting, the folder is in use, or the gate kept no image in the end.
     """
-    nothing = f"{folder} has nothing drawn by --shard workers that waits to be merged"
+    nothing = f"{folder} has nothing drawn to merge; draw with normalgen generate --shard first"
     if not (record_folder(folder) / RUN).is_file():
         raise DataError(nothing)
     with _locked(folder):
@@ -155,10 +155,10 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
 
 
 def check_pool(folder: Path, references: References, preset: Preset, seed: int) -> None:
-    """Raise before long work unless `folder` is free, or holds a pool of the same settings.
+    """Check before long work that `folder` is free, or holds a pool with the same settings.
 
     Raises:
-        DataError: it is neither, or the folder of its records beside it is not free.
+        DataError: it is not free, or the folder for its records is not free.
     """
     _agree(folder, {"settings": _settings(references, preset, seed)}, look=True)
 
@@ -169,12 +169,13 @@ def _check(model: NormalModel | Preset, references: References, n: int) -> None:
     if isinstance(model, Preset):
         if model.draws:
             raise DataError(
-                f"a preset alone makes augmented images only, and its pool.plain is {model.pool.plain:g}; give a model"
+                f"a preset without a model makes only augmented images, but its pool.plain is {model.pool.plain:g}; "
+                "give a model"
             )
     elif model.category != references.category:
         raise DataError(
             f"the model was customized on {model.category!r}, the references are {references.category!r}; "
-            "name the model of this category, or none to make one"
+            "use the model of this category, or none to make one"
         )
 
 
@@ -189,7 +190,7 @@ def _begun(
     *,
     wait: bool = False,
 ) -> Iterator[PoolFilling]:
-    """The books of `folder`, opened or begun, and the folder locked; prompts have the noun that the model draws."""
+    """Lock `folder`, open or start its ledger, and yield the filling; prompts use the model's noun."""
     _check(model, references, n)
     if isinstance(model, NormalModel):
         references = replace(references, noun=model.noun)
@@ -214,7 +215,7 @@ def _begun(
 
 
 def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
-    """The pool, filled; the folder is locked."""
+    """Fill the pool and return it; the folder must be locked."""
     making.fill(n, watch, preview)
     under_way = Window.read(making.drawn)
     larger = under_way is not None and under_way[0].n > n
@@ -226,22 +227,22 @@ def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], N
 
 
 def _locked(folder: Path, *, wait: bool = False) -> AbstractContextManager[None]:
-    """The pool in `folder`, held for this process."""
+    """Return the lock of the pool in `folder`."""
     return locked(record_folder(folder), wait=wait, of=folder)
 
 
 def _agree(folder: Path, record: dict[str, Any], *, look: bool = False) -> None:
-    """Record the pool's settings, or raise if others are recorded or what is in its folders is not ours."""
+    """Record the pool's settings; raises if other settings are recorded or the folders hold other files."""
     if folder.resolve().name.endswith(RECORDS):
         raise DataError(
-            f"{folder} cannot be a pool: names in {RECORDS} are for records beside one; choose another name"
+            f"{folder} cannot be a pool: names that end with {RECORDS} are for a pool's records; choose another name"
         )
     refuse_other_pool(folder)
     agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET,))
 
 
 def _drawn(folder: Path) -> Path:
-    """Where workers lay aside what they draw for the pool in `folder`, as it is recorded."""
+    """Return the folder where workers put what they draw for the recorded pool in `folder`."""
     run = read_record(record_folder(folder) / RUN)
     return drawn_folder(folder, run["settings"] if run else {})
 

@@ -1,4 +1,4 @@
-"""The books of a pool on disk: a row for each kept image, a row for each candidate, and how far a killed run came."""
+"""The files of a pool: one row per kept image, one row per candidate, and where a killed run resumes."""
 
 import hashlib
 import json
@@ -36,60 +36,60 @@ __all__ = [
     "whole_rows",
 ]
 
-# In the pool's folder, where data loaders take every image and, beside a single one, any JSON for the data.
+# In the pool's folder, where data loaders take every image and may take any JSON for data.
 METADATA, IMAGES, CARD = "metadata.jsonl", "images", "README.md"
-# In the folder of its records.
+# In the folder of the pool's records.
 RUN, CANDIDATES, REJECTED, GATE = "run.json", "candidates.jsonl", "rejected", "gate.json"
 DRAWN, SHEET, QUALITY = "drawn", "contact_sheet.png", "quality.json"
 _GONE = ".gone-"
 
 
 def record_folder(folder: Path) -> Path:
-    """The folder beside the pool in `folder` that holds its records: `pools/nut.normalgen` for `pools/nut`.
+    """Return the folder for a pool's records, next to the pool: `pools/nut.normalgen` for `pools/nut`.
 
-    Every path to the pool gives the same folder, also `.` and a link to it.
+    Every path to the pool gives the same folder, even `.` or a link.
 
     Raises:
-        DataError: `folder` is the top of a disk.
+        DataError: `folder` is the root of a disk.
     """
     named = folder.resolve() if folder.name in ("", "..") or folder.is_symlink() else folder
     if not named.name:
-        raise DataError(f"{folder} cannot be a pool, nothing can lie beside it; choose another folder")
+        raise DataError(f"{folder} cannot be a pool: its records need a folder next to it; choose another folder")
     return named.with_name(named.name + RECORDS)
 
 
 def image_name(index: int) -> str:
-    """The path of a kept candidate's image inside the pool's folder."""
+    """Return the path of a kept candidate's image inside the pool's folder."""
     return f"{IMAGES}/{numbered(index)}"
 
 
 def image_path(folder: Path, index: int, kept: bool) -> Path:
-    """The image of a candidate of the pool in `folder`."""
+    """Return the path of a candidate's image, kept or rejected."""
     return folder / image_name(index) if kept else record_folder(folder) / REJECTED / numbered(index)
 
 
 def numbered(index: int) -> str:
-    """The name of a candidate's image file."""
+    """Return the name of a candidate's image file."""
     return f"{index:05d}.png"
 
 
 def drawn_folder(folder: Path, settings: dict[str, Any]) -> Path:
-    """Where candidates that were drawn ahead under these settings wait for their verdict; no others lie there."""
+    """Return the folder of the candidates that were drawn ahead with these settings."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return record_folder(folder) / DRAWN / digest[:16]
 
 
 def discard_pool(folder: Path) -> None:
-    """Remove the locked pool in `folder` and its records, the settings last: until then it is the old pool."""
+    """Remove the locked pool in `folder` and its records; the settings go last, so a killed run leaves the old pool."""
     if folder.is_dir():
         discard(folder, [METADATA, CARD, IMAGES])
     discard(record_folder(folder), [CANDIDATES, REJECTED, GATE, DRAWN, SHEET, QUALITY, RUN])
 
 
 def discard(folder: Path, names: Iterable[str]) -> None:
-    """Remove files and folders in `folder` of a locked pool, in this order, each whole or not at all.
+    """Remove files and folders of a locked pool from `folder`, in this order, each completely or not at all.
 
-    What a killed process leaves of them is hidden, and `Ledger.open` sweeps it up.
+    A killed process leaves only hidden files, which `Ledger.open` removes.
     """
     gone = Path(tempfile.mkdtemp(prefix=_GONE, dir=folder))
     for name in names:
@@ -100,11 +100,11 @@ def discard(folder: Path, names: Iterable[str]) -> None:
 
 @dataclass
 class Ledger:
-    """What was judged so far.
+    """The candidates of a pool judged so far.
 
     Attributes:
-        folder: the pool's.
-        kept: the indices in the pool, in order.
+        folder: folder of the pool.
+        kept: indices of the kept candidates, in order.
         judged: candidates 0 to judged - 1 are done.
     """
 
@@ -114,7 +114,7 @@ class Ledger:
 
     @classmethod
     def open(cls, folder: Path) -> "Ledger":
-        """The books as a killed run left them: candidates from 0 on, as far as nothing is missing; the rest is cut."""
+        """Open the ledger that an earlier run left; rows from the first missing candidate on are removed."""
         records = record_folder(folder)
         for inside in (folder, records):
             _sweep(inside)
@@ -122,8 +122,8 @@ class Ledger:
         listed = {row["index"] for row in rows}
         candidates: list[dict[str, Any]] = []
         for row in _rows_if_there(records / CANDIDATES):
-            there = row["index"] in listed and (folder / image_name(row["index"])).is_file()
-            if row["index"] != len(candidates) or (row["kept"] and not there):
+            exists = row["index"] in listed and (folder / image_name(row["index"])).is_file()
+            if row["index"] != len(candidates) or (row["kept"] and not exists):
                 break
             candidates.append(row)
         _cut(records / CANDIDATES, len(candidates))
@@ -131,7 +131,7 @@ class Ledger:
         return cls(folder, [row["index"] for row in candidates if row["kept"]], len(candidates))
 
     def enter(self, index: int, row: dict[str, Any] | None, judged: dict[str, Any]) -> None:
-        """Book candidate `index`, whose image is written: its `row` in the pool (None: rejected), and its verdict."""
+        """Record candidate `index`, after its image is written: its `row` (None: rejected) and its verdict."""
         if row is not None:
             _append(self.folder / METADATA, {"file_name": image_name(index)} | row)
             self.kept.append(index)
@@ -140,11 +140,11 @@ class Ledger:
 
 
 def refuse_other_pool(folder: Path) -> None:
-    """Raise if `folder` holds a pool other than the one recorded beside it.
+    """Check that the pool in `folder` is the one in its records.
 
     Raises:
-        DataError: its rows have another category, seed or model than the records, or its images are none of ours; or
-            `folder` cannot be one.
+        DataError: its rows have another category, seed or model than the records, it holds images that normalgen did
+            not make, or `folder` cannot be a pool.
     """
     refuse_file(folder)
     records = record_folder(folder)
@@ -155,11 +155,11 @@ def refuse_other_pool(folder: Path) -> None:
     same = all(row.get(name) == settings.get(name) for row in rows for name in ("category", "seed", "model"))
     inside = (folder / IMAGES).iterdir() if (folder / IMAGES).is_dir() else ()
     if not same or any(not re.fullmatch(r"\..*|\d{5,}\.png", path.name) for path in inside):
-        raise DataError(f"{folder} holds other images than those that {records} records; move one of them away")
+        raise DataError(f"{folder} holds other images than {records} records; move one of these two folders away")
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in `folder`."""
+    """Remove leftovers of killed processes from `folder`."""
     for left in folder.glob(f"{_GONE}*"):
         shutil.rmtree(left, ignore_errors=True)
     for left in folder.rglob(f".*{PARTIAL}"):
@@ -184,10 +184,10 @@ def _rows_if_there(path: Path) -> list[dict[str, Any]]:
 
 
 def whole_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows that were written whole.
+    """Return the rows that were written completely.
 
     Raises:
-        DataError: rows that this package did not write.
+        DataError: the file has rows that normalgen did not write.
     """
     rows = []
     for line in path.read_bytes().splitlines(keepends=True):
@@ -198,6 +198,6 @@ def whole_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
         if not isinstance(row, dict) or "index" not in row:
-            raise DataError(f"{path} has rows that this command did not write; choose another folder")
+            raise DataError(f"{path} has rows that normalgen did not write; choose another folder")
         rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""Which photos a model or a pool was made from, and remarks where those are not the photos at hand."""
+"""Which photos a model or a pool was made from, and remarks if they differ from the references."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ class Origin(NamedTuple):
 
 
 def origin_of(folder: Path) -> Origin | None:
-    """What the model or the pool in `folder` was made from; None where it does not say."""
+    """Return what the model or pool in `folder` was made from; None if it is not recorded."""
     for path in (folder / RECORD, record_folder(folder) / RUN):
         if (record := read_record(path)) and "references" in record["settings"]:
             return Origin(frozenset(record["settings"]["references"]), record["settings"].get("crop"))
@@ -28,7 +28,7 @@ def origin_of(folder: Path) -> Origin | None:
 
 
 def note_other_photos(what: str, folder: Path, references: References, remedy: str) -> None:
-    """Remark if the model or pool in `folder` was made from other photos than the references, or from another crop."""
+    """Remark if the model or pool in `folder` was made from other photos than the references, or with another crop."""
     origin = origin_of(folder)
     if origin is None:
         return
@@ -42,12 +42,12 @@ def note_other_photos(what: str, folder: Path, references: References, remedy: s
 
 
 def note_other_crop(what: str, folder: Path, crop: Any) -> None:
-    """Remark if the photos that the model or pool in `folder` was made from were cropped in another way."""
+    """Remark if the model or pool in `folder` was made from photos with another crop."""
     origin = origin_of(folder)
     if origin is not None and _words(origin.crop) != _words(crop):
         note(
-            f"{what} {folder} was made from photos with {_words(origin.crop)}, these are taken with {_words(crop)}, so "
-            "parts look larger or smaller in them; give the same --crop"
+            f"{what} {folder} was made with {_words(origin.crop)}, but this run has {_words(crop)}, so parts look "
+            "larger or smaller; give the same --crop"
         )
 
 

@@ -1,9 +1,9 @@
-"""Several workers draw one pool: each takes every n-th group of candidates and lays the images aside.
+"""Several workers draw one pool: each draws every n-th group of candidates and stores the images until they are judged.
 
-A folder in the records' `drawn/`, called after the pool's settings, holds the images that wait for their verdict,
-`window.json` (which candidates this round draws; a round is over when it is gone), the references, so that judging
-needs no photos, and a lock per shard. A worker whose pool was replaced by one with other settings finds its round gone;
-nobody looks at what it was drawing.
+A folder in the records' `drawn/`, named after the pool's settings, holds the images that wait for their verdict,
+`window.json` (the candidates of this round; its removal ends the round), the references, so that judging needs no
+photos, and one lock per shard. If a pool is replaced by one with other settings, the round of the old pool is gone, and
+the images of its workers are ignored.
 """
 
 import re
@@ -31,20 +31,20 @@ PLAN, SOURCES = "window.json", "references.safetensors"
 
 @dataclass(frozen=True)
 class Shard:
-    """Worker `number` of `count`, from 1 on."""
+    """Worker `number` of `count`; numbers start at 1."""
 
     number: int
     count: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From "2/4".
+        """Return the shard for a text such as "2/4".
 
         Raises:
-            DataError: not of that form, or not from 1/n to n/n.
+            DataError: the text has another form, or is not from 1/n to n/n.
         """
-        found = re.fullmatch(r"(\d+)/(\d+)", text)
-        shard = cls(*map(int, found.groups())) if found else None
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        shard = cls(*map(int, match.groups())) if match else None
         if shard is None or not 1 <= shard.number <= shard.count:
             raise DataError(f"--shard must be 1/n to n/n, such as 2/4, got {text!r}")
         return shard
@@ -55,9 +55,9 @@ class Shard:
 
 @dataclass(frozen=True)
 class Window:
-    """A round of `shards` workers, for a pool of `n` images: they draw candidates `start` to `stop` - 1.
+    """A round of `shards` workers for a pool of `n` images; they draw candidates `start` to `stop` - 1.
 
-    Its methods take the folder that they draw into, `PoolFilling.drawn`.
+    The argument `drawn` of its methods is the folder that they draw into, `PoolFilling.drawn`.
     """
 
     n: int
@@ -68,18 +68,18 @@ class Window:
 
     @classmethod
     def open(cls, n: int, shards: int, making: PoolFilling) -> "Window":
-        """The round under way in the locked pool, or a new one: as many candidates as images are lacking.
+        """Return the current round of the locked pool, or a new one with as many candidates as images are missing.
 
         Raises:
-            DataError: a round for another n, or by another number of workers, is under way.
+            DataError: the current round has another n or another number of workers.
         """
         under_way = cls.read(making.drawn)
         if under_way is not None:
             window, _ = under_way
             if (window.n, window.shards) != (n, shards):
                 raise DataError(
-                    f"{window.shards} workers are drawing {window.n} images into {making.folder}; give all the same "
-                    f"-n and --shard i/{window.shards}, or, when none of them runs, end that round with: "
+                    f"{window.shards} workers are drawing {window.n} images into {making.folder}; use -n {window.n} "
+                    f"and --shard i/{window.shards}, or, when none of them runs, end that round with: "
                     f"normalgen pool merge {making.folder}"
                 )
             return window
@@ -94,41 +94,41 @@ class Window:
 
     @classmethod
     def read(cls, drawn: Path) -> "tuple[Window, Tensor] | None":
-        """The round under way, and the references, uint8 (k, 3, S, S); None if there is none."""
+        """Return the current round and the references, uint8 (k, 3, S, S); None if there is no round."""
         record = read_record(drawn / PLAN)
         return None if record is None else (cls(**record["settings"]), load_file(drawn / SOURCES)["references"])
 
     def hold(self, drawn: Path, shard: Shard) -> AbstractContextManager[None]:
-        """Keep the shard for this process; taken while the pool is locked, so that `end` never overlooks it.
+        """Lock the shard for this process; call it while the pool is locked, so that `end` sees it.
 
         Raises:
-            DataError: another process draws it.
+            DataError: another process draws the shard.
         """
         return locked(self._lock(drawn, shard.number))
 
     def draw(self, shard: Shard, making: PoolFilling, watch: Watch) -> None:
-        """Draw the shard's groups that are not there yet, with `making.model`, while the round is under way."""
+        """Draw the shard's missing groups with `making.model`, until done or until the round ends."""
         starts = [start for start in range(self.start, self.stop, self.group) if self._owner(start) == shard.number]
         watch(f"draw {shard}", 0, len(starts) * self.group)
-        for place, start in enumerate(starts):
+        for done, start in enumerate(starts, 1):
             if not self.is_under_way(making.drawn):
                 return
-            if not self._is_there(making.drawn, start) and making.model is not None:
-                for each, image in draw_group(making.model, start, making.sources, making.settings["seed"]):
-                    _write(making.drawn / numbered(each.index), image)
-            watch(f"draw {shard}", (place + 1) * self.group, len(starts) * self.group)
+            if not self._exists(making.drawn, start) and making.model is not None:
+                for item, image in draw_group(making.model, start, making.sources, making.settings["seed"]):
+                    _write(making.drawn / numbered(item.index), image)
+            watch(f"draw {shard}", done * self.group, len(starts) * self.group)
 
     def is_under_way(self, drawn: Path) -> bool:
-        """Whether nobody has ended the round, or replaced the pool."""
+        """Return whether the round has not ended and the pool was not replaced."""
         record = read_record(drawn / PLAN)
         return record is not None and record["settings"] == asdict(self)
 
     def is_drawn(self, drawn: Path) -> bool:
-        """Whether every worker has done its share."""
-        return all(self._is_there(drawn, start) for start in range(self.start, self.stop, self.group))
+        """Return whether every worker has drawn its share."""
+        return all(self._exists(drawn, start) for start in range(self.start, self.stop, self.group))
 
     def end(self, drawn: Path) -> None:
-        """End the round in the locked pool, unless a worker is drawing; what is drawn stays for the next round."""
+        """End the round in the locked pool, unless a worker is drawing; drawn images stay for the next round."""
         for number in range(1, self.shards + 1):
             with locked_if_free(self._lock(drawn, number)) as free:
                 if not free:
@@ -141,7 +141,7 @@ class Window:
     def _owner(self, start: int) -> int:
         return start // self.group % self.shards + 1
 
-    def _is_there(self, drawn: Path, start: int) -> bool:
+    def _exists(self, drawn: Path, start: int) -> bool:
         return all((drawn / numbered(index)).is_file() for index in range(start, start + self.group))
 
 

@@ -1,1 +1,1 @@
-"""Pages and pictures for people: a detection, twins, results."""
+"""Pages and pictures of detections, twins and results, for people."""

@@ -1,4 +1,4 @@
-"""The page of a detection run: one HTML file, worst query first, that needs nothing but itself."""
+"""The page of a detection run: one self-contained HTML file, worst query first."""
 
 import re
 from base64 import b64encode
@@ -31,10 +31,10 @@ HERE = Path(__file__).parent
 
 
 class Pictures:
-    """The pictures of the queries, at most 320 pixels wide and high, which wait in a spool for the page.
+    """Keeps the pictures of the queries, at most 320 pixels wide and high, until the page is written.
 
     Args:
-        spool: where they wait.
+        spool: stores the pictures.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -42,21 +42,21 @@ class Pictures:
         self._spans: dict[str, list[tuple[str, Span]]] = {}
 
     def add_query(self, name: str, query: Image.Image, twin: Image.Image | None) -> None:
-        """Take the query called `name`, RGB, and its twin, RGB of any proportions, where there is one.
+        """Add the query `name`, RGB, and its twin, if any, RGB of any proportions.
 
-        The twin, made from the query squashed to a square, takes the query's proportions.
+        The twin, made from the query squashed to a square, is resized to the query's proportions.
         """
-        shown = thumbnail(query, WIDEST)
-        self._put(name, "query", shown)
+        picture = thumbnail(query, WIDEST)
+        self._put(name, "query", picture)
         if twin is not None:
-            self._put(name, "normal twin", sized(twin, shown.size))
+            self._put(name, "normal twin", sized(twin, picture.size))
 
     def add_map(self, name: str, overlay: Image.Image) -> None:
-        """Take the anomaly map over the query called `name`."""
+        """Add the anomaly map drawn over the query `name`."""
         self._put(name, "anomaly map", thumbnail(overlay, WIDEST))
 
     def of(self, name: str) -> list[tuple[str, str]]:
-        """The caption and the `src` of each picture of the query called `name`, in the order they came."""
+        """Return the caption and the `src` of each picture of the query `name`, in the order they were added."""
         return [(caption, self._spool.get(span).decode("ascii")) for caption, span in self._spans.get(name, [])]
 
     def _put(self, name: str, caption: str, picture: Image.Image) -> None:
@@ -65,7 +65,7 @@ class Pictures:
 
 def write_page(
     path: Path,
-    shown: Iterable[Shown],
+    queries: Iterable[Shown],
     pictures: Pictures,
     *,
     title: str,
@@ -74,22 +74,22 @@ def write_page(
     scale: tuple[float, float],
     settings: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, completely or not at all.
 
     200 queries make a page of 2 to 16 MB.
 
     Args:
-        path: of the page, such as `report.html`.
-        shown: the queries, in any order; those with an error come last.
-        pictures: of the queries, by their names.
-        title: of the page.
-        facts: what is seen at once, as name and value.
+        path: the page's file, such as `report.html`.
+        queries: in any order; the page puts queries with an error last.
+        pictures: pictures of the queries, by name.
+        title: title of the page.
+        facts: name and value of each fact that is always visible.
         threshold_text: a sentence on how "anomalous" was decided, or why only a ranking is shown.
         scale: lowest and highest value of the maps' colours, for all queries.
-        settings: what unfolds on demand, as name and value.
+        settings: name and value of each setting, folded away.
     """
-    queries = sorted(shown, key=lambda query: (bool(query.error), query.rank, query.name))
-    run = PageSummary(queries)
+    ranked = sorted(queries, key=lambda query: (bool(query.error), query.rank, query.name))
+    run = PageSummary(ranked)
     values = {
         "title": escape(title),
         "style": _template("page.css"),
@@ -101,15 +101,15 @@ def write_page(
         "controls": controls(run),
         "histogram": histogram(run),
     }
-    cards = (card(query, pictures.of(query.name), run) for query in queries)
+    cards = (card(query, pictures.of(query.name), run) for query in ranked)
     write_whole(path, lambda partial: _write(partial, values, cards))
 
 
 def _write(path: Path, values: dict[str, str], cards: Iterator[str]) -> None:
     parts = re.split(r"\{\{(\w+)\}\}", _template("page.html"))
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        for place, part in enumerate(parts):
-            if place % 2 == 0:
+        for index, part in enumerate(parts):
+            if index % 2 == 0:
                 file.write(part)
             elif part == "cards":
                 file.writelines(cards)
@@ -122,7 +122,7 @@ def _template(name: str) -> str:
 
 
 def _encoded(picture: Image.Image) -> bytes:
-    """A WebP as the `src` of an image; a coarser one where it would be large, as noise is."""
+    """Return the picture as a WebP data URL; a large one, such as noise, gets a lower quality."""
     for quality in QUALITIES:
         buffer = BytesIO()
         picture.save(buffer, format="webp", quality=quality, method=3)

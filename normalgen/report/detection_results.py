@@ -1,4 +1,4 @@
-"""What a run of detection says of each photo, and its tables."""
+"""The results of a detection run, and their tables."""
 
 import csv
 import io
@@ -12,16 +12,16 @@ __all__ = ["DetectionRun", "Result", "write_tables"]
 
 @dataclass(frozen=True)
 class Result:
-    """What is said of one photo; an unreadable one has an error and nothing else.
+    """The result for one photo; an unreadable photo has only `file` and `error`.
 
     Attributes:
-        file: its path inside the folder of queries.
+        file: path of the photo inside the folder of queries.
         score: higher is more anomalous.
-        scores: of each branch.
+        scores: score of each branch.
         rank: 1 is the most anomalous.
-        verdict: "anomalous", "normal", or "" where only a ranking is supported.
-        label: what its sub-folder says.
-        error: why it could not be read.
+        verdict: "anomalous", "normal", or "" if only a ranking is supported.
+        label: name of the photo's sub-folder; None if unknown.
+        error: why the photo could not be read.
     """
 
     file: str
@@ -35,13 +35,13 @@ class Result:
 
 @dataclass(frozen=True)
 class DetectionRun:
-    """Results of a run.
+    """The results of a detection run.
 
     Attributes:
-        results: worst first, unreadable photos last.
-        auroc: None where labels are not known; as `average_precision`.
-        average_precision: of the fused scores.
-        references: how many photos' labels were passed over, because they are references.
+        results: worst photo first, unreadable photos last.
+        auroc: image AUROC of the fused scores; None if labels are unknown.
+        average_precision: average precision of the fused scores; None if labels are unknown.
+        references: how many labelled photos were not measured, because they are references.
     """
 
     results: tuple[Result, ...]
@@ -52,19 +52,19 @@ class DetectionRun:
     @property
     def errors(self) -> list[Result]:
         """The photos that could not be read."""
-        return [each for each in self.results if each.error]
+        return [result for result in self.results if result.error]
 
 
 def write_tables(outputs: Outputs, run: DetectionRun) -> None:
-    """Write `results.jsonl` and `results.csv`; photos keep their own names there."""
-    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in run.results]
+    """Write `results.jsonl` and `results.csv`, with the photos' original names."""
+    lines = [json.dumps(asdict(result), ensure_ascii=False) for result in run.results]
     outputs.text("results.jsonl", "\n".join(lines) + "\n")
     branches = [*(run.results[0].scores or {})]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["file", "rank", "score", *branches, "verdict", "label", "error"])
-    for each in run.results:
-        parts = [(each.scores or {}).get(branch, "") for branch in branches]
-        score = "" if each.error else each.score
-        writer.writerow([each.file, each.rank or "", score, *parts, each.verdict, each.label or "", each.error])
+    for row in run.results:
+        parts = [(row.scores or {}).get(branch, "") for branch in branches]
+        score = "" if row.error else row.score
+        writer.writerow([row.file, row.rank or "", score, *parts, row.verdict, row.label or "", row.error])
     outputs.text("results.csv", table.getvalue())

@@ -1,4 +1,4 @@
-"""A run of detection as files: results, maps, twins, and a page to look at."""
+"""Judges the queries and writes the files of a detection run: results, maps, twins and a page."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,21 +26,21 @@ __all__ = ["MADE_BY", "write_detection"]
 
 MADE_BY = "normalgen detect"
 DRAWN = 2048
-"""Pixels of the longer side of the photos that maps are drawn upon, at most."""
+"""Most pixels on the longer side of the photos under the maps."""
 
 
 @dataclass
 class _Judged:
-    """The photos that were judged, in order, one entry each, and a message for each that could not be read.
+    """The judged photos, in order, and one message per unreadable photo.
 
     Attributes:
-        names: of the photos.
-        labels: None where unknown, or passed over.
-        pictures: where the photos, reduced, wait to be drawn upon.
+        names: names of the photos.
+        labels: None if unknown or ignored.
+        pictures: spans of the reduced photos in the spool.
         scores: (N,) per branch, and "fused", batch by batch.
         maps: (N, H, W), fused, float16, batch by batch.
-        errors: by name.
-        references: how many labels were passed over.
+        errors: messages by name.
+        references: how many labels were ignored because the photos are references.
     """
 
     names: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class _Judged:
     references: int = 0
 
     def joined(self) -> dict[str, Tensor]:
-        """The scores (N,) per branch, and "fused"."""
+        """Return the scores (N,) per branch, and "fused"."""
         return {name: torch.cat([scores[name] for scores in self.scores]) for name in self.scores[0]}
 
 
@@ -68,21 +68,21 @@ def write_detection(
 ) -> DetectionRun:
     """Judge all queries and write `results.jsonl`, `results.csv`, `run.json`, `maps/`, `twins/` and `report.html`.
 
-    Each photo is read and decoded once. No more than a batch of them is in memory, each at most 2048 pixels wide and
-    high besides the one that is being read; what is drawn later waits in a temporary file in `folder`. The maps over
-    the photos are at most 2048 pixels wide and high, too.
+    Each photo is read and decoded once. At most one batch is in memory, with each photo reduced to 2048 pixels, except
+    the photo being read. Photos to draw on later wait in a temporary file in `folder`. The maps drawn over photos are
+    also at most 2048 pixels wide and high.
 
     Args:
-        detector: fitted.
-        queries: photos; what cannot be read is named in the results.
-        threshold: from scores to verdicts.
-        folder: new, or of an earlier run, whose files are replaced.
-        title: of the page.
-        save_maps: also write each fused map as it is, float32 (H, W), to `maps/NAME.npy`.
+        detector: a fitted detector.
+        queries: photos; the results name unreadable ones.
+        threshold: turns scores into verdicts.
+        folder: a new folder, or one of an earlier run, whose files are replaced.
+        title: title of the page.
+        save_maps: also write each raw fused map, float32 (H, W), to `maps/NAME.npy`.
         watch: receives the progress of "detect" and "maps".
 
     Raises:
-        DataError: not one photo can be read; or the folder holds other files, or is in use.
+        DataError: no photo can be read; or the folder holds other files, or is in use.
     """
     names = output_names(queries.images.names)
     with replacing(folder, MADE_BY) as outputs, TemporaryFile(dir=folder) as waiting:
@@ -94,14 +94,14 @@ def write_detection(
 
 @dataclass(frozen=True)
 class _Files:
-    """Where a run writes.
+    """Writes the files of a run.
 
     Attributes:
         outputs: the folder of results.
-        names: what the files of each photo are called.
-        spool: where photos wait.
-        pictures: of the page.
-        save_maps: whether maps are written as they are.
+        names: file name for each photo's name.
+        spool: stores photos until maps are drawn on them.
+        pictures: pictures for the page.
+        save_maps: whether to write raw maps.
     """
 
     outputs: Outputs
@@ -111,7 +111,7 @@ class _Files:
     save_maps: bool
 
     def take(self, photo: Photo, twin: Tensor | None, values: Tensor) -> Span:
-        """Write a photo's twin, and its map where asked; where the photo waits to be drawn upon."""
+        """Write a photo's twin, and its raw map if asked; return where the spool keeps the photo."""
         if photo.picture is None:
             raise ValueError(f"the photo {photo.name} has no picture; read it with a side")
         name, drawn = self.names[photo.name], None if twin is None else to_pil(twin)
@@ -123,14 +123,14 @@ class _Files:
         return self.spool.put_picture(photo.picture)
 
     def draw(self, name: str, waiting: Span, values: Tensor, scale: tuple[float, float]) -> None:
-        """Write the map over the photo, which was waiting."""
+        """Draw the map over the photo from the spool, and write it."""
         drawn = overlay(self.spool.get_picture(waiting), values.float(), *scale)
         self.outputs.png(f"maps/{self.names[name]}.png", drawn)
         self.pictures.add_map(name, drawn)
 
 
 def _judge(detector: OneToNormal, queries: Queries, files: _Files, watch: Watch) -> _Judged:
-    """Read and judge all photos; twins, and maps where asked, are written as they are made."""
+    """Read and judge all photos; writes twins, and raw maps if asked, along the way."""
     judged, done, total = _Judged(), 0, len(queries.images)
     labels = dict(zip(queries.images.names, queries.labels, strict=True))
     watch("detect", 0, total)
@@ -150,19 +150,19 @@ def _judge(detector: OneToNormal, queries: Queries, files: _Files, watch: Watch)
 
 
 def _judge_batch(detector: OneToNormal, photos: list[Photo], files: _Files, judged: _Judged) -> None:
-    found = detector.explain_photos(photos)
-    twins = found.twins if found.twins is not None else [None] * len(photos)
-    for photo, twin, values in zip(photos, twins, found.maps, strict=True):
+    batch = detector.explain_photos(photos)
+    twins = batch.twins if batch.twins is not None else [None] * len(photos)
+    for photo, twin, values in zip(photos, twins, batch.maps, strict=True):
         judged.names.append(photo.name)
         judged.pictures.append(files.take(photo, twin, values))
-    judged.scores.append(found.scores)
-    judged.maps.append(found.maps.half())
+    judged.scores.append(batch.scores)
+    judged.maps.append(batch.maps.half())
 
 
 def _finish(
     detector: OneToNormal, judged: _Judged, threshold: Threshold, files: _Files, title: str, watch: Watch
 ) -> DetectionRun:
-    """Decide, and write tables, maps and page."""
+    """Decide the verdicts, and write tables, maps and the page."""
     outputs, scores, maps = files.outputs, judged.joined(), torch.cat(judged.maps)
     results = _results(judged, scores, threshold)
     broken = [Result(name, error=message) for name, message in judged.errors.items()]
@@ -174,9 +174,9 @@ def _finish(
     facts = {"auroc": run.auroc, "average_precision": run.average_precision}
     outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts
     scale = _scale(maps, detector.left_out)
-    for place, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
-        files.draw(name, waiting, maps[place], scale)
-        watch("maps", place + 1, len(results))
+    for index, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
+        files.draw(name, waiting, maps[index], scale)
+        watch("maps", index + 1, len(results))
     write_page(
         outputs.path("report.html"),
         map(_shown, run.results),
@@ -218,7 +218,7 @@ def _measured(labels: list[str | None], scores: Tensor) -> tuple[float | None, f
 
 
 def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
-    """The colours' range: from the middle of all values to what stands out, at least what normal images reach."""
+    """Return the range of the colours: the median to the 99.9 % quantile, or the highest left-out value if higher."""
     values = maps.float().flatten()
     values = values[:: max(1, len(values) // 1_000_000)]
     low = float(values.median())
@@ -238,14 +238,14 @@ def _shown(result: Result) -> Shown:
 
 
 def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    shown = {
+    facts = {
         name: value for name, value in settings.items() if value not in ("", None) and (name, value) != ("bank", 0)
     }
-    shown["branches"] = ", ".join(settings["branches"])
-    shown["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
-    if "model" in shown:
-        shown["model"] = settings["model"][:12]
-    return [(name.replace("_", " "), str(value)) for name, value in shown.items()]
+    facts["branches"] = ", ".join(settings["branches"])
+    facts["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
+    if "model" in facts:
+        facts["model"] = settings["model"][:12]
+    return [(name.replace("_", " "), str(value)) for name, value in facts.items()]
 
 
 def _measured_facts(run: DetectionRun) -> list[tuple[str, str]]:

@@ -1,16 +1,16 @@
 "use strict";
 (() => {
-  const one = (selector, root = document) => root.querySelector(selector);
+  const first = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const cards = all("main article");
-  const form = one("form.controls");
-  const [name, label, least, cut] = ["#name", "#label", "#least", "#cut"].map((selector) => one(selector));
-  const dialog = one("dialog");
+  const form = first("form.controls");
+  const [name, label, least, cut] = ["#name", "#label", "#least", "#cut"].map((selector) => first(selector));
+  const dialog = first("dialog");
   let kind = "";
   let at = null;
 
-  const text = (selector, card) => one(selector, card)?.textContent ?? "";
-  // Browsers round a slider's value: near its end it hides nothing.
+  const text = (selector, card) => first(selector, card)?.textContent ?? "";
+  // Browsers round a slider's value, so near its end it hides nothing.
   const part = () => (least ? (least.value - least.min) / (least.max - least.min || 1) : 0);
   const moved = () => part() > 1e-3;
   const visible = () => cards.filter((card) => !card.hidden);
@@ -25,59 +25,59 @@
 
   function filter() {
     for (const card of cards) card.hidden = !fits(card);
-    const shown = visible().length;
+    const count = visible().length;
     const above = moved() ? `, scores from ${Number(least.value).toPrecision(3)}` : "";
-    one("#count").textContent = `${shown} of ${cards.length} shown${above}`;
-    one("#none").hidden = shown > 0;
+    first("#count").textContent = `${count} of ${cards.length} shown${above}`;
+    first("#none").hidden = count > 0;
     if (!least) return;
-    const place = part() * cut.ownerSVGElement.viewBox.baseVal.width;
-    cut.setAttribute("x1", place);
-    cut.setAttribute("x2", place);
+    const x = part() * cut.ownerSVGElement.viewBox.baseVal.width;
+    cut.setAttribute("x1", x);
+    cut.setAttribute("x2", x);
     cut.style.visibility = above ? "visible" : "hidden";
   }
 
   function enlarge(card) {
     at = card;
-    one("#large").textContent = text("h2", card);
+    first("#large").textContent = text("h2", card);
     const verdict = text(".badges", card) ? all(".badge", card).map((badge) => badge.textContent) : [];
-    one("#said").textContent = [text(".rank", card), text(".score", card), ...verdict].filter(Boolean).join(" \u00b7 ");
+    first("#said").textContent = [text(".rank", card), text(".score", card), ...verdict].filter(Boolean).join(" \u00b7 ");
     const figures = all("figure", card).map((figure) => figure.cloneNode(true));
-    one(".large", dialog).replaceChildren(...figures);
+    first(".large", dialog).replaceChildren(...figures);
     if (!dialog.open) dialog.showModal();
   }
 
   function step(by) {
-    const shown = visible().filter((card) => one("figure", card));
-    const next = shown[shown.indexOf(at) + by];
+    const enlargeable = visible().filter((card) => first("figure", card));
+    const next = enlargeable[enlargeable.indexOf(at) + by];
     if (next) enlarge(next);
   }
 
   for (const card of cards) {
-    const pictures = one(".pictures", card);
-    if (!one("figure", pictures)) continue;
+    const pictures = first(".pictures", card);
+    if (!first("figure", pictures)) continue;
     pictures.addEventListener("click", () => enlarge(card));
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "enlarge";
     button.setAttribute("aria-label", `enlarge ${text("h2", card)}`);
     button.addEventListener("click", () => enlarge(card));
-    const badges = one(".badges", card);
-    (badges.childElementCount ? badges : one("header", card)).append(button);
+    const badges = first(".badges", card);
+    (badges.childElementCount ? badges : first("header", card)).append(button);
   }
 
   for (const button of all("[data-kind]", form)) {
     button.addEventListener("click", () => {
       kind = button.dataset.kind;
-      for (const each of all("[data-kind]", form)) each.setAttribute("aria-pressed", String(each === button));
+      for (const item of all("[data-kind]", form)) item.setAttribute("aria-pressed", String(item === button));
       filter();
     });
   }
   for (const field of [name, label, least]) field?.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
 
-  one("#close").addEventListener("click", () => dialog.close());
-  one("#previous").addEventListener("click", () => step(-1));
-  one("#next").addEventListener("click", () => step(1));
+  first("#close").addEventListener("click", () => dialog.close());
+  first("#previous").addEventListener("click", () => step(-1));
+  first("#next").addEventListener("click", () => step(1));
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   dialog.addEventListener("keydown", (event) => {
     if (event.key === "ArrowLeft") step(-1);

@@ -1,4 +1,4 @@
-"""The parts of the page, as HTML: whatever is not ours is escaped here."""
+"""The parts of the page as HTML; all names and texts from outside are escaped here."""
 
 import math
 from collections import Counter
@@ -18,35 +18,35 @@ EXPLAINED = {"p": "p, twin", "n": "n, normals"}
 
 
 class PageSummary:
-    """All queries of a page, without pictures: what the parts must know of the others.
+    """Counts, labels and ranges over all queries of a page.
 
     Args:
-        shown: the queries.
+        queries: all queries.
     """
 
-    def __init__(self, shown: list[Shown]) -> None:
-        judged = [each for each in shown if not each.error]
-        self.kinds = Counter(kind(each) for each in shown)
-        self.total = len(shown)
-        found = {each.label for each in shown if each.label is not None}
-        self.labels = sorted(found, key=lambda label: (label != NORMAL, label))
-        self.scored = [each for each in judged if math.isfinite(each.score)]
-        scores = [each.score for each in self.scored]
+    def __init__(self, queries: list[Shown]) -> None:
+        judged = [query for query in queries if not query.error]
+        self.kinds = Counter(kind(query) for query in queries)
+        self.total = len(queries)
+        labels = {query.label for query in queries if query.label is not None}
+        self.labels = sorted(labels, key=lambda label: (label != NORMAL, label))
+        self.scored = [query for query in judged if math.isfinite(query.score)]
+        scores = [query.score for query in self.scored]
         self.lowest, self.highest = min(scores, default=0.0), max(scores, default=0.0)
-        branches = dict.fromkeys(branch for each in judged for branch in each.scores)
-        self.spans = {branch: _span([each.scores.get(branch, math.nan) for each in judged]) for branch in branches}
+        branches = dict.fromkeys(branch for query in judged for branch in query.scores)
+        self.spans = {branch: _span([query.scores.get(branch, math.nan) for query in judged]) for branch in branches}
 
     def colour(self, label: str | None) -> str:
-        """The class that colours a label: the last one for all that are too many, and for no label."""
+        """Return the CSS class for a label's colour; surplus labels and None share the last one."""
         if label not in self.labels:
             return f"c{COLOURS}"
-        place = self.labels.index(label) + (NORMAL not in self.labels)
-        return f"c{min(place, COLOURS)}"
+        index = self.labels.index(label) + (NORMAL not in self.labels)
+        return f"c{min(index, COLOURS)}"
 
 
-def kind(shown: Shown) -> str:
-    """What the buttons sort a query by: its verdict, "error", or "ranked"."""
-    return "error" if shown.error else shown.verdict or "ranked"
+def kind(query: Shown) -> str:
+    """Return the kind that the buttons filter by: the verdict, "error" or "ranked"."""
+    return "error" if query.error else query.verdict or "ranked"
 
 
 def _span(values: list[float]) -> tuple[float, float]:
@@ -55,28 +55,28 @@ def _span(values: list[float]) -> tuple[float, float]:
 
 
 def number(value: float) -> str:
-    """A score as people read it: three significant digits and the places before the point."""
+    """Return a score as text: three significant digits, or all digits before the point if there are more."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def facts_list(facts: Sequence[tuple[str, str]]) -> str:
-    """Names and values; nothing where there are none."""
+    """Return the list of names and values; "" if there are none."""
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in facts)
     return f'<dl class="facts">\n{rows}</dl>\n' if facts else ""
 
 
 def settings_list(settings: Sequence[tuple[str, str]]) -> str:
-    """The same, folded."""
+    """Return the list of settings, folded; "" if there are none."""
     return f"<details><summary>settings</summary>\n{facts_list(settings)}</details>\n" if settings else ""
 
 
 def threshold(text: str) -> str:
-    """The sentence on the threshold; nothing where there is none."""
+    """Return the paragraph on the threshold; "" if there is no text."""
     return f'<p class="threshold">{escape(text)}</p>' if text else ""
 
 
 def key(scale: tuple[float, float]) -> str:
-    """What the maps' colours mean."""
+    """Return the legend of the maps' colours."""
     stops = ", ".join(f"#{STOPS[at : at + 3].hex()}" for at in range(0, len(STOPS), 12))
     low, high = (number(end) for end in scale)
     return (
@@ -86,7 +86,7 @@ def key(scale: tuple[float, float]) -> str:
 
 
 def controls(run: PageSummary) -> str:
-    """The buttons, the name filter and the label filter, for those kinds and labels that occur."""
+    """Return the buttons, the name filter and the label filter, for the kinds and labels that occur."""
     judged = any(kind in run.kinds for kind in ("anomalous", "normal"))
     kinds = [("", "all", run.total)]
     kinds += [(name, name, run.kinds[name]) for name in ("anomalous", "normal") if judged]
@@ -106,7 +106,7 @@ def controls(run: PageSummary) -> str:
 
 
 def histogram(run: PageSummary) -> str:
-    """Scores as stacked bars, a colour a label, above the slider that hides what is below a score."""
+    """Return the scores as stacked bars, one colour per label, above the slider that hides low scores."""
     if not run.scored:
         return ""
     words = f"histogram of {len(run.scored)} scores from {number(run.lowest)} to {number(run.highest)}"
@@ -125,9 +125,9 @@ def histogram(run: PageSummary) -> str:
 
 def _bars(run: PageSummary) -> str:
     counts: Counter[tuple[int, str]] = Counter()
-    for each in run.scored:
-        part = (each.score - run.lowest) / ((run.highest - run.lowest) or 1.0)
-        counts[min(int(part * BINS), BINS - 1), run.colour(each.label)] += 1
+    for query in run.scored:
+        part = (query.score - run.lowest) / ((run.highest - run.lowest) or 1.0)
+        counts[min(int(part * BINS), BINS - 1), run.colour(query.label)] += 1
     tallest = max(sum(counts[at, f"c{colour}"] for colour in range(COLOURS + 1)) for at in range(BINS))
     width, bars = WIDTH / BINS, []
     for at in range(BINS):
@@ -142,20 +142,20 @@ def _bars(run: PageSummary) -> str:
     return "".join(bars)
 
 
-def card(shown: Shown, pictures: list[tuple[str, str]], run: PageSummary) -> str:
-    """One query, its pictures given as caption and `src`."""
-    known = not shown.error and math.isfinite(shown.score)
-    score = f' data-score="{shown.score!r}"' if known else ""
-    label = "" if shown.label is None else f' data-label="{escape(shown.label)}"'
-    place = "" if shown.error else f'<span class="rank">#{shown.rank}</span>'
-    figures = "".join(_figure(shown.name, caption, source) for caption, source in pictures)
-    value = f'<span class="score">score <strong>{number(shown.score)}</strong></span>' if known else ""
+def card(query: Shown, pictures: list[tuple[str, str]], run: PageSummary) -> str:
+    """Return the card of one query; its pictures are given as caption and `src`."""
+    known = not query.error and math.isfinite(query.score)
+    score = f' data-score="{query.score!r}"' if known else ""
+    label = "" if query.label is None else f' data-label="{escape(query.label)}"'
+    rank = "" if query.error else f'<span class="rank">#{query.rank}</span>'
+    figures = "".join(_figure(query.name, caption, source) for caption, source in pictures)
+    value = f'<span class="score">score <strong>{number(query.score)}</strong></span>' if known else ""
     return (
-        f'<article data-kind="{escape(kind(shown))}"{score}{label}>\n'
+        f'<article data-kind="{escape(kind(query))}"{score}{label}>\n'
         f'<div class="pictures">{figures}</div>\n'
-        f"<header>{place}<h2>{escape(shown.name)}</h2>{value}</header>\n"
-        f'<p class="badges">{_badges(shown, run)}</p>\n'
-        f"{_message(shown)}{_branches(shown, run)}</article>\n"
+        f"<header>{rank}<h2>{escape(query.name)}</h2>{value}</header>\n"
+        f'<p class="badges">{_badges(query, run)}</p>\n'
+        f"{_message(query)}{_branches(query, run)}</article>\n"
     )
 
 
@@ -165,23 +165,23 @@ def _figure(name: str, caption: str, source: str) -> str:
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
-def _badges(shown: Shown, run: PageSummary) -> str:
-    words = "error" if shown.error else shown.verdict
+def _badges(query: Shown, run: PageSummary) -> str:
+    words = "error" if query.error else query.verdict
     verdict = f'<span class="badge {escape(words)}">{escape(words)}</span>' if words else ""
     label = ""
-    if shown.label is not None:
-        label = f'<span class="badge"><i class="{run.colour(shown.label)}"></i>label: {escape(shown.label)}</span>'
+    if query.label is not None:
+        label = f'<span class="badge"><i class="{run.colour(query.label)}"></i>label: {escape(query.label)}</span>'
     return verdict + label
 
 
-def _message(shown: Shown) -> str:
-    return f'<p class="message">{escape(shown.error)}</p>\n' if shown.error else ""
+def _message(query: Shown) -> str:
+    return f'<p class="message">{escape(query.error)}</p>\n' if query.error else ""
 
 
-def _branches(shown: Shown, run: PageSummary) -> str:
-    if shown.error or not shown.scores:
+def _branches(query: Shown, run: PageSummary) -> str:
+    if query.error or not query.scores:
         return ""
-    rows = "".join(_branch(branch, value, run.spans[branch]) for branch, value in shown.scores.items())
+    rows = "".join(_branch(branch, value, run.spans[branch]) for branch, value in query.scores.items())
     return f'<dl class="branches">{rows}</dl>\n'
 
 

@@ -1,4 +1,4 @@
-"""Pictures of one query: the anomaly map over it, and what its normal twin differs in."""
+"""Pictures of one query: the anomaly map over it, and its difference from the normal twin."""
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont
@@ -13,7 +13,7 @@ SATURATION, OPACITY, GROWTH = 0.6, 0.9, 0.8
 SIDE, GAP, CAPTION = 512, 8, 30
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
-# Every eighth colour of matplotlib's inferno (CC0) from its dark violet on, as its black would look like a stain.
+# Every eighth colour of matplotlib's inferno (CC0) from dark violet on, because black would look like a stain.
 STOPS = bytes.fromhex(
     "3d0965 4a0c6b 57106e 64156e 71196e 7d1e6d 8a226a 972766 a32c61 b0315b bc3754 c63d4d d04545 da4e3c "
     "e35933 eb6429 f1711f f67e14 f98c0a fb9b06 fcaa0f fbba1f f9c932 f5d949 f2e865 f3f586 fcffa4"
@@ -22,19 +22,19 @@ STOPS = bytes.fromhex(
 
 def _colours() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     stops = np.frombuffer(STOPS, np.uint8).reshape(-1, 3)
-    levels, places = np.linspace(0, 1, 256), np.linspace(0, 1, len(stops))
-    channels = [np.interp(levels, places, stops[:, channel]) for channel in range(3)]
+    levels, positions = np.linspace(0, 1, 256), np.linspace(0, 1, len(stops))
+    channels = [np.interp(levels, positions, stops[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
 def overlay(query: Image.Image, anomaly_map: Tensor, low: float, high: float) -> Image.Image:
-    """The map in colours (inferno) over the query, whose own colours are weakened a little.
+    """Return the map in colours (inferno) over the query, with the query's colours slightly muted.
 
     Args:
         query: RGB, any size.
         anomaly_map: (h, w), any range; resized bilinearly to the query's size. NaN counts as `low`.
-        low: where the photo alone is seen, here and below.
-        high: where the colour is strongest, here and above; the same for all queries that are to be compared.
+        low: at this value and below, only the photo shows.
+        high: at this value and above, the colour is strongest; use the same for all queries you compare.
 
     Returns:
         RGB of the query's size.
@@ -49,15 +49,15 @@ def overlay(query: Image.Image, anomaly_map: Tensor, low: float, high: float) ->
 
 
 def difference(query: Image.Image, twin: Image.Image, gain: float = GAIN) -> Image.Image:
-    """Where twin and query differ: the absolute difference, grey, times `gain`, at the query's size.
+    """Return the absolute difference of twin and query, grey, times `gain`, at the query's size.
 
     Args:
         query: RGB, any size.
         twin: RGB; resized to the query's size.
-        gain: the same for all, so that differences can be compared between queries.
+        gain: use the same for all queries you compare.
 
     Returns:
-        RGB, of which black is "the same" and white a difference of 255 / gain levels or more.
+        RGB: black means equal, white a difference of 255 / gain levels or more.
     """
     apart = ImageChops.difference(query, sized(twin, query.size)).convert("L")
     return apart.point([min(255, round(gain * level)) for level in range(256)]).convert("RGB")
@@ -70,14 +70,14 @@ def triptych(
     scale: tuple[float, float] | None = None,
     side: int = SIDE,
 ) -> Image.Image:
-    """Query, twin and their difference side by side, with captions; given a map, it over the query as the third.
+    """Return query, twin and difference side by side, with captions; a map, if given, replaces the difference.
 
     Args:
         query: RGB, any size.
         twin: RGB; shown at the query's proportions.
         anomaly_map: (h, w), or None.
-        scale: the lowest and highest value of the map's colours; its own range where None.
-        side: the longer side of each picture in pixels, at most; small queries are not enlarged.
+        scale: lowest and highest value of the map's colours; None uses the map's range.
+        side: at most this many pixels on the longer side of each picture; small queries are not enlarged.
     """
     first = thumbnail(query, side)
     second = sized(twin, first.size)
@@ -90,8 +90,8 @@ def triptych(
     column = max(width, 140)
     sheet = Image.new("RGB", (3 * column + 4 * GAP, height + CAPTION + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for place, (picture, caption) in enumerate([(first, "query"), (second, "normal twin"), (third, words)]):
-        left = GAP + place * (column + GAP)
+    for index, (picture, caption) in enumerate([(first, "query"), (second, "normal twin"), (third, words)]):
+        left = GAP + index * (column + GAP)
         draw.text((left, 6), caption, fill=INK, font=ImageFont.load_default(16))
         sheet.paste(picture, (left, CAPTION))
     return sheet

@@ -1,4 +1,4 @@
-"""Cells as files: results.md, results.csv, figures/ and results.html, the same bytes for the same cells."""
+"""Writes cells as results.md, results.csv, figures/ and results.html; the same cells give the same bytes."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -20,12 +20,12 @@ def write_results(cells: Frame, folder: Path, formats: Container[str] = FORMATS)
     """Write tables and figures into `folder`.
 
     Args:
-        cells: at least one.
-        folder: made if need be; files of the same names are replaced.
-        formats: of `FORMATS`; md and html bring the figures.
+        cells: at least one cell.
+        folder: created if missing; files of the same names are replaced.
+        formats: any of `FORMATS`; md and html also write the figures.
 
     Returns:
-        What was written.
+        The paths of the written files.
     """
     tables = every_table(cells)
     texts: dict[str, str] = {}

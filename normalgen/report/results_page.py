@@ -1,4 +1,4 @@
-"""results.html: tables, figures and what was run, as one page that needs nothing but itself."""
+"""results.html: tables, figures and the command that was run, in one self-contained page."""
 
 import re
 import shlex
@@ -24,13 +24,13 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def page(title: str, cells: Frame, tables: list[Table], drawings: list[Drawing]) -> str:
-    """The page as HTML, legible in light and dark; the same for the same arguments.
+    """Return the page as HTML, for light and dark mode; the same arguments give the same page.
 
     Args:
-        title: of the page.
-        cells: that were measured.
-        tables: in the order in which they are shown.
-        drawings: put after the tables of gains, or first.
+        title: title of the page.
+        cells: the measured cells.
+        tables: in the order shown.
+        drawings: shown after the tables of gains, or first if there are none.
     """
     style = "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
     parts = [(f"t{index}", table.title, _table(table)) for index, table in enumerate(tables)]
@@ -56,7 +56,7 @@ def page(title: str, cells: Frame, tables: list[Table], drawings: list[Drawing])
 
 
 def run_facts(cells: Frame) -> list[tuple[str, str]]:
-    """How much was measured, as name and value."""
+    """Return the extent of the measurements, as names and values."""
     sets = sorted({set_name(*which) for which in zip(cells.dataset, cells.role, strict=True)})
     seeds = sorted(set(cells.seed))
     tested = [
@@ -75,7 +75,7 @@ def run_facts(cells: Frame) -> list[tuple[str, str]]:
 
 
 def command(cells: Frame) -> str:
-    """A command that measures these cells, as far as they tell: without the data's folder and changed settings."""
+    """Return a command that measures these cells; it lacks the data folder and changed settings."""
     words = ["--dataset", _listed(cells.dataset), "--detectors", _listed(cells.detector)]
     words += ["--arms", ",".join(sorted(set(cells.arm), key=arm_rank)), "--shots", _listed(cells.k)]
     words += ["--seeds", str(cells.seed.max() + 1)]
@@ -94,13 +94,13 @@ def _listed(values: Iterable[Any], between: str = ",") -> str:
 
 
 def _agreed(cells: Frame, name: str) -> str | None:
-    """The value of a setting that all cells share, None if they do not."""
+    """Return the value of a setting if all cells share it, else None."""
     values = set(cells.get(f"settings.{name}", [None]))
     return values.pop() if len(values) == 1 else None
 
 
 def settings(cells: Frame) -> dict[str, list[str]]:
-    """Every setting with the values that occur, "preset.size" for one inside another; and the versions."""
+    """Return every setting with its values, and the versions; nested names look like "preset.size"."""
     names = sorted(name.removeprefix("settings.") for name in cells if name.startswith("settings."))
     return {name: sorted(set(cells[f"settings.{name}"].dropna())) for name in names}
 
@@ -113,8 +113,8 @@ def _run(cells: Frame) -> str:
     known = "settings.tests" in cells and cells["settings.tests"].notna().all()
     return (
         f"<p><code>{escape(command(cells))}</code></p>\n"
-        f'<p class="note">Made from the cells; the folder of the data, restrictions to categories'
-        f"{'' if known else ' or test images'}, and settings that are not the preset's own are to be added.</p>\n"
+        f'<p class="note">Made from the cells; add the data folder, restrictions to categories'
+        f"{'' if known else ' or test images'}, and settings that differ from the preset.</p>\n"
         f'<details><summary>settings and versions</summary><div class="wide"><table>{rows}</table></div></details>\n'
     )
 
@@ -128,7 +128,7 @@ def _table(table: Table) -> str:
     kinds = [_kind(table, index) for index in range(len(table.heads))]
     above = ""
     if any(group for group, _ in table.heads):
-        groups = [(group, len(list(some))) for group, some in groupby(group for group, _ in table.heads)]
+        groups = [(group, len(list(heads))) for group, heads in groupby(group for group, _ in table.heads)]
         spans = "".join(f'<th colspan="{count}">{escape(group)}</th>' for group, count in groups)
         above = f"<tr>{spans}</tr>"
     heads = "".join(
@@ -142,7 +142,7 @@ def _table(table: Table) -> str:
 
 
 def _kind(table: Table, index: int) -> str:
-    """The class of a column: names to the left, sentences wrapped, the paper's numbers in italics."""
+    """Return the CSS class of a column: names to the left, sentences wrapped, the paper's numbers in italics."""
     if table.name == "published" and index == len(table.heads) - 1:
         return ' class="text"'
     if index < table.labels or table.name == "published":
@@ -151,7 +151,7 @@ def _kind(table: Table, index: int) -> str:
 
 
 def _row(row: tuple[str, ...], before: tuple[str, ...], kinds: list[str], labels: int) -> str:
-    """One row; labels that the row before it begins with, too, are softer."""
+    """Return one row; labels repeated from the row before are softer."""
     same = next((i for i in range(labels) if row[: i + 1] != before[: i + 1]), labels)
     kinds = [' class="name again"'] * same + kinds[same:]
     texts = "".join(f"<td{kind}>{escape(text)}</td>" for kind, text in zip(kinds, row, strict=True))
@@ -160,7 +160,7 @@ def _row(row: tuple[str, ...], before: tuple[str, ...], kinds: list[str], labels
 
 
 def _figure(drawing: Drawing) -> str:
-    """The drawing inside the page, in the page's colours, its names its own."""
+    """Return the drawing for the page, in the page's colours and with unique ids."""
     svg = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>| xmlns(:\w+)?=\"[^\"]*\"", "", drawing.svg, flags=re.DOTALL)
     svg = re.sub(r'(?<=id=")|(?<=url\(#)|(?<=href="#)', f"{drawing.name}-", svg)
     for name, colour in COLOURS.items():

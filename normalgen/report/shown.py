@@ -1,4 +1,4 @@
-"""What the page shows of one query."""
+"""One query on the page."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ __all__ = ["Shown"]
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page says of one query; of an unreadable one only `name` and `error` matter.
+    """One query on the page; for an unreadable query only `name` and `error` matter.
 
     Attributes:
-        name: of the file.
-        score: of the whole query, higher is more anomalous.
-        scores: the same by branch, such as {"p": 0.2, "n": 0.4, "text": 0.1}.
+        name: name of the file.
+        score: score of the whole query; higher is more anomalous.
+        scores: scores by branch, such as {"p": 0.2, "n": 0.4, "text": 0.1}.
         rank: 1 is the most anomalous.
-        verdict: "anomalous", "normal", or "" where only a ranking is supported.
-        label: the sub-folder's name, such as "good" or "scratch"; None where unknown.
-        error: why the query could not be judged; empty where it was.
+        verdict: "anomalous", "normal", or "" if only a ranking is supported.
+        label: name of the sub-folder, such as "good" or "scratch"; None if unknown.
+        error: why the query could not be judged; "" if it was.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Pictures that wait to be used, in a temporary file instead of in memory."""
+"""Stores pictures in a temporary file instead of in memory."""
 
 import os
 from io import BytesIO
@@ -10,41 +10,41 @@ __all__ = ["Span", "Spool"]
 
 
 class Span(NamedTuple):
-    """Start and length, in bytes, of an entry of a spool."""
+    """Start and length of an entry of a spool, in bytes."""
 
     start: int
     length: int
 
 
 class Spool:
-    """Bytes in a temporary file.
+    """Stores bytes in a temporary file.
 
     Args:
-        file: open for reading and writing, and empty.
+        file: an empty file, open for reading and writing.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def put(self, data: bytes) -> Span:
-        """Append `data`."""
+        """Append `data` and return its span."""
         start = self._file.seek(0, os.SEEK_END)
         self._file.write(data)
         return Span(start, len(data))
 
     def get(self, span: Span) -> bytes:
-        """What was put there."""
+        """Return the bytes at `span`."""
         self._file.seek(span.start)
         return self._file.read(span.length)
 
     def put_picture(self, picture: Image.Image) -> Span:
-        """Append a picture; nothing of it is lost."""
+        """Append a picture without loss and return its span."""
         buffer = BytesIO()
         picture.save(buffer, format="png", compress_level=1)
         return self.put(buffer.getvalue())
 
     def get_picture(self, span: Span) -> Image.Image:
-        """The picture that was put there."""
+        """Return the picture at `span`."""
         with Image.open(BytesIO(self.get(span))) as picture:
             picture.load()
             return picture

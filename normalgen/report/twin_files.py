@@ -1,4 +1,4 @@
-"""A run of personalization as files: each query's twin, and a picture of both and their difference."""
+"""Writes the files of a personalization run: each query's twin, and a picture of query, twin and difference."""
 
 from pathlib import Path
 
@@ -19,16 +19,16 @@ def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, w
     """Write `twin/NAME.png`, `triptych/NAME.png` and `run.json` for all queries; NAME as `output_names` gives it.
 
     Args:
-        personalizer: with the model.
+        personalizer: makes the twins.
         queries: photos; their labels do not matter.
-        folder: new, or of an earlier run, whose files are replaced.
+        folder: a new folder, or one of an earlier run, whose files are replaced.
         watch: receives the progress of "personalize".
 
     Returns:
-        A message for each photo that cannot be read.
+        One message per unreadable photo, by name.
 
     Raises:
-        DataError: not one photo can be read; or the folder holds other files, or is in use.
+        DataError: no photo can be read; or the folder holds other files, or is in use.
     """
     errors: dict[str, str] = {}
     done, total, model = 0, len(queries.images), personalizer.model

@@ -94,7 +94,7 @@ WRONG = {
     "a bad crop": ("good --crop middle", "crop must be 'center' or 'x,y,width,height' in pixels, got 'middle'"),
     "an empty crop": ("good --crop ''", "got ''"),
     "a crop that leaves the image": ("good --crop 8,8,40,10", "crop 8,8,40,10 leaves good/0.png, which is 40 x 40"),
-    "no such manifest": ("good --manifest gone.json", "manifest gone.json cannot be read"),
+    "no such manifest": ("good --manifest gone.json", "--manifest gone.json does not exist"),
     "a manifest that is none": ("good --manifest bad.json", "bad.json is not a shot manifest"),
     "an empty object": ("good --object ' '", "--object must be a word"),
     "a folder of other files": ("good --out foreign", "foreign is not empty (thesis.txt)"),

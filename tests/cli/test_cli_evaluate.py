@@ -81,7 +81,7 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert run(*usual(root, prior, tmp_path / "out"), "--study", "pool-gain", "--seeds", "3", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "72 cells in 6 setups" in said
-    assert re.search(r"about \d+ MB of disk", said)
+    assert re.search(r"about \d+ MB on disk", said)
     assert not (tmp_path / "out").exists()
 
 
@@ -90,7 +90,7 @@ def test_fewer_test_images_as_asked_are_no_missing_ones(capsys: pytest.CaptureFi
     pytest.importorskip("elpv_dataset")
     assert run(*words) == 0
     told = capsys.readouterr().err
-    assert "test images of a category are measured (--tests 0 for all)" in told
+    assert "test images per category are measured (--tests 0 for all)" in told
     assert "whole set" not in told
 
 

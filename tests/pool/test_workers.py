@@ -176,7 +176,7 @@ def test_merge_tells_the_truth_of_a_pool_without_an_image_so_far(
     with pytest.raises(SystemExit) as end:
         main(["pool", "merge", str(tmp_path / "p")])
     assert not end.value.code
-    assert f"0 of 10 images: {tmp_path / 'p'}\nto continue: the same generate command" in capsys.readouterr().out
+    assert f"0 of 10 images: {tmp_path / 'p'}\nto continue, run the same generate command" in capsys.readouterr().out
 
 
 def test_merge_makes_no_folder(tmp_path: Path) -> None:
