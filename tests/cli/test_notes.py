@@ -42,7 +42,7 @@ def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys
     assert list(labels.values()).count(None) == 2
     assert detect("-n", "0", "--branches", "n", "--calibrate", "mixed/cross") == 1
     assert (
-        "--calibrate mixed/cross: --rate 0.05 needs at least 19 photos that are not used elsewhere"
+        "--calibrate mixed/cross: --rate 0.1 needs at least 9 photos that are not used elsewhere"
         in capsys.readouterr().err
     )
 
@@ -208,7 +208,7 @@ def test_generate_tells_of_a_larger_pool_and_of_a_model_of_other_photos(
     assert "the pool already has 2 images; -n 1 removes none" in capsys.readouterr().err
     assert run("generate", "mixed/good", "--category", "good", "-n", "1", "--out", "other", *words) == 0
     told = capsys.readouterr().err
-    assert "models/good was made from 6 photos, 6 of them not among these references; name another --model" in told
+    assert "models/good was made from 6 photos, 6 of them not among these references; choose another --model" in told
 
 
 def test_doctor_takes_what_is_to_be_tried_with_run_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 def test_the_command_writes_maps_and_leaves_nothing_else(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
     told = run("--data", root, "--out", tmp_path / "text.safetensors", "--epochs", 1)
-    assert "from 16 images, 8 of them with defects, of 2 objects" in told
+    assert "trained on 16 images of 2 objects, 8 of them with defects" in told
     assert "text maps 2/2" in told
     assert [file.name for file in tmp_path.iterdir()] == ["text.safetensors"]
     assert TextMaps.load(tmp_path / "text.safetensors", Pixels()).size == 64
@@ -62,7 +62,7 @@ def test_the_command_writes_maps_and_leaves_nothing_else(run: Callable[..., str]
 def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp_path: Path) -> None:
     out = tmp_path / "text.safetensors"
     assert "no masks in" in run("--data", tmp_path, "--out", out)
-    assert "embedded' have no text side" in run("--data", root, "--out", out, "--features", "embedded")
+    assert "embedded' have no text encoder" in run("--data", root, "--out", out, "--features", "embedded")
     out.touch()
     assert "already exists" in run("--data", root, "--out", out)
 

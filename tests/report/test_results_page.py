@@ -167,7 +167,7 @@ def test_results_shows_the_main_tables_and_writes_the_files(tmp_path: Path, caps
     seen = capsys.readouterr()
     for words in ("Image AUROC", "elpv (tuning)", "What the pool gains", "generated - augmented", "+3.0 [+3.0, +3.0]"):
         assert words in seen.out
-    assert "supports no claim" in seen.err
+    assert "they support no claim" in seen.err
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"cells", "figures", "results.md", "results.csv", "results.html"}
 
