@@ -154,8 +154,7 @@ def detect(
 
     normalgen detect MVTEC_ROOT/screw/test --category screw --data MVTEC_ROOT
 
-    normalgen detect ./mixed --references ./good --calibrate ./more_good --rate
-    0.02
+    normalgen detect ./mixed --references ./good --calibrate ./more_good --rate 0.02
 
     normalgen detect ./mixed --references ./good --save bracket-detector
 

@@ -95,8 +95,7 @@ def evaluate(
 ) -> None:
     """Measure detectors with and without pools on labelled data sets, paired on the same references and seeds.
 
-    normalgen evaluate --dataset elpv --shots 2,4,8 --seeds 5 --jobs 2 --out
-    evaluation
+    normalgen evaluate --dataset elpv --shots 2,4,8 --seeds 5 --jobs 2 --out evaluation
 
     It writes one JSON file per cell. Stop it at any time; the same command
     resumes. Then: normalgen results evaluation

@@ -70,8 +70,9 @@ def generate(
 
     normalgen generate --category hazelnut --data MVTEC_ROOT -k 4 -n 100
 
-    With a GPU and Stable Diffusion weights: normalgen generate ./good --preset
-    sd15 -n 100
+    With a GPU and Stable Diffusion weights:
+
+    normalgen generate ./good --preset sd15 -n 100
     """
     asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:

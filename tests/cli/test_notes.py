@@ -222,7 +222,7 @@ def test_class_images_without_weight_are_refused_and_with_it_preserve(
     toy = ["--weights", str(prior), "--size", "32", "--training-steps", "1", "--device", "cpu", "--category", "new"]
     for command in ("customize", "generate"):
         assert run(command, "good", *toy, "--class-images", "2") == 1
-        assert "also give --prior-weight" in capsys.readouterr().err
+        assert "--class-images need a weight in the loss; also give --prior-weight" in capsys.readouterr().err
     assert run("customize", "good", *toy, "--class-images", "2", "--prior-weight", "1") == 0
     assert "class images 2/2" in capsys.readouterr().err
     assert run("generate", "good", "--model", "models/new", "-n", "1", "--prior-weight", "0", *toy[:4], *toy[6:]) == 1
