@@ -1,1 +1,1 @@
-"""Photos: read lazily, decoded safely, augmented, and spoilt on purpose to check detectors with."""
+"""Photos: read lazily, decoded safely, augmented, and given drawn defects to check detectors."""

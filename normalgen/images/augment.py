@@ -1,8 +1,8 @@
-"""What a reference may undergo without becoming another part.
+"""Augmentations that leave a reference the same part.
 
 `safe` turns by at most 5 degrees, scales by 0.95-1.05, and changes brightness and contrast by at most 5 %. It never
-mirrors: a mirrored thread is a defect. For categories that allow them `flips` adds mirrors, `rotations` quarter turns,
-`turned` turns by any angle. Which of these parts like the references allow: `normalgen.customizing.auto_augment`.
+mirrors: a mirrored thread is a defect. For categories that allow it, `flips` adds mirroring, `rotations` quarter turns,
+and `turned` turns by any angle. `normalgen.customizing.auto_augment` finds out which of them suit the references.
 """
 
 import math
@@ -21,16 +21,16 @@ DEGREES, SCALE, LIGHT = 5.0, 0.05, 0.05
 
 
 def augment(image: Tensor, kind: Augment, draw: torch.Generator, piece: int = 0) -> Tensor:
-    """`image` (3, S, S) in [0, 1], changed at random as `kind` allows; the border is mirrored where a corner opens.
+    """Return `image` (3, S, S) in [0, 1], changed at random as `kind` allows; opened corners show the mirrored border.
 
-    With `piece` above 0 a random square of what comes out, (3, piece, piece), and no more than that is computed; all
-    of it where S is no larger.
+    With `piece` above 0, compute and return only a random square of the result, (3, piece, piece); the whole result if
+    S is not larger than `piece`.
 
     Raises:
         PresetError: `kind` is "auto".
     """
     if kind == "auto":
-        raise PresetError("the augmentation 'auto' must be settled first: normalgen.customizing.auto_augment.settled")
+        raise PresetError("resolve the augmentation 'auto' first with normalgen.customizing.auto_augment.settled")
     if kind == "flips":
         image = _flip(image, draw)
     if kind == "rotations":
@@ -40,15 +40,15 @@ def augment(image: Tensor, kind: Augment, draw: torch.Generator, piece: int = 0)
     window = _window(image.shape[-1], piece, draw)
     if grid is None:
         return image[:, *window]
-    seen = grid_sample(image[None], grid[:, *window], mode="bicubic", padding_mode="reflection", align_corners=False)[
+    moved = grid_sample(image[None], grid[:, *window], mode="bicubic", padding_mode="reflection", align_corners=False)[
         0
     ].clamp(0, 1)
     mean = image.double().mean().float()  # a sum in float32 depends on the number of threads
-    return (((seen - mean) * contrast + mean) * brightness).clamp(0, 1)
+    return (((moved - mean) * contrast + mean) * brightness).clamp(0, 1)
 
 
 def augment_each(images: Tensor, kind: Augment, draws: Sequence[torch.Generator], piece: int = 0) -> Tensor:
-    """`augment` on every image of (N, 3, S, S), each with its own generator."""
+    """Augment each image of (N, 3, S, S) with its own generator; arguments as `augment`."""
     return torch.stack([augment(image, kind, draw, piece) for image, draw in zip(images, draws, strict=True)])
 
 
@@ -62,7 +62,7 @@ def _flip(image: Tensor, draw: torch.Generator) -> Tensor:
 
 
 def _moved(image: Tensor, degrees: float, draw: torch.Generator) -> Tensor:
-    """Where each pixel comes from, (1, S, S, 2)."""
+    """Return the source position of each pixel, (1, S, S, 2)."""
     angle = math.radians(_spread(degrees, draw))
     inverse = 1 / (1 + _spread(SCALE, draw))
     cos, sin = inverse * math.cos(angle), inverse * math.sin(angle)
@@ -71,7 +71,7 @@ def _moved(image: Tensor, degrees: float, draw: torch.Generator) -> Tensor:
 
 
 def _window(size: int, piece: int, draw: torch.Generator) -> tuple[slice, slice]:
-    """Rows and columns of a random square; all of them where it is not smaller than the image."""
+    """Return the rows and columns of a random square; all of them if it is not smaller than the image."""
     if not 0 < piece < size:
         return slice(None), slice(None)
     y, x = torch.randint(size - piece + 1, (2,), generator=draw).tolist()

@@ -1,4 +1,4 @@
-"""The part of each photo that is looked at: `--crop`."""
+"""The part of each photo that is used: `--crop`."""
 
 from PIL import Image
 
@@ -10,7 +10,7 @@ Crop = tuple[int, int, int, int]
 
 
 def parse_crop(text: str) -> str | Crop:
-    """ "center" or "x,y,width,height" as a crop.
+    """Parse "center" or "x,y,width,height" as a crop.
 
     Raises:
         DataError: anything else.
@@ -27,10 +27,10 @@ def parse_crop(text: str) -> str | Crop:
 
 
 def cropped(image: Image.Image, crop: str | Crop | None, source: str) -> Image.Image:
-    """The part of `image` that `crop` names; `source` is where the image comes from.
+    """Return the part of `image` that `crop` names; `source` names the image in messages.
 
     Raises:
-        DataError: the crop leaves the image.
+        DataError: the crop extends beyond the image.
     """
     if crop is None:
         return image
@@ -41,6 +41,6 @@ def cropped(image: Image.Image, crop: str | Crop | None, source: str) -> Image.I
         x, y, width, height = crop
     if x + width > image.width or y + height > image.height:
         raise DataError(
-            f"crop {x},{y},{width},{height} leaves {source}, which is {image.width} x {image.height} pixels"
+            f"crop {x},{y},{width},{height} extends beyond {source}, which is {image.width} x {image.height} pixels"
         )
     return image.crop((x, y, x + width, y + height))

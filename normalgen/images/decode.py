@@ -1,4 +1,4 @@
-"""A file's bytes to an image: safely decoded, upright, RGB; or to where a mask marks."""
+"""Decode a file's bytes safely to an upright RGB image, or to the pixels that a mask marks."""
 
 import warnings
 from collections.abc import Callable
@@ -16,12 +16,12 @@ __all__ = ["SUFFIXES", "ImageItem", "decode", "decode_mask", "read_bytes"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
 
-Seen = TypeVar("Seen")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ImageItem:
-    """One image: a name that is unique in its data set, where it comes from for messages, and how to get its bytes."""
+    """One image: a name unique in its data set, its source for messages, and a function that reads its bytes."""
 
     name: str
     source: str
@@ -29,10 +29,10 @@ class ImageItem:
 
 
 def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
-    """The image upright and RGB, whatever it was stored as; transparent pixels become white, 16 bits become 8.
+    """Return the image upright and RGB, however it is stored; transparent pixels become white, 16 bits become 8.
 
     Args:
-        item: what to decode.
+        item: the image to decode.
         data: its bytes; None reads them.
 
     Raises:
@@ -42,29 +42,29 @@ def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
     return _open(item, data, lambda image: _rgb(ImageOps.exif_transpose(image), item.source))
 
 
-def _open(item: ImageItem, data: bytes, look: Callable[[Image.Image], Seen]) -> Seen:
+def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -> Result:
     if not data:
-        raise DataError(f"{item.source} is empty (0 bytes); remove it or copy it again")
+        raise DataError(f"{item.source} is empty (0 bytes); remove it, or copy it again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data)) as image:
                 _check(image, item.source)
-                return look(image)
+                return read(image)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
         raise DataError(f"{item.source} is too large to decode safely ({error}); scale it down") from error
-    except Exception as error:  # damaged files make decoders raise whatever they like: TypeError, struct.error
+    except Exception as error:  # decoders raise any error on damaged files: TypeError, struct.error
         raise DataError(
-            f"{item.source} cannot be read as an image ({_brief(error)}); remove it or copy it again"
+            f"{item.source} cannot be read as an image ({_brief(error)}); remove it, or copy it again"
         ) from error
 
 
 def decode_mask(item: ImageItem) -> NDArray[np.bool_]:
-    """Where a mask marks, (H, W): where it is not 0; of a lossy file (JPEG), where it is at least half bright.
+    """Return the pixels that a mask marks, (H, W): those not 0; in a lossy file (JPEG), those at least half bright.
 
-    Transparent pixels mark nothing, and numbers of any width may stand for kinds of defects.
+    Transparent pixels mark nothing. Integers of any width may stand for kinds of defects.
 
     Raises:
         DataError: as `decode`.
@@ -84,10 +84,10 @@ def _marked(stored: Image.Image) -> NDArray[np.bool_]:
 
 
 def read_bytes(item: ImageItem) -> bytes:
-    """The file as it is stored.
+    """Return the bytes of the file as stored.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         return item.read()
@@ -100,21 +100,21 @@ def _brief(error: Exception) -> str:
 
 
 def _check(image: Image.Image, source: str) -> None:
-    # The further pictures of an MPO, which phones write as .jpg, are thumbnails and gain maps; the first is the photo.
+    # Phones write MPO files as .jpg: the first picture is the photo, the others are thumbnails and gain maps.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
-        raise DataError(f"{source} holds {frames} frames; export the one that is meant as a single image")
+        raise DataError(f"{source} holds {frames} frames, expected 1; export one of them as a single image")
 
 
 def _rgb(image: Image.Image, source: str) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.float64)
         if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it as 8 or 16 bits")
+            raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it with 8 or 16 bits")
         if 0 < values.max() < 16384:
             raise DataError(
-                f"{source} holds 16-bit pixels of which none is above {values.max():.0f}, as cameras of 10 to 14 bits "
-                "write; export it as 8 bits, or scaled to 16"
+                f"{source} holds 16-bit pixels, but none is above {values.max():.0f}, as 10- to 14-bit cameras write; "
+                "export it with 8 bits, or scale it to 16"
             )
         return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:

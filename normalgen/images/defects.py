@@ -1,4 +1,4 @@
-"""Drawn defects, pasted on the object of a normal image: to check gates and detectors, never to train them."""
+"""Defects drawn on the object of a normal image, to check gates and detectors, never to train them."""
 
 import math
 from collections.abc import Callable
@@ -14,21 +14,21 @@ Rng = torch.Generator
 
 
 def paste(image: Tensor, kind: str, draw: Rng) -> tuple[Tensor, Tensor]:
-    """`image` (3, S, S) in [0, 1] with a defect of one of `KINDS` on its object, and the defect's mask (S, S) bool.
+    """Draw a defect of one of `KINDS` on the object of `image` (3, S, S) in [0, 1]; also return its mask (S, S) bool.
 
-    Sizes are shares of S: a scratch is 0.15-0.35 long and about 0.01 wide, a spot 0.03-0.07 across. Each is darker or
-    brighter than what it covers by 0.2 or more.
+    Sizes are shares of S: a scratch is 0.15-0.35 long and about 0.01 wide, a spot 0.03-0.07 across. Each is at
+    least 0.2 darker or brighter than the pixels it covers.
     """
     size = image.shape[-1]
-    places = object_mask(image).nonzero()
-    row, column = places[int(torch.randint(len(places), (), generator=draw))].tolist()
+    positions = object_mask(image).nonzero()
+    row, column = positions[int(torch.randint(len(positions), (), generator=draw))].tolist()
     rows, columns = torch.meshgrid(torch.arange(size) - row, torch.arange(size) - column, indexing="ij")
     alpha, colour = KINDS[kind](rows / size, columns / size, image, draw)
     return image + alpha * (colour - image), alpha > 0.3
 
 
 def object_mask(image: Tensor) -> Tensor:
-    """Where an image (3, S, S) differs from its border's colour, (S, S) bool, narrowed by S / 32; else everywhere."""
+    """Return where an image (3, S, S) differs from its border's colour, bool (S, S), eroded by S / 32; else all."""
     border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], 1)
     differs = (image - border.median(1).values[:, None, None]).abs().sum(0) > 0.25
     size = image.shape[-1] // 32 * 2 + 1
@@ -44,12 +44,12 @@ def _uniform(low: float, high: float, draw: Rng) -> float:
 
 
 def _edge(distance: Tensor, width: float, soft: float = 0.002) -> Tensor:
-    """1 within `width`, 0 beyond, over an edge of `soft`."""
+    """Return 1 within `width` and 0 beyond, with an edge of width `soft`."""
     return torch.sigmoid((width - distance) / soft)
 
 
 def _along(y: Tensor, x: Tensor, points: list[tuple[float, float]]) -> Tensor:
-    """Distance to a line through `points`."""
+    """Return the distance to a line through `points`."""
     nearest = torch.full_like(y, torch.inf)
     for (top, left), (bottom, right) in pairwise(points):
         down, across = bottom - top, right - left
@@ -69,7 +69,7 @@ def _walk(length: float, pieces: int, bend: float, draw: Rng) -> list[tuple[floa
 
 
 def _contrast(image: Tensor, alpha: Tensor, least: float, most: float, draw: Rng) -> Tensor:
-    """A colour darker or brighter than what `alpha` covers, whichever there is more room for."""
+    """Return a colour darker or brighter than the pixels under `alpha`, whichever leaves more room."""
     covered = (image * alpha).sum((1, 2)) / alpha.sum().clamp(min=1e-6)
     change = _uniform(least, most, draw) * (-1 if covered.mean() > 0.5 else 1)
     return (covered + change).clamp(0, 1)[:, None, None]
@@ -115,4 +115,4 @@ KINDS: dict[str, Callable[[Tensor, Tensor, Tensor, Rng], tuple[Tensor, Tensor]]]
     "stain": _stain,
     "chip": _chip,
 }
-"""What a defect of each kind covers (alpha, (S, S)) and its colour, from places relative to its middle."""
+"""Draws each kind of defect from coordinates relative to its middle: alpha (S, S) and colour."""

@@ -1,6 +1,6 @@
 """Images: lazy, at their native resolution, safely decoded, upright, RGB.
 
-One convention everywhere: a tensor of images is float32 (N, 3, S, S) in [0, 1]. Conversion lives here.
+Everywhere a tensor of images is float32 (N, 3, S, S) in [0, 1]. This module converts.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ __all__ = [
 
 
 HELD = 2**28
-"""Bytes of files that were hashed, and that wait to be decoded, at most."""
+"""Most bytes to hold of files that are hashed but not yet decoded."""
 
 
 @dataclass(frozen=True)
 class Photo:
-    """An image that was read and decoded, in reduced sizes.
+    """A decoded image in reduced sizes.
 
     Attributes:
         name: unique in its data set.
         digest: SHA-256 of the bytes as stored.
         crop: as in `Images`.
-        width: in pixels, upright and cropped, before the image was reduced.
-        height: the same.
+        width: in pixels, upright and cropped, before the reduction.
+        height: as `width`.
         pixels: uint8 (3, S, S), squashed to the square with an antialiased bicubic filter.
-        picture: RGB in its own proportions, for people; None where none was asked for.
+        picture: RGB in its original proportions, for people; None unless requested.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Photo:
 
     @property
     def key(self) -> str:
-        """What decides the draws for this image: its bytes and its crop."""
+        """The image's digest and crop, which seed its draws."""
         return f"{self.digest}-{self.crop}"
 
 
 class _Known:
-    """What is known of files that were read: their hashes; if `keeps`, also their photos, and bytes to be decoded."""
+    """Hashes of files that were read; if `keeps`, also their photos, and bytes still to decode."""
 
     def __init__(self, *, keeps: bool) -> None:
         self.keeps, self.room = keeps, HELD
@@ -78,7 +78,7 @@ class _Known:
         self.held: dict[ImageItem, bytes] = {}
 
     def digest(self, item: ImageItem) -> str:
-        """SHA-256 of the file, which is read if that is not known."""
+        """Return the SHA-256 of the file; reads the file if it is not known yet."""
         if item not in self.digests:
             data = self._read(item)
             if self.keeps and len(data) <= self.room:
@@ -86,7 +86,7 @@ class _Known:
         return self.digests[item]
 
     def data(self, item: ImageItem) -> bytes:
-        """The bytes of the file, which are let go of."""
+        """Return the bytes of the file and stop holding them."""
         data = self.held.pop(item, None)
         if data is None:
             return self._read(item)
@@ -100,12 +100,12 @@ class _Known:
 
 
 class Images(Sequence[Image.Image]):
-    """A sequence of PIL images (RGB, upright), decoded when asked for.
+    """A sequence of PIL images (RGB, upright), decoded on access.
 
     Args:
-        items: what to read.
+        items: the images to read.
         crop: None for the whole image, "center" for the largest middle square, or (x, y, width, height) in pixels.
-        known: what is known of the files, shared by all parts of the sequence.
+        known: cache of file contents, shared by all parts of the sequence.
     """
 
     def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None = None, known: _Known | None = None) -> None:
@@ -115,10 +115,10 @@ class Images(Sequence[Image.Image]):
 
     @classmethod
     def from_folder(cls, folder: Path) -> Images:
-        """The images directly in `folder`, sorted by name; other files and hidden ones are left alone.
+        """Return the images directly in `folder`, sorted by name; ignores hidden files and files that are not images.
 
         Raises:
-            DataError: no such folder, not readable, or no image in it.
+            DataError: the folder does not exist, is not readable, or holds no image.
         """
         try:
             inside = [path for path in folder.iterdir() if not path.is_dir()]
@@ -131,9 +131,9 @@ class Images(Sequence[Image.Image]):
         files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not passed_over(file, folder))
         if not files:
             raise DataError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))}){_hint(folder)}")
-        odd = next((file.name for file in files if not _is_text(file.name)), None)
-        if odd is not None:
-            raise DataError(f"the name {odd!r} in {folder} is not valid text; rename the file")
+        invalid = next((file.name for file in files if not _is_text(file.name)), None)
+        if invalid is not None:
+            raise DataError(f"the file name {invalid!r} in {folder} is not valid text; rename the file")
         return cls([ImageItem(file.name, str(file), file.read_bytes) for file in files])
 
     def __len__(self) -> int:
@@ -144,15 +144,15 @@ class Images(Sequence[Image.Image]):
         return cropped(decode(item, self._known.data(item)), self.crop, item.source)
 
     def take(self, indices: Sequence[int]) -> Images:
-        """The images at `indices`, in that order."""
+        """Return the images at `indices`, in that order."""
         return Images([self.items[i] for i in indices], self.crop, self._known)
 
     def cropped(self, crop: str | Crop | None) -> Images:
-        """The same images, cropped as they are read."""
+        """Return the same images with `crop`, applied when they are read."""
         return Images(self.items, crop, self._known)
 
     def kept(self) -> Images:
-        """The same images, whose photos stay in memory: each is read and decoded once. For references, not queries."""
+        """Return the same images, each read and decoded once and kept in memory. For references, not queries."""
         return self if self._known.keeps else Images(self.items, self.crop, _Known(keeps=True))
 
     @property
@@ -161,14 +161,14 @@ class Images(Sequence[Image.Image]):
         return [item.name for item in self.items]
 
     def hashes(self) -> list[str]:
-        """SHA-256 of each image's bytes as stored; decodes nothing."""
+        """Return the SHA-256 of each image's stored bytes; decodes nothing."""
         return [self._known.digest(item) for item in self.items]
 
     def photo(self, index: int, size: int, side: int = 0) -> Photo:
-        """One image squashed to `size`; with a `picture` of at most `side` pixels on its longer side, unless 0.
+        """Return one image squashed to `size`; its `picture` is at most `side` pixels on the longer side, None for 0.
 
         Raises:
-            DataError: the image cannot be read, or the crop leaves it.
+            DataError: the image cannot be read, or the crop extends beyond it.
         """
         item = self.items[index]
         known = None if side else self._known.photos.get((item, self.crop, size))
@@ -189,38 +189,38 @@ class Images(Sequence[Image.Image]):
         return photo
 
     def photos(self, size: int, batch: int = 16) -> Iterator[list[Photo]]:
-        """All images squashed to `size`, in order, up to `batch` at a time."""
+        """Yield all images squashed to `size`, in order, up to `batch` at a time."""
         for start in range(0, len(self), batch):
             yield [self.photo(i, size) for i in range(start, min(start + batch, len(self)))]
 
     def batches(self, size: int, batch: int = 16) -> Iterator[Tensor]:
-        """Tensors (up to `batch`, 3, size, size) in [0, 1], in order; each image squashed to the square."""
+        """Yield tensors (up to `batch`, 3, size, size) in [0, 1], in order; each image is squashed to the square."""
         return map(stacked, self.photos(size, batch))
 
     def pixels(self, size: int) -> Tensor:
-        """All images at once, uint8 (N, 3, size, size): for references, not for queries."""
+        """Return all images at once, uint8 (N, 3, size, size). For references, not queries."""
         import torch
 
         return torch.stack([photo.pixels for photos in self.photos(size) for photo in photos])
 
     def smallest_detail(self, size: int) -> int:
-        """Width in source pixels of the smallest defect that a resize to `size` leaves visible (two pixels wide)."""
+        """Return the width in source pixels of the smallest defect that a resize to `size` keeps visible (two pixels)."""
         longest = max(max(photo.width, photo.height) for photos in self.photos(size) for photo in photos)
         return math.ceil(2 * longest / size)
 
     def elongation(self, size: int) -> float:
-        """The longer side of an image as a multiple of the shorter, the greatest there is, as read for `size`."""
+        """Return the greatest ratio of longer to shorter side among the images, as read for `size`."""
         sides = [(photo.width, photo.height) for photos in self.photos(size) for photo in photos]
         return max(max(pair) / min(pair) for pair in sides)
 
 
 def pixel_digest(image: Image.Image) -> str:
-    """SHA-256 of the pixels: that of all copies of a picture, whatever their files' names and formats."""
+    """Return the SHA-256 of the pixels; copies of an image have the same, whatever their file names and formats."""
     return hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
 
 
 def to_tensor(image: Image.Image, size: int) -> Tensor:
-    """A PIL image as (3, size, size) in [0, 1], squashed to the square with an antialiased bicubic filter."""
+    """Return a PIL image as (3, size, size) in [0, 1], squashed to the square with an antialiased bicubic filter."""
     return _squashed(image, size).float() / 255
 
 
@@ -232,7 +232,7 @@ def _squashed(image: Image.Image, size: int) -> Tensor:
 
 
 def stacked(photos: Sequence[Photo]) -> Tensor:
-    """The pixels of photos as one batch, (N, 3, S, S) in [0, 1]."""
+    """Return the pixels of the photos as one batch, (N, 3, S, S) in [0, 1]."""
     import torch
 
     return torch.stack([photo.pixels for photo in photos]).float() / 255
@@ -241,15 +241,15 @@ def stacked(photos: Sequence[Photo]) -> Tensor:
 def is_grey(images: Tensor) -> bool:
     """Whether images (N, 3, H, W), uint8, show no colour.
 
-    Channels are apart by less than two levels on the mean, and by more than 16 in less than a thousandth of the pixels:
-    a small red mark on a grey part is colour.
+    They are grey if the channels differ by less than 2 levels on average, and by more than 16 levels in less than a
+    thousandth of the pixels. A small red mark on a grey part is colour.
     """
     spread = images.amax(1).float() - images.amin(1).float()
     return bool(spread.mean() < 2 and (spread > 16).float().mean() < 1e-3)
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """(3, H, W), uint8 or in [0, 1], as an 8-bit PIL image, values rounded."""
+    """Return (3, H, W), uint8 or in [0, 1], as an 8-bit PIL image, with rounded values."""
     import torch
 
     values = image if image.dtype == torch.uint8 else (image.clamp(0, 1) * 255).round().to(torch.uint8)
@@ -257,13 +257,13 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def thumbnail(picture: Image.Image, side: int) -> Image.Image:
-    """The picture with its longer side at most `side` pixels long."""
+    """Return the picture scaled down to at most `side` pixels on its longer side."""
     factor = min(1.0, side / max(picture.size))
     return sized(picture, (max(1, round(picture.width * factor)), max(1, round(picture.height * factor))))
 
 
 def sized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture at this width and height, whatever its proportions were."""
+    """Return the picture at this (width, height), whatever its proportions."""
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -273,4 +273,4 @@ def _is_text(name: str) -> bool:
 
 def _hint(folder: Path) -> str:
     inner = [folder / part for part in ("train/good", "good") if (folder / part).is_dir()]
-    return f"; name {inner[0]} if the normal images are there" if inner else ""
+    return f"; name {inner[0]} if it holds the normal images" if inner else ""

@@ -12,9 +12,9 @@ UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".a
 
 
 def note_skipped(folder: Path | None, depth: int = 1) -> None:
-    """Note photos of formats that are not read, and photos deeper than the `depth` of folders that are read.
+    """Note photos in unsupported formats, and photos deeper than `depth` levels.
 
-    What commands wrote there does not count. A folder that cannot be read is an error later.
+    Results that commands wrote are not noted. A folder that cannot be read raises later.
     """
     try:
         if folder is None or not folder.is_dir():
@@ -26,7 +26,7 @@ def note_skipped(folder: Path | None, depth: int = 1) -> None:
     read = [path for level in range(1, depth + 1) for path in _files(folder, level)]
     for ending, count in sorted(Counter(path.suffix.lower() for path in read).items()):
         if ending in UNREAD:
-            note(f"skipped {count} {ending} photos in {folder}, a format that is not read; export them as JPEG or PNG")
+            note(f"skipped {count} {ending} photos in {folder}, an unsupported format; export them as JPEG or PNG")
     deeper = [path for path in _files(folder, depth + 1) if path.suffix.lower() in SUFFIXES]
     deeper = [path for path in deeper if not _is_result(path, folder)]
     if deeper:

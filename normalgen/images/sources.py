@@ -1,4 +1,4 @@
-"""Images from whatever people have: a folder, a file, PIL images, an array."""
+"""Images from a folder, a file, PIL images or an array."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,13 +19,13 @@ ImageSource = Images | Path | str | Sequence[Image.Image] | NDArray[np.uint8]
 
 
 def as_images(source: ImageSource) -> Images:
-    """`source` as `Images`; images that are in memory are called "00000", "00001" and so on.
+    """Return `source` as `Images`; images in memory are named "00000", "00001" and so on.
 
     Args:
         source: images, the path of a folder or of one photo, a list of PIL images, or an array (N, H, W, 3), uint8.
 
     Raises:
-        DataError: nothing is there, or it is none of these.
+        DataError: the source is empty, or none of these.
     """
     if isinstance(source, Images):
         return source
@@ -35,7 +35,7 @@ def as_images(source: ImageSource) -> Images:
             Images([ImageItem(path.name, str(path), path.read_bytes)]) if path.is_file() else Images.from_folder(path)
         )
     if isinstance(source, np.ndarray) and (source.ndim != 4 or source.shape[3] != 3 or source.dtype != np.uint8):
-        raise DataError(f"an array of images is (N, H, W, 3) and uint8, got {source.shape} and {source.dtype}")
+        raise DataError(f"an array of images must be (N, H, W, 3) of uint8, got {source.shape} and {source.dtype}")
     pictures = [Image.fromarray(item) if isinstance(item, np.ndarray) else item for item in source]
     if not all(isinstance(picture, Image.Image) for picture in pictures):
         raise DataError("images must be a folder, a file, PIL images or an array (N, H, W, 3) of uint8")
@@ -43,7 +43,7 @@ def as_images(source: ImageSource) -> Images:
 
 
 def png(picture: Image.Image) -> bytes:
-    """The picture as PNG, stored and not deflated: the same bytes whichever zlib is at work."""
+    """Return the picture as uncompressed PNG, so that the bytes do not depend on the zlib version."""
     buffer = BytesIO()
     picture.save(buffer, "png", compress_level=0)
     return buffer.getvalue()

@@ -1,1 +1,1 @@
-"""Files, folders and caches on disk; random numbers from keys; progress; what wrote a record."""
+"""Files, folders and caches on disk; random numbers from keys; progress; the versions that wrote a record."""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name in the same folder, flushed, renamed; their names."""
+"""Write each file completely or not at all: under a temporary name in its folder, flushed, then renamed."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from typing import Any
 __all__ = ["PARTIAL", "RECORDS", "passed_over", "slug", "write_json", "write_whole"]
 
 PARTIAL = ".partial"
-RECORDS = ".normalgen"  # ends the name of the folder beside a pool that holds what is no part of it
+RECORDS = ".normalgen"  # suffix of the folder next to a pool that holds its records
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it to `path`; a failed write leaves none."""
+    """Let `write` fill a temporary file next to `path`, then rename it to `path`. A failed write leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
@@ -29,7 +29,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write `data` as readable JSON, whole or not at all."""
+    """Write `data` as readable JSON, completely or not at all."""
     write_whole(path, lambda partial: _dump(partial, data))
 
 
@@ -38,11 +38,11 @@ def _dump(path: Path, data: dict[str, Any]) -> None:
 
 
 def passed_over(path: Path, above: Path) -> bool:
-    """Whether `path`, or a folder between `above` and it, is hidden, or holds the records of a pool."""
+    """Whether `path`, or a folder between `above` and `path`, is hidden or holds the records of a pool."""
     return any(part.startswith(".") or part.endswith(RECORDS) for part in path.relative_to(above).parts)
 
 
 def slug(text: str) -> str:
-    """A file name for any text: itself if plain, else its letters and a digest."""
+    """Return a file name for any text: the text if plain, else its letters and a digest."""
     plain = re.sub(r"[^\w.=+-]+", "_", text).strip("_")
     return plain if plain == text else f"{plain[:80]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

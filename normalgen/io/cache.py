@@ -1,4 +1,4 @@
-"""Files that can be made again, kept on disk up to a limit: beyond it those that were not used for longest go."""
+"""A disk cache with a size limit. Beyond the limit, the least recently used files are removed."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ __all__ = ["KeptFiles", "user_cache"]
 
 
 def user_cache(name: str) -> Path:
-    """The folder called `name` in the user's cache."""
+    """Return the folder called `name` in the user's cache."""
     import platformdirs
 
     return platformdirs.user_cache_path("normalgen") / name
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 
 class KeptFiles:
-    """The files in a folder, on average at most `limit` bytes of them.
+    """A cache of files in a folder, on average at most `limit` bytes.
 
     Args:
         folder: several processes may share it.
-        pattern: finds the files, and no others, beneath it.
+        pattern: glob inside the folder that matches the cached files and no others.
         limit: bytes.
     """
 
@@ -38,28 +38,28 @@ class KeptFiles:
         self.room = 0
 
     def read(self, path: Path, parse: Callable[[bytes], T]) -> T | None:
-        """What `parse` makes of the file at `path`, which counts as used now; None if it is missing or damaged."""
+        """Parse the file at `path` with `parse` and mark it as used; None if it is missing or damaged."""
         try:
-            found = parse(path.read_bytes())
+            parsed = parse(path.read_bytes())
         except (OSError, ValueError, LookupError, SafetensorError, DataError):
             return None
         with suppress(OSError):
             os.utime(path)
-        return found
+        return parsed
 
     def keep(self, path: Path, data: bytes) -> None:
-        """Write `data` to `path`, whole or not at all, where the disk allows."""
+        """Write `data` to `path`, completely or not at all; a disk error is ignored."""
         if self.room < len(data):
             self.room = self._make_room()
         self.room -= len(data)
         partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-        with suppress(OSError):  # not flushed: what a power cut spoils is made again
+        with suppress(OSError):  # not flushed: files that a power cut damages are made again
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_bytes(data)
             partial.replace(path)
 
     def _make_room(self) -> int:
-        """How many bytes may be written before room is to be made again; removes the files of longest ago."""
+        """Remove the least recently used files; return how many bytes may be written before the next call."""
         files = sorted(self._files())
         total, least = sum(size for _, size, _ in files), self.limit // 10
         for _, size, path in files:

@@ -1,4 +1,4 @@
-"""Remarks for people that change nothing: they go to the logger "normalgen", which shows them on standard error."""
+"""Notes for the user, which change no result. The logger "normalgen" prints them to standard error."""
 
 import logging
 
@@ -8,5 +8,5 @@ LOGGER = logging.getLogger("normalgen")
 
 
 def note(text: str) -> None:
-    """Remark `text`, a sentence without a full stop."""
+    """Print `text`, a sentence without a full stop."""
     LOGGER.warning(text)

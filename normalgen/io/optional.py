@@ -1,4 +1,4 @@
-"""Packages that only some uses need."""
+"""Import packages that only some uses need."""
 
 from importlib import import_module
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["optional_module"]
 
 
 def optional_module(name: str, extra: str) -> Any:
-    """The module `name`, which normalgen's extra `extra` installs.
+    """Import and return the module `name`, which normalgen's extra `extra` installs.
 
     Raises:
         MissingDependency: it is not installed.

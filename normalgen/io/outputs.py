@@ -1,4 +1,4 @@
-"""Folders of results: a later run of the same command replaces what an earlier one wrote there, and nothing else."""
+"""Folders of results. A run replaces the files of an earlier run of the same command, and no others."""
 
 import unicodedata
 from collections import Counter
@@ -20,15 +20,15 @@ __all__ = ["RUN", "Outputs", "output_names", "replacing", "see_free"]
 
 RUN = "run.json"
 LONGEST = 196
-"""Bytes of a file's name without its ending."""
+"""Most bytes in a file name, without its extension."""
 
 
 class Outputs:
-    """What one run writes; made by `replacing`.
+    """The files that one run writes; made by `replacing`.
 
     Attributes:
-        folder: of the files.
-        record: what `run.json` shall say when the run is done.
+        folder: holds the files.
+        record: contents of `run.json` when the run is done.
         names: the files written so far, as paths inside the folder.
     """
 
@@ -38,20 +38,20 @@ class Outputs:
         self.names: set[str] = set()
 
     def path(self, name: str) -> Path:
-        """Where the file called `name` is to be written; from now on it is one of this run's."""
+        """Return the path for the file called `name`, and count it as one of this run's files."""
         self.names.add(name)
         return self.folder / name
 
     def text(self, name: str, text: str) -> None:
-        """Write a text."""
+        """Write text as UTF-8."""
         write_whole(self.path(name), lambda partial: partial.write_text(text, encoding="utf-8"))
 
     def png(self, name: str, image: Image.Image) -> None:
-        """Write a picture."""
+        """Write an image as PNG."""
         write_whole(self.path(name), lambda partial: image.save(partial, format="png"))
 
     def array(self, name: str, values: NDArray[Any]) -> None:
-        """Write an array as numpy does."""
+        """Write an array in numpy's format (.npy)."""
 
         def save(partial: Path) -> None:
             with partial.open("wb") as file:
@@ -62,16 +62,16 @@ class Outputs:
 
 @contextmanager
 def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
-    """Hold `folder` for a run; at its end `run.json` is written, and what an earlier run alone wrote is removed.
+    """Lock `folder` for a run; at its end, write `run.json` and remove files that only an earlier run wrote.
 
-    A run that fails or is stopped removes nothing; the next one knows of what it wrote.
+    A run that fails or is stopped removes nothing; `run.json` lists its files for the next run.
 
     Args:
-        folder: new, empty, or of an earlier run of the same command.
+        folder: new, empty, or written by an earlier run of the same command.
         made_by: the command.
 
     Raises:
-        DataError: as `see_free`; or another process holds the folder.
+        DataError: as `see_free`, or another process holds the folder.
     """
     with locked(folder):
         earlier, before = set(see_free(folder, made_by)), read_record(folder / RUN)
@@ -88,7 +88,7 @@ def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
 
 
 def _remove(folder: Path, earlier: set[str], kept: set[str]) -> None:
-    """Remove the files called `earlier` but those that are `kept`, which some disks also find by other spellings."""
+    """Remove the files in `earlier` except those in `kept`, which some disks also find by other spellings."""
     same = {_plain(name) for name in kept}
     for name in earlier:
         inside = not Path(name).is_absolute() and ".." not in Path(name).parts
@@ -104,7 +104,7 @@ def see_free(folder: Path, made_by: str) -> list[str]:
     """Check that the command may write into `folder`; return the names that an earlier run wrote there.
 
     Raises:
-        DataError: other files are there, or another command's; or it is no folder, or cannot be written.
+        DataError: the folder holds other files or another command's, is no folder, or cannot be written.
     """
     refuse_file(folder)
     record = read_record(folder / RUN)
@@ -118,13 +118,13 @@ def see_free(folder: Path, made_by: str) -> list[str]:
 
 
 def output_names(names: Iterable[str]) -> dict[str, str]:
-    """What the files of each photo in a run are called, without their ending: the same for the same names.
+    """Return the file name, without extension, for the results of each photo; the same names give the same result.
 
-    A photo's path without its ending, "/" as "__". A hash of the path joins it where another photo's would be the same
-    on some disk, or where it is too long. Each is at most 196 bytes long, which leaves room for ".png".
+    It is the photo's path without its extension, with "__" for "/". A hash of the path is added if another photo's name
+    would be the same on some disk, or if the name is too long. Each is at most 196 bytes, which leaves room for ".png".
 
     Args:
-        names: of the photos, as paths inside their folder, in any order.
+        names: paths of the photos inside their folder, in any order.
     """
     stems = {name: name.removesuffix(PurePosixPath(name).suffix).replace("/", "__") for name in names}
     often = Counter(map(_plain, stems.values()))
@@ -137,7 +137,7 @@ def output_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _hashed(name: str, stem: str) -> Iterator[str]:
-    """The stem with ever more digits of the name's SHA-256, cut where it is too long."""
+    """Yield the stem with more and more digits of the name's SHA-256, cut if too long."""
     digest = sha256(_bytes(name)).hexdigest()
     for digits in range(8, len(digest) + 1):
         cut = _bytes(stem)[: LONGEST - digits - 1].decode(errors="ignore")

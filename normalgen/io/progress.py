@@ -1,4 +1,4 @@
-"""Progress of long work: a function that is called with a stage, the steps done, and the steps in all."""
+"""Progress of long work: a function called with a stage, the steps done, and the total steps."""
 
 import sys
 import time
@@ -10,15 +10,15 @@ from typing import Any, Protocol
 __all__ = ["Watch", "progress_bars", "silent"]
 
 WINDOW = 20.0
-"""Seconds of recent steps that a rate is taken from."""
+"""Seconds of recent steps from which the rate is computed."""
 FEW, SECONDS_BETWEEN = 10, 10.0
 
 
 class Watch(Protocol):
-    """Shows progress, or does not."""
+    """A function that reports progress."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `stage` are done; called with 0 when a stage begins."""
+        """Report that `done` of `total` steps of `stage` are done; 0 when a stage begins."""
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -27,10 +27,10 @@ def silent(stage: str, done: int, total: int) -> None:
 
 @contextmanager
 def progress_bars(show: bool = True) -> Iterator[Watch]:
-    """A `Watch` that shows each stage with its rate and the time left.
+    """Yield a `Watch` that shows each stage with its rate and the time left.
 
-    In a terminal and in notebooks these are bars. Elsewhere they are lines: one when a stage begins, one when it ends,
-    and one about every ten seconds between.
+    Terminals and notebooks get bars. Elsewhere lines are printed: when a stage begins, when it ends, and about every
+    ten seconds in between.
     """
     if not show:
         yield silent
@@ -44,15 +44,15 @@ def progress_bars(show: bool = True) -> Iterator[Watch]:
 class _Pace:
     """Seconds per step of each stage.
 
-    The rate comes from the steps of the last `WINDOW` seconds, and of a long stage not from the first step: that one
-    compiles and fills caches. A stage that falls back has begun again, as for the next category.
+    The rate comes from the steps of the last `WINDOW` seconds. In a long stage the first step does not count: it
+    compiles and fills caches. If `done` falls, the stage has begun again, as for the next category.
     """
 
     def __init__(self) -> None:
         self.marks: dict[str, deque[tuple[float, int]]] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> float | None:
-        """Seconds per step now; None where nothing is known yet."""
+        """Return the current seconds per step; None if not known yet."""
         now = time.monotonic()
         marks = self.marks.get(stage)
         if marks is None or done < marks[-1][1]:
@@ -69,7 +69,7 @@ class _Pace:
 
 
 def _words(pace: float | None, left: int) -> list[str]:
-    """The rate and the time left, where they are known."""
+    """Return the rate and the time left; nothing if the pace is unknown."""
     if pace is None:
         return []
     rate = f"{1 / pace:.1f}/s" if 0 < pace < 1 else f"{pace:.1f} s each"
@@ -78,7 +78,7 @@ def _words(pace: float | None, left: int) -> list[str]:
 
 
 class _Lines:
-    """A line when a stage begins and ends, and one about every ten seconds between; none twice in a row."""
+    """Prints a line when a stage begins and ends, and about every ten seconds between; none twice in a row."""
 
     def __init__(self) -> None:
         self.pace, self.due, self.last = _Pace(), dict[str, float](), ("", 0, 0)

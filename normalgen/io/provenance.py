@@ -1,4 +1,4 @@
-"""What a record was written by."""
+"""The versions of the software that writes a record."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ __all__ = ["revision", "versions"]
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Versions by name: normalgen's, Python's, those of `packages`; of a checkout its commit, as "revision"."""
+    """Return versions by name: normalgen, Python, `packages`, and for a checkout its commit as "revision"."""
     commit = revision(Path(normalgen.__file__).parent.parent)
     ours = {"normalgen": version("normalgen")} | ({"revision": commit} if commit else {})
     return ours | {"python": sys.version.split()[0]} | {name: version(name) for name in packages}
@@ -21,13 +21,11 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 @cache
 def revision(checkout: Path) -> str:
-    """The commit of a checkout, twelve digits, with "-dirty" where files differ from it; "" if it is none, or git is
-    lacking.
-    """
-    if not (checkout / ".git").exists():  # an environment inside somebody else's repository is not ours to name
+    """Return the commit of a checkout, twelve digits, with "-dirty" if files differ; "" without a checkout or git."""
+    if not (checkout / ".git").exists():  # an environment may be inside another repository
         return ""
-    asked = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""

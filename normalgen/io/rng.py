@@ -1,7 +1,7 @@
-"""Random numbers from keys alone: the same keys give the same draws, whatever was drawn before.
+"""Random numbers from keys only: the same keys give the same draws, whatever was drawn before.
 
-Nothing in normalgen touches a global random state. Image `i` of a pool draws from `(seed, i)`, step `s` of a training
-from `(seed, s)`: so work can stop, resume, or be split among machines without changing a pixel.
+normalgen touches no global random state. Image `i` of a pool draws from `(seed, i)`, training step `s` from
+`(seed, s)`. So work can stop, resume, or be split among machines without changing a pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["generator", "noise_like"]
 
 
 def generator(*keys: int | str) -> torch.Generator:
-    """A CPU generator whose state is a function of `keys` only (SHA-256 of their text)."""
+    """Return a CPU generator whose state depends only on `keys` (SHA-256 of their text)."""
     import torch
 
     text = "\x1f".join(f"{type(key).__name__}:{key}" for key in keys)
@@ -26,8 +26,8 @@ def generator(*keys: int | str) -> torch.Generator:
 
 
 def noise_like(like: Tensor, generators: list[torch.Generator]) -> Tensor:
-    """Standard normal noise shaped as `like` (N, ...), row `n` from `generators[n]`; drawn on the CPU."""
+    """Return standard normal noise shaped as `like` (N, ...), row `n` from `generators[n]`; drawn on the CPU."""
     import torch
 
-    rows = [torch.randn(like.shape[1:], generator=each) for each in generators]
+    rows = [torch.randn(like.shape[1:], generator=draw) for draw in generators]
     return torch.stack(rows).to(like)

@@ -1,4 +1,4 @@
-"""Who may write a folder, and with which settings: a lock, and a record that later runs must agree with."""
+"""A lock on a folder, and a record of its settings that later runs must match."""
 
 import json
 import os
@@ -18,15 +18,15 @@ __all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "ref
 
 @contextmanager
 def locked(folder: Path, *, wait: bool = False, of: Path | None = None) -> Iterator[None]:
-    """Hold `folder` for this process; the system lets go of the lock when the process ends, however it ends.
+    """Lock `folder` for this process; the system releases the lock when the process ends, however it ends.
 
     Args:
-        folder: made if need be.
-        wait: until another process that holds it is done.
-        of: the folder that errors name, where `folder` lies beside it.
+        folder: created if missing.
+        wait: whether to wait for another process that holds it.
+        of: the folder that errors name, if not `folder`.
 
     Raises:
-        DataError: another process holds it, or it is no folder.
+        DataError: another process holds it, or it is not a folder.
     """
     refuse_file(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def locked(folder: Path, *, wait: bool = False, of: Path | None = None) -> Itera
 
 @contextmanager
 def locked_if_free(folder: Path) -> Iterator[bool]:
-    """`locked`, but where another process holds `folder` it yields False instead of raising."""
+    """Lock `folder` as `locked` does; yield False instead of raising if another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
@@ -54,10 +54,10 @@ def locked_if_free(folder: Path) -> Iterator[bool]:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record at `path`; None if there is none.
+    """Return the record at `path`; None if there is none.
 
     Raises:
-        DataError: it is not JSON, or holds no settings.
+        DataError: the file is not JSON, or holds no settings.
     """
     if not path.is_file():
         return None
@@ -71,17 +71,17 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def differing(path: Path, settings: dict[str, Any]) -> list[str] | None:
-    """The names of `settings` in which the record at `path` differs; None if there is no record.
+    """Return the names of `settings` that differ in the record at `path`; None if there is no record.
 
     Raises:
         DataError: the record is not readable.
     """
-    found = read_record(path)
-    if found is None:
+    record = read_record(path)
+    if record is None:
         return None
-    there, wanted = found["settings"], json.loads(json.dumps(settings))
+    recorded, wanted = record["settings"], json.loads(json.dumps(settings))
     by_name = sorted(wanted, key=lambda name: (name != "preset", name))
-    return [name for name in by_name if wanted[name] != there.get(name)]
+    return [name for name in by_name if wanted[name] != recorded.get(name)]
 
 
 def agree(
@@ -89,51 +89,53 @@ def agree(
     record: dict[str, Any],
     *,
     look: bool = False,
-    remedy: str = "Use those, another folder, or --overwrite to replace what is there",
+    remedy: str = "Use those settings, choose another folder, or replace the old files with --overwrite",
     of: Path | None = None,
     ours: Collection[str] = (),
 ) -> None:
-    """Write `record` to `path` (not if `look`), or raise if the one there has other `record["settings"]`.
+    """Write `record` to `path` (not if `look`), or raise if the file there has other `record["settings"]`.
 
     Args:
-        path: of the record.
-        record: its "settings" count.
-        look: write nothing.
-        remedy: ends the error of other settings.
-        of: the folder that the record is of, where it lies beside that folder and not in it.
-        ours: names that may be in the record's folder before the record is.
+        path: file of the record.
+        record: only its "settings" are compared.
+        look: compare, but write nothing.
+        remedy: last sentence of the error about other settings.
+        of: the folder that the record describes, if the record is not in it.
+        ours: names that may be in the record's folder before the record exists.
 
     Raises:
-        DataError: it differs; names every setting that does. Or one of the folders holds other files, which are not
-            ours, or is none.
+        DataError: settings differ; names each of them. Or one of the folders holds files that are not ours, or is not a
+            folder.
     """
     both = {path.parent: ours} if of is None else {of: (), path.parent: ours}
     for inside in both:
         refuse_file(inside)
     folder = path.parent if of is None or not of.exists() else of
-    odd = differing(path, record["settings"])
-    if odd is None and any(_foreign(inside, names) for inside, names in both.items()):
-        odd = differing(path, record["settings"])  # another process may have begun it since
-        if odd is None:
+    differs = differing(path, record["settings"])
+    if differs is None and any(_foreign(inside, names) for inside, names in both.items()):
+        differs = differing(path, record["settings"])  # another process may have written it since
+        if differs is None:
             for inside, names in both.items():
                 refuse_foreign(inside, names)
-    if odd is None:
+    if differs is None:
         if not look:
             write_json(path, record)
-    elif odd:
-        there, wanted = (read_record(path) or {}).get("settings", {}), record["settings"]
+    elif differs:
+        recorded, wanted = (read_record(path) or {}).get("settings", {}), record["settings"]
         raise DataError(
             f"{folder} was made with other settings: "
-            + "; ".join(f"{label(name)} was {_short(there.get(name))}, now {_short(wanted.get(name))}" for name in odd)
+            + "; ".join(
+                f"{label(name)} was {_short(recorded.get(name))}, now {_short(wanted.get(name))}" for name in differs
+            )
             + f". {remedy}"
         )
 
 
 def refuse_foreign(folder: Path, ours: Collection[str] = ()) -> None:
-    """Raise if `folder` holds anything but hidden files and those called as in `ours`.
+    """Raise if `folder` holds anything except hidden files and names in `ours`.
 
     Raises:
-        DataError: it holds other files; or is none, or cannot be written.
+        DataError: it holds other files, is not a folder, or cannot be written.
     """
     refuse_file(folder)
     if foreign := _foreign(folder, ours):
@@ -141,25 +143,25 @@ def refuse_foreign(folder: Path, ours: Collection[str] = ()) -> None:
 
 
 def refuse_file(folder: Path) -> None:
-    """Check that `folder` is, or can become, a folder that can be written.
+    """Check that `folder` is, or can become, a writable folder.
 
     Raises:
-        DataError: it cannot.
+        DataError: it is not, and cannot become one.
     """
     try:
-        there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+        nearest = next((path for path in (folder, *folder.parents) if path.exists()), None)
     except OSError as error:
         raise DataError(f"{folder} cannot be a folder ({error.strerror}); choose another") from error
-    if there is None:
+    if nearest is None:
         raise DataError(f"{folder} cannot be a folder, {folder.anchor or 'its drive'} does not exist; choose another")
-    if not there.is_dir():
-        raise DataError(f"{folder} cannot be a folder, {there} is a file; choose another")
-    if not os.access(there, os.W_OK):
-        raise DataError(f"{folder} cannot be written: {there} is not yours to write in; choose another folder")
+    if not nearest.is_dir():
+        raise DataError(f"{folder} cannot be a folder, {nearest} is a file; choose another")
+    if not os.access(nearest, os.W_OK):
+        raise DataError(f"{folder} cannot be written: you may not write in {nearest}; choose another folder")
 
 
 def _foreign(folder: Path, ours: Collection[str]) -> str:
-    """A file in `folder` that may not be ours; "" if there is none."""
+    """Return the name of a file in `folder` that is not ours; "" if there is none."""
     inside = folder.iterdir() if folder.exists() else ()
     return min((path.name for path in inside if not path.name.startswith(".") and path.name not in ours), default="")
 

@@ -1,1 +1,1 @@
-"""Every setting of a run: presets by name, and the prompts."""
+"""All settings of a run: named presets, and the prompts."""

@@ -1,7 +1,7 @@
-"""The groups of settings, each setting declared once.
+"""The groups of settings; each setting is declared once.
 
-A field's `setting` holds its range or choices, its help, its option on the command line, and what it decides. The
-checks, the options, `normalgen presets`, the records of models and pools, and the cache keys are derived from it.
+A field's `setting` holds its range or choices, help, command-line option, and the results it decides. The checks, the
+options, `normalgen presets`, the records of models and pools, and the cache keys are derived from it.
 """
 
 from dataclasses import dataclass
@@ -25,34 +25,36 @@ TWINS: tuple[Decided, ...] = ("twins",)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How the model is customized."""
+    """Settings for customizing the model."""
 
     method: Annotated[
         Method,
         setting(
-            "Train all weights of the denoiser, its fine stage alone (enough for low strengths, in a quarter of the "
-            "time), or low-rank adapters of its attention.",
+            "Train all weights of the denoiser (full), only its fine stage (fine: enough for low strengths, in a "
+            "quarter of the time), or low-rank adapters of its attention (lora).",
             flag="--method",
             decides=MODEL,
         ),
     ]
-    rank: Annotated[int, setting("Rank of the adapters of method lora.", low=1, high=1024, decides=MODEL)]
+    rank: Annotated[int, setting("Rank of the adapters for method lora.", low=1, high=1024, decides=MODEL)]
     steps: Annotated[
         int,
-        setting("Steps of the customization.", low=0, high=1_000_000, flag="--training-steps", decides=MODEL),
+        setting("Training steps.", low=0, high=1_000_000, flag="--training-steps", decides=MODEL),
     ]
-    batch: Annotated[int, setting("Reference images in a step.", low=1, high=1024, decides=MODEL)]
-    class_batch: Annotated[int, setting("Class images in a step.", low=1, high=1024, decides=MODEL)]
+    batch: Annotated[int, setting("Reference images per step.", low=1, high=1024, decides=MODEL)]
+    class_batch: Annotated[int, setting("Class images per step.", low=1, high=1024, decides=MODEL)]
     learning_rate: Annotated[float, setting("Learning rate of AdamW.", low=0, high=1, decides=MODEL)]
-    warmup: Annotated[int, setting("Steps until the learning rate is reached.", low=0, high=1_000_000, decides=MODEL)]
-    decay: Annotated[
-        Decay, setting("Keep the learning rate, or let it fall along a cosine to a hundredth.", decides=MODEL)
+    warmup: Annotated[
+        int, setting("Steps until the learning rate reaches its full value.", low=0, high=1_000_000, decides=MODEL)
     ]
-    checkpointing: Annotated[bool, setting("Compute activations twice instead of keeping them: less memory, slower.")]
+    decay: Annotated[
+        Decay, setting("Keep the learning rate constant, or lower it along a cosine to a hundredth.", decides=MODEL)
+    ]
+    checkpointing: Annotated[bool, setting("Recompute activations instead of keeping them: less memory, slower.")]
     views: Annotated[
         int,
         setting(
-            "Augmentations of each reference that training cycles through, encoded once; 0 augments at every step.",
+            "Augmented views per reference, encoded once and cycled through; 0 augments at every step.",
             low=0,
             high=100_000,
             decides=MODEL,
@@ -61,7 +63,7 @@ class TrainConfig:
     prior_weight: Annotated[
         float,
         setting(
-            "Weight of --class-images in the loss, to keep what the model knew (DreamBooth: 1); 0 leaves them out.",
+            "Weight of --class-images in the loss, to preserve what the model knew (DreamBooth: 1); 0 leaves them out.",
             low=0,
             high=100,
             flag="--prior-weight",
@@ -71,7 +73,7 @@ class TrainConfig:
     class_images: Annotated[
         int,
         setting(
-            "Images of such objects in general, made once and kept, for prior preservation (--prior-weight above 0).",
+            "Images of the object class, made once and kept, for prior preservation (--prior-weight above 0).",
             low=0,
             high=100_000,
             flag="--class-images",
@@ -79,12 +81,15 @@ class TrainConfig:
         ),
     ]
     ema: Annotated[
-        float, setting("Decay of the average of the weights that is kept in the end.", low=0, high=1, decides=MODEL)
+        float,
+        setting(
+            "Decay of the moving average of the weights; training keeps this average.", low=0, high=1, decides=MODEL
+        ),
     ]
     focus: Annotated[
         float,
         setting(
-            "Draw noise levels as u^focus, u uniform; above 1 the low ones, where img2img works, come more often.",
+            "Draw noise levels as u^focus, u uniform; above 1 favours low levels, which img2img uses.",
             low=0.1,
             high=10,
             decides=MODEL,
@@ -93,7 +98,7 @@ class TrainConfig:
     piece: Annotated[
         int,
         setting(
-            "Width of the random squares that training looks at, in pixels; 0 is the whole image.",
+            "Width of the random squares to train on, in pixels; 0 is the whole image.",
             low=0,
             high=2048,
             decides=MODEL,
@@ -102,7 +107,7 @@ class TrainConfig:
     feature_weight: Annotated[
         float,
         setting(
-            "Weight in the loss of the difference between features of the image and of the guess.",
+            "Weight in the loss of the feature difference between the image and the prediction.",
             low=0,
             high=100,
             decides=MODEL,
@@ -112,12 +117,12 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """How the model makes an image out of noise."""
+    """Settings for sampling an image from noise."""
 
     steps: Annotated[
         int,
         setting(
-            "Steps from pure noise to an image; strength s makes the last floor(s * steps) of them.",
+            "Steps from pure noise to an image; strength s runs the last floor(s * steps) of them.",
             low=1,
             high=1000,
             flag="--sampling-steps",
@@ -127,7 +132,7 @@ class SampleConfig:
     explicit_steps: Annotated[
         int,
         setting(
-            "Denoising steps to run, picked evenly from those of --sampling-steps and --strength; 0 runs all.",
+            "Denoising steps to run, spread evenly over those that --sampling-steps and --strength give; 0 runs all.",
             low=0,
             high=1000,
             flag="--explicit-steps",
@@ -140,12 +145,12 @@ class SampleConfig:
     ]
     distilled: Annotated[
         str,
-        setting("An LCM- or TCD-LoRA to sample with, file or folder.", flag="--distilled", decides=POOL),
+        setting("File or folder of an LCM- or TCD-LoRA to sample with.", flag="--distilled", decides=POOL),
     ]
     guidance: Annotated[
         float,
         setting(
-            "Scale of classifier-free guidance; 1 is off, twice as fast.",
+            "Scale of classifier-free guidance; 1 turns it off and is twice as fast.",
             low=1,
             high=50,
             flag="--guidance",
@@ -155,7 +160,7 @@ class SampleConfig:
     precision: Annotated[
         Precision,
         setting(
-            "Arithmetic of the denoiser; auto: bfloat16 on CUDA, float32 elsewhere.",
+            "Number format of the denoiser; auto: bfloat16 on CUDA, float32 elsewhere.",
             flag="--precision",
             decides=("model", "pool"),
         ),
@@ -163,7 +168,7 @@ class SampleConfig:
     compile: Annotated[
         bool,
         setting(
-            "Use torch.compile on the denoiser for sampling: a minute or more of compiling, then faster.",
+            "Sample with torch.compile: faster after a minute or more of compiling.",
             flag="--compile/--no-compile",
         ),
     ]
@@ -171,12 +176,12 @@ class SampleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PoolConfig:
-    """What a pool consists of."""
+    """Settings for the contents of a pool."""
 
     plain: Annotated[
         float,
         setting(
-            "Share of augmented references as they are, without diffusion.",
+            "Share of the pool that is augmented references, without diffusion.",
             low=0,
             high=1,
             flag="--plain",
@@ -186,7 +191,7 @@ class PoolConfig:
     mix: Annotated[
         float,
         setting(
-            "Share of img2img among the others (augmented references restored); the rest is txt2img.",
+            "Share of img2img (restored augmented references) among the other images; the rest is txt2img.",
             low=0,
             high=1,
             flag="--mix",
@@ -196,7 +201,7 @@ class PoolConfig:
     strength: Annotated[
         float,
         setting(
-            "How far img2img leaves its reference: its share of the noise schedule, in (0, 1].",
+            "How far img2img departs from its reference: its share of the noise schedule, in (0, 1].",
             above=0,
             high=1,
             flag="--strength",
@@ -211,34 +216,30 @@ class PoolConfig:
     ]
     group: Annotated[
         int,
-        setting(
-            "Images made together; part of what makes a pool's bytes.", low=1, high=1024, decides=("model", "pool")
-        ),
+        setting("Images made together; changes a pool's bytes.", low=1, high=1024, decides=("model", "pool")),
     ]
     gate: Annotated[
         bool,
         setting(
-            "Judge each image before it enters; rejected ones are in POOL.normalgen/rejected.",
+            "Judge each image before it enters the pool; rejected images go to POOL.normalgen/rejected.",
             flag="--gate/--no-gate",
             decides=POOL,
         ),
     ]
     budget: Annotated[
         float,
-        setting(
-            "With the gate on: the most candidates to make per requested image.", low=1, high=1000, flag="--budget"
-        ),
+        setting("Most candidates per requested image when the gate is on.", low=1, high=1000, flag="--budget"),
     ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TwinConfig:
-    """How a query's normal twin is made."""
+    """Settings for making the normal twin of a query."""
 
     prompts: Annotated[
         int,
         setting(
-            "Prompt set a twin is chosen from: 1, 3, 5 or 10.",
+            "Prompt set from which a twin is chosen: 1, 3, 5 or 10.",
             choices=tuple(PROMPT_SETS),
             flag="--prompts",
             decides=TWINS,
@@ -247,7 +248,7 @@ class TwinConfig:
     strength: Annotated[
         float,
         setting(
-            "How far a twin leaves its query: its share of the noise schedule, in (0, 1].",
+            "How far a twin departs from its query: its share of the noise schedule, in (0, 1].",
             above=0,
             high=1,
             flag="--strength",
@@ -257,7 +258,7 @@ class TwinConfig:
     steps: Annotated[
         int,
         setting(
-            "Denoising steps to run per twin; 0 runs all that its strength implies.",
+            "Denoising steps per twin; 0 runs all that its strength gives.",
             low=0,
             high=1000,
             flag="--steps",

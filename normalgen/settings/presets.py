@@ -1,4 +1,4 @@
-"""Presets: settings by name, as data. A preset is never edited; `preset(name, **changes)` makes another."""
+"""Named presets, as data. A preset never changes; `preset(name, **changes)` makes a new one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,26 +14,26 @@ STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 
 
 def preset(name: str, **changes: Any) -> Preset:
-    """The preset called `name`, with changes as `change` takes them: `preset("tiny", train={"steps": 500}, size=512)`.
+    """Return the preset called `name` with changes, as in `preset("tiny", train={"steps": 500}, size=512)`.
 
     Raises:
-        PresetError: there is no such preset or setting, or a value is out of range or cannot work with the others.
+        PresetError: no such preset or setting, or a value is out of range or does not fit the others.
     """
     if name not in PRESETS:
-        raise PresetError(f"no preset is called {name!r}; there is {', '.join(PRESETS)}")
+        raise PresetError(f"no preset is called {name!r}; choose one of {', '.join(PRESETS)}")
     return change(PRESETS[name], **changes)
 
 
 def change(settings: Preset, **changes: Any) -> Preset:
-    """`settings` with changes; None leaves a setting as it is.
+    """Return a copy of `settings` with changes; None leaves a setting unchanged.
 
     Args:
-        settings: stay as they are.
-        changes: by name; a group of settings takes a dict: `change(settings, size=64, pool={"mix": 1})`. Whoever
-            changes twins makes some, so these are checked, too.
+        settings: the preset to start from.
+        changes: by name; a group of settings takes a dict: `change(settings, size=64, pool={"mix": 1})`. A change of
+            twins also runs `check_twins`.
 
     Raises:
-        PresetError: there is no such setting, or a value is out of range or cannot work with the others.
+        PresetError: no such setting, or a value is out of range or does not fit the others.
     """
     values = settings.settings()
     for name, value in changes.items():
@@ -46,19 +46,19 @@ def change(settings: Preset, **changes: Any) -> Preset:
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:
     if name not in values:
-        raise PresetError(f"a preset has no setting {name!r}; it has {', '.join(every_setting())}")
+        raise PresetError(f"a preset has no setting {name!r}; choose one of {', '.join(every_setting())}")
     if value is None:
         return
     if name not in GROUPS:
         values[name] = value
         return
     if not isinstance(value, Mapping):
-        raise PresetError(f"{name} is a group of settings: give a dict such as {{'{next(iter(values[name]))}': ...}}")
-    for inner, one in value.items():
+        raise PresetError(f"{name} is a group of settings; give a dict such as {{'{next(iter(values[name]))}': ...}}")
+    for inner, item in value.items():
         if inner not in values[name]:
-            raise PresetError(f"a preset has no setting '{name}.{inner}'; it has {', '.join(every_setting())}")
-        if one is not None:
-            values[name][inner] = one
+            raise PresetError(f"a preset has no setting '{name}.{inner}'; choose one of {', '.join(every_setting())}")
+        if item is not None:
+            values[name][inner] = item
 
 
 _TINY = Preset(

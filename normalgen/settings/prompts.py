@@ -1,7 +1,7 @@
 """Prompts as data: the state words and templates of One-to-Normal (Li et al., NeurIPS 2024, Figure 5).
 
-`{object}` stands for the noun. The training sentence says "normal"; Figure 5's do not, the paper's examples do, and so
-do ours.
+`{object}` stands for the noun. The training sentence says "normal". Figure 5's sentences do not, but the paper's
+examples do, and so do ours.
 """
 
 from normalgen.errors import PresetError
@@ -38,10 +38,10 @@ PROMPT_SETS: dict[int, tuple[str, ...]] = {
 
 
 def prompt_set(count: int) -> tuple[str, ...]:
-    """The prompts of set 1, 3, 5 or 10, with `{object}` still open.
+    """Return the prompts of set 1, 3, 5 or 10, with `{object}` not yet filled in.
 
     Raises:
-        PresetError: for any other count.
+        PresetError: `count` is another number.
     """
     if count not in PROMPT_SETS:
         raise PresetError(f"prompts must be one of {', '.join(map(str, PROMPT_SETS))}, got {count}")
@@ -49,5 +49,5 @@ def prompt_set(count: int) -> tuple[str, ...]:
 
 
 def fill(prompt: str, noun: str) -> str:
-    """The sentence with its noun, such as "a photo of normal solar cell"."""
+    """Return the prompt with its noun, such as "a photo of normal solar cell"."""
     return prompt.replace("{object}", noun)

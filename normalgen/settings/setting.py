@@ -1,4 +1,4 @@
-"""What is known of one setting: its help, its range, its option, and what it decides."""
+"""The description of one setting: its help, range, option, and the results it decides."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -16,15 +16,15 @@ class Setting:
     """One setting of a preset.
 
     Attributes:
-        help: what it does, in a sentence.
-        low: the least value of a number.
-        above: in place of `low`: a number that it must exceed.
-        high: the greatest value of a number.
-        choices: all values that it can have; empty if they are not listed.
-        flag: its option on the command line, such as "--size" or "--gate/--no-gate"; "" if it has none.
-        decides: the results that differ with it. Records and cache keys of those results compare it.
-        name: with its group, such as "train.steps".
-        kind: type of its values: "int", "float", "bool" or "str".
+        help: what it does, in one sentence.
+        low: smallest allowed number.
+        above: instead of `low`, a number that it must exceed.
+        high: largest allowed number.
+        choices: all allowed values; empty if they are not listed.
+        flag: its command-line option, such as "--size" or "--gate/--no-gate"; "" if it has none.
+        decides: the results that depend on it; their records and cache keys compare it.
+        name: including its group, such as "train.steps".
+        kind: type of its values, "int", "float", "bool" or "str".
     """
 
     help: str
@@ -39,18 +39,18 @@ class Setting:
 
     @property
     def option(self) -> str:
-        """Its option as a message names it, "--gate" for "--gate/--no-gate"; its name if it has none."""
+        """The option as messages name it, "--gate" for "--gate/--no-gate"; the setting's name if it has none."""
         return self.flag.partition("/")[0] or self.name
 
     def check(self, value: Any) -> None:
-        """Check the type, the choices and the range.
+        """Check that `value` has the right type, is one of the choices, and is in range.
 
         Raises:
-            PresetError: `value` has another type, is none of the choices, or is out of range.
+            PresetError: it does not.
         """
         if not (_fits(value, self.kind) and (value in self.choices if self.choices else self._in_range(value))):
             named = f" (setting {self.name})" if self.option != self.name else ""
-            raise PresetError(f"{self.option} must be {self._expected()}, got {_shown(value)}{named}")
+            raise PresetError(f"{self.option} must be {self._expected()}, got {_text(value)}{named}")
 
     def _in_range(self, value: Any) -> bool:
         if self.high is None:
@@ -76,23 +76,23 @@ def setting(
     flag: str = "",
     decides: tuple[Decided, ...] = (),
 ) -> Setting:
-    """The description of a field, to put into its `Annotated` type; a Literal type lists the choices itself."""
+    """Describe a field inside its `Annotated` type; a Literal type lists its own choices."""
     return Setting(help, low, above, high, choices, flag, decides)
 
 
 def settings_in(config: type, group: str = "") -> dict[str, Setting]:
-    """The settings of a dataclass by name, with `group` before it; fields without a description are left out."""
-    found = {}
+    """Return the settings of a dataclass by name, prefixed with `group`; skips fields without a description."""
+    settings = {}
     for field, hint in get_type_hints(config, include_extras=True).items():
         if get_origin(hint) is Annotated:
             kind, described = get_args(hint)
             name = f"{group}.{field}" if group else field
-            found[name] = _complete(described, name, kind)
-    return found
+            settings[name] = _complete(described, name, kind)
+    return settings
 
 
 def _complete(described: Setting, name: str, kind: Any) -> Setting:
-    """The description with what the field's name and type say."""
+    """Return the description with the name, type and choices of its field."""
     listed = get_origin(kind) is Literal
     choices = get_args(kind) if listed else described.choices
     return replace(described, name=name, kind="str" if listed else kind.__name__, choices=choices)
@@ -104,5 +104,5 @@ def _fits(value: Any, kind: str) -> bool:
     return isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return f"{value:.10g}" if _fits(value, "float") else repr(value)

@@ -157,7 +157,7 @@ def test_photos_that_are_not_read_and_copies_are_told_of(here: Path, capsys: pyt
         Path(place).write_bytes(Path("good/1.png").read_bytes())
     assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--device", "cpu") == 0
     told = capsys.readouterr().err
-    assert "skipped 1 .heic photos in mixed, a format that is not read; export them as JPEG or PNG" in told
+    assert "skipped 1 .heic photos in mixed, an unsupported format; export them as JPEG or PNG" in told
     assert "skipped 1 photos in deeper folders, which are not read, such as good/more/1.png" in told
     assert "of 7 references only 6 differ" in told
 

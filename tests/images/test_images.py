@@ -89,7 +89,7 @@ def test_a_crop_is_x_y_width_height(x: int, y: int, width: int, height: int) -> 
 
 @pytest.mark.parametrize("crop", [(0, 0, 10, 5), (0, 0, 9, 6), (9, 0, 1, 1), (0, 5, 1, 1)])
 def test_a_crop_that_leaves_the_image_names_it(crop: Crop) -> None:
-    with pytest.raises(DataError, match=r"leaves 0\.png, which is 9 x 5 pixels"):
+    with pytest.raises(DataError, match=r"extends beyond 0\.png, which is 9 x 5 pixels"):
         in_memory(Image.fromarray(noise(5, 9)), crop=crop)[0]
 
 

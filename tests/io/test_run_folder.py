@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_written_is_told_of_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
-    with pytest.raises(DataError, match=f"run cannot be written: {tmp_path} is not yours"):
+    with pytest.raises(DataError, match=f"run cannot be written: you may not write in {tmp_path}"):
         agree(tmp_path / "run" / "run.json", RECORD, look=True)
 
 
