@@ -5,22 +5,22 @@
 
 Rooms, each importing only those above it:
 
-    errors         the errors a user can cause
-    settings/      every setting with its range, help and option; presets by name; the prompts
-    io/            whole files, run folders, caches; random numbers from keys; progress; provenance
-    images/        photos: lazy, safely decoded, augmented; defects drawn on them
+    errors         the errors that a user can cause
+    settings/      every setting with its range, help and option; named presets; the prompts
+    io/            atomic files, run folders, caches; random numbers from keys; progress; provenance
+    images/        photos: lazy, safely decoded, augmented; drawn defects
     data/          categories and queries; readers/: one file per published data set
     references     the k shots and their manifest
-    features/      what networks see: patch vectors, image vectors; the nearest patch in a memory
+    features/      network features: patch vectors, image vectors; the nearest patch in a memory
     diffusion/     schedule, sampler, codec, model, training, Stable Diffusion; tiny/: the small bundled model
     customizing/   DreamBooth: references in, NormalModel out
-    quality/       measures of images, and the gate that decides which enter a pool
-    pool/          the data set on disk: planned, drawn, judged, written, by one process or several
+    quality/       measures of images, and the gate that decides which images enter a pool
+    pool/          the data set on disk: planned, drawn, judged and written by one or more processes
     detectors/     the contract, metrics, thresholds; one_to_normal/: twins, triplet, calibration, text
-    evaluation/    detectors x shots x seeds x arms, a file per cell; tables, statistics and figures of the cells
-    report/        pages and pictures: a detection, twins, results
-    pipeline/      references -> model -> pool -> detector, each step resumable: what the commands call
-    cli/           one file per command: parses, calls one function, prints
+    evaluation/    detectors x shots x seeds x arms, one file per cell; tables, statistics and figures of the cells
+    report/        pages and pictures of detections, twins and results
+    pipeline/      references -> model -> pool -> detector, each step resumable; called by the commands
+    cli/           one file per command: it parses, calls one function and prints
 """
 
 from importlib import import_module

@@ -1,12 +1,12 @@
-"""The errors a user can cause. Each message says what was expected, what was found, and what to do.
+"""The errors that a user can cause. Each message says what was expected, what was found, and what to do.
 
 NormalgenError
-├── DataError (ValueError)              a folder, image, manifest or pool is not what it should be; names the file
-│   └── NothingKept                     the gate kept no image of a whole pool
+├── DataError (ValueError)              a folder, image, manifest or pool is not as expected; names the file
+│   └── NothingKept                     the gate rejected every image of a pool
 ├── PresetError (ValueError)            an unknown preset, or a setting out of range
-├── MissingWeights (FileNotFoundError)  weights that are not there; says how to get them
-├── MissingDependency (ImportError)     a package that is not installed; holds the pip line
-└── NotFittedError (RuntimeError)       a detector asked to predict before fit
+├── MissingWeights (FileNotFoundError)  model weights are missing; says how to get them
+├── MissingDependency (ImportError)     a package is not installed; gives the pip command
+└── NotFittedError (RuntimeError)       predict was called before fit
 """
 
 __all__ = [
@@ -21,15 +21,15 @@ __all__ = [
 
 
 class NormalgenError(Exception):
-    """Base of every error that normalgen raises on purpose."""
+    """Base class of all errors that normalgen raises on purpose."""
 
 
 class DataError(NormalgenError, ValueError):
-    """A folder, image, manifest or pool is not what it should be."""
+    """A folder, image, manifest or pool is not as expected."""
 
 
 class NothingKept(DataError):
-    """The gate kept no image of a whole pool."""
+    """The gate rejected every image of a pool."""
 
 
 class PresetError(NormalgenError, ValueError):
@@ -37,12 +37,12 @@ class PresetError(NormalgenError, ValueError):
 
 
 class MissingWeights(NormalgenError, FileNotFoundError):
-    """Model weights that are not there."""
+    """Model weights are missing."""
 
 
 class MissingDependency(NormalgenError, ImportError):
-    """An optional package that is not installed."""
+    """An optional package is not installed."""
 
 
 class NotFittedError(NormalgenError, RuntimeError):
-    """A detector was asked to predict before it was fitted."""
+    """A detector's `predict` was called before `fit`."""

@@ -1,4 +1,4 @@
-"""The k reference photos of a category: chosen, nested, repeatable, and written down as a manifest."""
+"""The k reference photos of a category: a repeatable, nested choice, recorded in a manifest."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class References:
         images: the k references; `choose` and `from_manifest` keep their photos in memory.
         category: such as "elpv-mono"; names folders.
         noun: the object in prompts, such as "solar cell".
-        seed: the seed of the choice; None when all images were taken or a manifest named them.
-        available: how many images they were chosen from.
-        noun_given: whether the user chose the noun; a finished model's noun replaces one that nobody chose.
+        seed: the seed of the choice; None if all images were taken or a manifest named them.
+        available: number of images to choose from.
+        noun_given: whether the user chose the noun; if not, a finished model's noun replaces it.
     """
 
     images: Images
@@ -66,24 +66,24 @@ class References:
         seed: int = 0,
         crop: str | Crop | None = None,
     ) -> References:
-        """The photos in `folder`, or `k` of them that `seed` chooses.
+        """Return the photos in `folder`, or `k` of them that `seed` chooses.
 
         Args:
-            folder: of photos of good parts.
-            k: how many; None takes all.
-            noun: what prompts call the part, such as "solar cell"; default: the category's name.
+            folder: holds photos of good parts.
+            k: number of references; None takes all photos.
+            noun: the object in prompts, such as "solar cell"; default: the category's name.
             category: names the folders of models and pools; default: the folder's name.
-            seed: the same seed chooses the same photos; those for a smaller k are among those for a larger one.
+            seed: the same seed chooses the same photos; a larger k includes the photos of a smaller one.
             crop: None, "center", or (x, y, width, height) in pixels.
 
         Raises:
-            DataError: no such folder, no photos in it, or fewer than `k`.
+            DataError: the folder does not exist, or holds no photos or fewer than `k`.
         """
         chosen = ReferenceChoice(Path(folder), category=category, noun=noun, k=k, seed=seed, crop=crop)
         return find_references(chosen)
 
     def identity(self) -> dict[str, object]:
-        """All of the references that decides what is made from them, as plain data for a record."""
+        """Return everything in the references that affects results, as plain data for a record."""
         return {
             "category": self.category,
             "object": self.noun,
@@ -92,7 +92,7 @@ class References:
         }
 
     def manifest(self) -> dict[str, object]:
-        """Category, seed, and the name and SHA-256 of each reference, as plain data."""
+        """Return category, seed, and the name and SHA-256 of each reference, as plain data."""
         pairs = zip(self.images.names, self.images.hashes(), strict=True)
         rows = [{"name": name, "sha256": digest} for name, digest in pairs]
         return {"category": self.category, "seed": self.seed, "k": len(rows), "references": rows}
@@ -100,17 +100,17 @@ class References:
 
 @dataclass(frozen=True)
 class ReferenceChoice:
-    """Which photos are to be the references.
+    """The user's choice of references.
 
     Attributes:
-        folder: of photos of good parts; or else
-        category: one built in, or one in `data`; beside a folder, the category's name.
+        folder: holds photos of good parts; without one, `category` decides.
+        category: a built-in category, or one in `data`; with a folder, the name to give the category.
         data: root of categories in MVTec layout, `data/CATEGORY/train/good`.
         noun: the object in prompts.
-        k: how many; default: all photos of a folder, four of a category.
-        manifest: a `references.json` that names them.
+        k: number of references; default: all photos of a folder, four of a category.
+        manifest: a `references.json` that names the references.
         crop: None, "center", or (x, y, width, height) in pixels.
-        seed: chooses among more than k.
+        seed: of the choice if there are more than k photos.
     """
 
     folder: Path | None = None
@@ -126,7 +126,7 @@ class ReferenceChoice:
 
 @dataclass(frozen=True)
 class Shots:
-    """What a manifest names: (name, SHA-256) of each reference, and the category they are of."""
+    """The contents of a manifest: category, seed, and (name, SHA-256) of each reference."""
 
     category: str
     seed: int | None
@@ -134,41 +134,45 @@ class Shots:
 
 
 def find_references(wanted: ReferenceChoice) -> References:
-    """The references that are wanted; remarks on photos that are left out or copied.
+    """Return the references that `wanted` describes; notes skipped, unused and duplicate photos.
 
     Raises:
-        DataError: nothing is named, nothing is there, there are too few, or what is named contradicts itself.
+        DataError: nothing is named, photos are missing or too few, or the options contradict each other.
     """
     note_skipped(wanted.folder)
     shots = read_manifest(wanted.manifest) if wanted.manifest else None
     name = _name(wanted, shots)
-    found = folder_category(wanted.folder, name) if wanted.folder else find_category(name or "", wanted.data)
-    if wanted.folder and name is None and found.name != wanted.folder.resolve().name:
-        note(f"the category is called {found.name!r}, after the folder above; --category gives it another name")
-    noun = (found.noun if wanted.noun is None else wanted.noun).strip()
+    category = folder_category(wanted.folder, name) if wanted.folder else find_category(name or "", wanted.data)
+    if wanted.folder and name is None and category.name != wanted.folder.resolve().name:
+        note(f"the category is called {category.name!r}, after a folder above; rename it with --category")
+    noun = (category.noun if wanted.noun is None else wanted.noun).strip()
     if not noun:
-        raise DataError("--object must be a word or several, got an empty text")
+        raise DataError("--object must be one or more words, got empty text")
     if shots:
-        references = from_manifest(found.normals, shots, category=found.name, noun=noun)
+        references = from_manifest(category.normals, shots, category=category.name, noun=noun)
     else:
-        count = wanted.k if wanted.k is not None or wanted.folder else min(DEFAULT_K, len(found.normals))
-        named = {"dataset": found.dataset, "category": found.name, "noun": noun}
-        references = choose(found.normals, count, **named, seed=wanted.seed)
+        count = wanted.k if wanted.k is not None or wanted.folder else min(DEFAULT_K, len(category.normals))
+        named = {"dataset": category.dataset, "category": category.name, "noun": noun}
+        references = choose(category.normals, count, **named, seed=wanted.seed)
     _note_unused(references)
     return replace(references, images=references.images.cropped(wanted.crop), noun_given=wanted.noun is not None)
 
 
 def _name(wanted: ReferenceChoice, shots: Shots | None) -> str | None:
-    """The category's name, if one is given.
+    """Return the category's name; None if only a folder is given.
 
     Raises:
-        DataError: nothing is named, or the manifest says otherwise.
+        DataError: nothing is named, or the manifest contradicts the options.
     """
     k, category = wanted.k, wanted.category
     if shots and k not in (None, len(shots.rows)):
-        raise DataError(f"the manifest names {len(shots.rows)} references and -k asks for {k}; give one of the two")
+        raise DataError(
+            f"the manifest names {len(shots.rows)} references but -k asks for {k}; give only one of the two"
+        )
     if shots and category not in (None, shots.category):
-        raise DataError(f"the manifest is of category {shots.category!r}, --category says {category!r}")
+        raise DataError(
+            f"the manifest is for category {shots.category!r}, but --category is {category!r}; leave one out"
+        )
     name = category or (shots.category if shots else None)
     if wanted.folder is None and name is None:
         raise DataError("name a folder of normal photos (normalgen generate ./good) or a --category")
@@ -178,34 +182,34 @@ def _name(wanted: ReferenceChoice, shots: Shots | None) -> str | None:
 def _note_unused(references: References) -> None:
     used, hashes = len(references.images), references.images.hashes()
     if used < references.available:
-        note(f"{used} of {references.available} normal images are references (-k); the others are left out")
+        note(f"{used} of {references.available} normal images are references (-k); the others are not used")
     if len(set(hashes)) < used:
-        note(f"of {used} references only {len(set(hashes))} differ, the others are copies of them")
+        note(f"only {len(set(hashes))} of {used} references differ; the others are copies")
 
 
 def note_lost_detail(references: References, size: int) -> None:
-    """Remark on what the resize to `size` pixels hides or skews. Decodes every photo, once.
+    """Note what the resize to `size` pixels hides or distorts. Decodes every photo once.
 
     Raises:
-        DataError: a photo cannot be read, or the crop leaves it.
+        DataError: a photo cannot be read, or the crop extends beyond it.
     """
     smallest = references.images.smallest_detail(size)
     if smallest > 3:
-        hidden = f"a defect narrower than about {smallest} of their pixels will not show"
+        hidden = f"defects narrower than about {smallest} of their pixels become invisible"
         note(f"photos are scaled down to {size} px: {hidden}; use --crop, or a larger --size")
     longest = references.images.elongation(size)
     if longest > 1.1:
         skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
-        note(f"{skewed}, which skews shapes; --crop center, or x,y,width,height of a square, avoids that")
+        note(f"{skewed}, which distorts shapes; to avoid that, use --crop center, or x,y,width,height of a square")
 
 
 def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun: str, seed: int) -> References:
-    """The first k of a permutation of the names that only (dataset, category, seed) decides.
+    """Return the first k images of a permutation that depends only on the names and (dataset, category, seed).
 
-    So 2 shots are among the 4, and the 4 among the 8; none comes twice. `k=None` takes all, in order.
+    So the 2 shots are among the 4, and the 4 among the 8; no image comes twice. `k=None` takes all, in order.
 
     Raises:
-        DataError: fewer images than `k`.
+        DataError: there are fewer images than `k`.
     """
     import torch
 
@@ -221,15 +225,15 @@ def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun:
 
 
 def write_manifest(references: References, path: Path) -> None:
-    """Write the choice, to be committed and given back with `--manifest`."""
+    """Write the choice to a file that you can commit and pass to `--manifest`."""
     write_json(path, references.manifest())
 
 
 def read_manifest(path: Path) -> Shots:
-    """The inverse of `write_manifest`.
+    """Read what `write_manifest` wrote.
 
     Raises:
-        DataError: no such file, or not a manifest.
+        DataError: the file does not exist, or is not a manifest.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -238,30 +242,30 @@ def read_manifest(path: Path) -> Shots:
     except OSError as error:
         raise DataError(f"manifest {path} cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a shot manifest; normalgen writes them as references.json") from error
+        raise DataError(f"{path} is not a shot manifest; use a references.json that normalgen wrote") from error
     if not rows:
-        raise DataError(f"manifest {path} names no references")
+        raise DataError(f"manifest {path} names no references; use one that does")
     if len({name for name, _ in rows}) < len(rows):
-        raise DataError(f"manifest {path} names a reference twice")
+        raise DataError(f"manifest {path} names a reference twice; remove one of the two")
     return shots
 
 
 def from_manifest(normals: Images, shots: Shots, *, category: str, noun: str) -> References:
-    """The references that a manifest names, in its order, each checked by its hash.
+    """Return the references that a manifest names, in its order, after checking their hashes.
 
     Raises:
         DataError: an image is missing or has changed.
     """
-    place = {name: i for i, name in enumerate(normals.names)}
-    missing = [name for name, _ in shots.rows if name not in place]
+    index = {name: i for i, name in enumerate(normals.names)}
+    missing = [name for name, _ in shots.rows if name not in index]
     if missing:
         raise DataError(
             f"the manifest names {missing[0]!r}, which is not among the {len(normals)} images of {category}"
         )
-    images = normals.take([place[name] for name, _ in shots.rows]).kept()
-    for name, wanted, found in zip(images.names, [digest for _, digest in shots.rows], images.hashes(), strict=True):
-        if wanted != found:
+    images = normals.take([index[name] for name, _ in shots.rows]).kept()
+    for name, expected, actual in zip(images.names, [digest for _, digest in shots.rows], images.hashes(), strict=True):
+        if expected != actual:
             raise DataError(
-                f"{name} is not the image that the manifest names: SHA-256 {found[:12]}, expected {wanted[:12]}"
+                f"{name} is not the image that the manifest names: SHA-256 {actual[:12]}, expected {expected[:12]}"
             )
     return References(images, category, noun, shots.seed, len(normals))

@@ -204,7 +204,7 @@ class Images(Sequence[Image.Image]):
         return torch.stack([photo.pixels for photos in self.photos(size) for photo in photos])
 
     def smallest_detail(self, size: int) -> int:
-        """Return the width in source pixels of the smallest defect that a resize to `size` keeps visible (two pixels)."""
+        """Return the smallest width in source pixels that a resize to `size` leaves visible (two pixels wide)."""
         longest = max(max(photo.width, photo.height) for photos in self.photos(size) for photo in photos)
         return math.ceil(2 * longest / size)
 

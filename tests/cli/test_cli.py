@@ -94,10 +94,10 @@ def test_a_pool_made_by_detect_has_the_noun_that_the_model_draws(model: NormalMo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--steps 10", "--steps must be at most 9, the steps that --strength 0.3 of 30 makes, got 10"),
+        ("--steps 10", "--steps must be at most 9, the steps that --strength 0.3 of 30 gives, got 10"),
         (
             "--strength 0.01",
-            "--strength must be at least 0.034, one of the 30 steps that the model samples in, got 0.01",
+            "--strength must be at least 0.034, one of the model's 30 sampling steps, got 0.01",
         ),
     ],
 )
@@ -113,7 +113,7 @@ def test_twins_are_made_in_the_steps_that_the_model_samples_in(model: NormalMode
     finer = model.using(change(model.preset, sample={"steps": 100}))
     assert making(finer, references, {"strength": 0.01}).twin_settings(finer).twins.strength == 0.01
     assert making(model, references).twin_settings(model).twins.steps == 1  # nothing of twins was asked
-    with pytest.raises(PresetError, match=r"at most 30, the steps that --strength 0\.3 of 100 makes, got 31"):
+    with pytest.raises(PresetError, match=r"at most 30, the steps that --strength 0\.3 of 100 gives, got 31"):
         making(finer, references, {"steps": 31})
 
 
@@ -132,7 +132,7 @@ def test_a_folder_good_is_named_by_the_one_above_and_a_note_says_so(
     Path("bracket").mkdir()
     photos.rename("bracket/good")
     assert run("generate", "bracket/good", "-n", "1", "--plain", "1", *quick[:-2]) == 0
-    assert "note: the category is called 'bracket', after the folder above" in capsys.readouterr().err
+    assert "note: the category is called 'bracket', after a folder above" in capsys.readouterr().err
     assert "bracket" in Path("pools/bracket/metadata.jsonl").read_text()
 
 

@@ -159,7 +159,7 @@ def test_photos_that_are_not_read_and_copies_are_told_of(here: Path, capsys: pyt
     told = capsys.readouterr().err
     assert "skipped 1 .heic photos in mixed, an unsupported format; export them as JPEG or PNG" in told
     assert "skipped 1 photos in deeper folders, which are not read, such as good/more/1.png" in told
-    assert "of 7 references only 6 differ" in told
+    assert "only 6 of 7 references differ" in told
 
 
 def test_a_folder_of_phone_photos_alone_says_why_nothing_is_there(
