@@ -1,1 +1,1 @@
-"""Detectors x shots x seeds x arms on labelled data sets, one measured cell each; and what the cells say together."""
+"""Measures detectors x shots x seeds x arms on labelled data sets, one cell each, and summarizes the cells."""

@@ -1,17 +1,17 @@
-"""What a detector's bank holds besides the references: the arms, which differ in that alone.
+"""The arms: what a detector's bank holds besides the references. They differ in nothing else.
 
     none            the references
     rotations       + n references turned by multiples of 360 / n degrees
     augmented       + n references as the customization itself augments them, no diffusion
     generated       + n images of the customized model's pool, no augmented photos among them
     both            + augmented + generated
-    real            + n more real normals: what is to be hoped for at best
+    real            + n more real normals: the best to hope for
     no-twins        generated, and One-to-Normal without its twins
     wrong           + n generated images of another category: must not help
     poisoned        + n anomalous test images, at most half of them, which are then not measured: must hurt
-    unpoisoned      + as many real normals, measured on the same test images as poisoned: what that is compared with
+    unpoisoned      + as many real normals, measured on the same test images as poisoned: its control
 
-`:m` after an arm puts m in the place of n: "real:8", "generated:64".
+`:m` after an arm uses m images instead of n: "real:8", "generated:64".
 """
 
 import math
@@ -44,12 +44,12 @@ _GENERATED = ("generated", "both", "no-twins", "wrong")
 
 @dataclass(frozen=True)
 class Arm:
-    """What joins the references.
+    """An arm: which images join the references, and how many.
 
     Attributes:
         text: as typed.
         kind: one of `ARMS`.
-        size: images that join; None for the run's n.
+        size: number of images that join; None for the run's n.
     """
 
     text: str
@@ -58,14 +58,14 @@ class Arm:
 
     @classmethod
     def parse(cls, text: str) -> "Arm":
-        """An arm by name, `:m` after it.
+        """Parse an arm: its name, or its name and `:m`.
 
         Raises:
-            DataError: there is none.
+            DataError: no arm has this name.
         """
         match = re.fullmatch(r"([a-z-]+)(?::(\d+))?", text)
         if match is None or match[1] not in ARMS or match[2] == "0":
-            raise DataError(f"no arm is called {text!r}; there is {', '.join(ARMS)}, and ARM:m for m images")
+            raise DataError(f"no arm is called {text!r}; choose from {', '.join(ARMS)}, or ARM:m for m images")
         return cls(text, match[1], int(match[2]) if match[2] else None)
 
     @property
@@ -75,17 +75,17 @@ class Arm:
 
 
 class ArmPools:
-    """The arms of one setup, as pools on disk.
+    """Makes the arms of one setup, as pools on disk.
 
     Args:
-        folder: where those that are made here are kept.
-        category: what they are of.
+        folder: where the pools made here are kept.
+        category: the category under test.
         references: the shots.
-        preset: its augmentation and size.
-        pool: generated images; None if no arm wants them.
+        preset: gives the augmentation and the size.
+        pool: generated images; None if no arm needs them.
         other: a pool of another category, for the arm "wrong".
-        n: images that join.
-        seed: draws augmentations, and which real ones join.
+        n: number of images that join.
+        seed: draws augmentations, and which real images join.
         lacking: why there is no pool.
     """
 
@@ -104,11 +104,11 @@ class ArmPools:
         self.folder, self.category, self.references, self.preset = folder, category, references, preset
         self.generated, self.other, self.seed, self.lacking = pool, other, seed, lacking
         self._looks: dict[int, str] = {}
-        # The gate may have kept fewer than n; arms that are compared hold equally many.
+        # The gate may have kept fewer than n; all arms then join that many.
         self.n = n if pool is None else min(n, len(pool))
 
     def pool(self, arm: Arm) -> Pool | None:
-        """What joins the references in `arm`; None for "none"."""
+        """The images that join the references in `arm`; None for "none"."""
         count = arm.size or self.n
         match arm.kind:
             case "none":
@@ -135,25 +135,28 @@ class ArmPools:
                 return self._augmented(count)
 
     def spoilers(self, count: int) -> list[int]:
-        """Places in the test images of those that poison a bank: at most half of the anomalous ones.
+        """Indices of the test images that poison a bank: at most half of the anomalous ones.
 
-        No more than there are normal images left, so that the arm unpoisoned can hold as many.
+        At most as many as the remaining normal images, so that the arm unpoisoned can hold as many.
         """
-        places = [place for place, label in enumerate(self.category.labels) if label]
-        order = torch.randperm(len(places), generator=generator("poison", self.category.name, self.seed)).tolist()
+        anomalous = [index for index, label in enumerate(self.category.labels) if label]
+        order = torch.randperm(len(anomalous), generator=generator("poison", self.category.name, self.seed)).tolist()
         left = len(self.category.normals) - len(self.references.images)
-        chosen = sorted(places[i] for i in order[: min(count, len(places) // 2, left)])
+        chosen = sorted(anomalous[i] for i in order[: min(count, len(anomalous) // 2, left)])
         if not chosen:
-            raise DataError(f"{self.category.name} has too few anomalous test images to poison a bank with any")
+            raise DataError(
+                f"{self.category.name} has {len(anomalous)} anomalous test images and {left} normal images besides "
+                "its references, the arm poisoned needs at least 2 and 1"
+            )
         return chosen
 
     def tested(self, arm: Arm) -> list[int]:
-        """Places of the test images that are measured in `arm`: all but what poisons it, and copies of that."""
-        places = range(len(self.category.tests))
+        """Indices of the test images that `arm` measures: all except those that poison it, and their copies."""
+        indices = range(len(self.category.tests))
         if arm.kind not in ("poisoned", "unpoisoned"):
-            return [*places]
-        spoilers = {self._look(place) for place in self.spoilers(arm.size or self.n)}
-        return [place for place in places if self._look(place) not in spoilers]
+            return [*indices]
+        spoilers = {self._look(index) for index in self.spoilers(arm.size or self.n)}
+        return [index for index in indices if self._look(index) not in spoilers]
 
     def _generated(self, count: int) -> Pool:
         pool = self._needed(self.generated, "generated")
@@ -166,7 +169,7 @@ class ArmPools:
         return self._views("augmented", augment_each(rows, self.preset.augment, draws))
 
     def _views(self, name: str, images: Tensor) -> Pool:
-        """Images (n, 3, S, S), of the references in turn."""
+        """A pool of images (n, 3, S, S), made from the references in turn."""
         names = self.references.images.names
         return self._kept(
             f"{name}-{len(images)}", [to_pil(i) for i in images], [names[i % len(names)] for i in range(len(images))]
@@ -174,15 +177,15 @@ class ArmPools:
 
     def _real(self, count: int) -> Pool:
         known, names = set(self.references.images.names), self.category.normals.names
-        others = [place for place in self._unseen if names[place] not in known]
-        if count > len(others):
+        unused = [index for index in self._unseen if names[index] not in known]
+        if count > len(unused):
             raise DataError(
-                f"{self.category.name} has {len(others)} normal images besides its references, the arm real wants "
-                f"{count}"
+                f"{self.category.name} has {len(unused)} normal images besides its references, the arm real needs "
+                f"{count}; use real:m with a smaller m"
             )
         keys = (self.category.dataset, self.category.name, len(known), self.seed)
-        order = torch.randperm(len(others), generator=generator("real", *keys)).tolist()
-        more = self.category.normals.take([others[i] for i in order[:count]])
+        order = torch.randperm(len(unused), generator=generator("real", *keys)).tolist()
+        more = self.category.normals.take([unused[i] for i in order[:count]])
         return self._kept(f"real-{count}", list(more), [""] * count)
 
     def _needed(self, pool: Pool | None, arm: str) -> Pool:
@@ -190,17 +193,17 @@ class ArmPools:
             raise DataError(f"the arm {arm} needs a pool, and there is none{': ' * bool(self.lacking)}{self.lacking}")
         return pool
 
-    def _look(self, place: int) -> str:
-        """The digest of a test image's pixels; each is decoded once for all arms."""
-        if place not in self._looks:
-            self._looks[place] = pixel_digest(self.category.queries[place])
-        return self._looks[place]
+    def _look(self, index: int) -> str:
+        """The digest of a test image's pixels; each image is decoded once for all arms."""
+        if index not in self._looks:
+            self._looks[index] = pixel_digest(self.category.queries[index])
+        return self._looks[index]
 
     @cached_property
     def _unseen(self) -> list[int]:
-        """Places of the normals that show what no good test image shows: some data sets hold an image twice."""
-        tested = {self._look(place) for place, label in enumerate(self.category.labels) if not label}
-        return [place for place, image in enumerate(self.category.normals) if pixel_digest(image) not in tested]
+        """Indices of the normals that are not copies of a good test image: some data sets hold an image twice."""
+        tested = {self._look(index) for index, label in enumerate(self.category.labels) if not label}
+        return [index for index, image in enumerate(self.category.normals) if pixel_digest(image) not in tested]
 
     def _pixels(self) -> Tensor:
         return self.references.images.pixels(self.preset.size).float() / 255
@@ -210,7 +213,7 @@ class ArmPools:
 
 
 def rotations(references: Tensor, n: int) -> Tensor:
-    """n of the references (k, 3, S, S) in turn, turned by multiples of 360 / n degrees, mirrored where corners open."""
+    """n images made from references (k, 3, S, S) in turn, turned by multiples of 360 / n degrees, corners mirrored."""
     angles = [2 * math.pi * i / n for i in range(n)]
     turns = torch.tensor([[[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0]] for a in angles])
     images = references[[i % len(references) for i in range(n)]]

@@ -1,13 +1,13 @@
-"""Cells: one measurement each, of a detector fitted on k references and an arm of extra images; a frame holds many.
+"""Reads cells into a frame. A cell is one measurement of a detector fitted on k references and an arm's extra images.
 
-Columns of a frame, beside dataset, category, k, seed, detector, arm and role:
-    method, setting: the detector without its settings, and those ("" for its defaults).
-    arm_kind, arm_size, arm_rank: of "real:8", "real" and 8 (0 if the arm names no size), and a text that sorts arms.
-    image_auroc and the other metrics: in [0, 1]; NaN where one cannot be measured.
-    branches.NAME: image AUROC of a branch; seconds.STAGE: seconds; counts.NAME: images by what they are.
+Columns of a frame, besides dataset, category, k, seed, detector, arm and role:
+    method, setting: the detector without its settings, and its settings ("" for the defaults).
+    arm_kind, arm_size, arm_rank: for "real:8", "real" and 8 (0 if the arm names no size), and a text that sorts arms.
+    image_auroc and the other metrics: in [0, 1]; NaN if it cannot be measured.
+    branches.NAME: image AUROC of a branch; seconds.STAGE: seconds; counts.NAME: number of images of a kind.
     memory_mb: the most memory held, in 10^6 bytes.
-    settings.NAME: a setting of the run as text, "settings.preset.size" for one inside another, and
-        "settings.version.NAME" for the version of a package.
+    settings.NAME: a setting of the run as text, "settings.preset.size" for a nested one;
+        "settings.version.NAME" for a package's version.
 """
 
 import json
@@ -29,27 +29,28 @@ DEFAULTS = {"image_auroc": float("nan"), "counts.extra": 0, "counts.normal": 0, 
 ROLES = ("reporting", "tuning")
 FAILING = ("no-twins", "wrong", "poisoned", "unpoisoned")
 ROUNDING = 1e-9
+AGAIN = "remove the file and run normalgen evaluate again"
 T = TypeVar("T")
 Frame: TypeAlias = Any
 """A `pandas.DataFrame`; pandas may be missing, and has no types."""
 
 
 optional = partial(optional_module, extra="evaluate")
-"""Imports a module that only results need."""
+"""Imports a module that only the results need."""
 
 
 def load_cells(folder: Path) -> Frame:
-    """Every cell under `folder`/cells, in order of data set, category, k, seed, detector and arm.
+    """All cells under `folder`/cells, sorted by data set, category, k, seed, detector and arm.
 
     Raises:
-        DataError: there is none; or a file is not a cell, or two are the same one: names the files.
+        DataError: there are no cells, a file is not a cell, or two files are the same cell; names the files.
         MissingDependency: pandas is not installed.
     """
     files = sorted((folder / CELLS).rglob("*.json"))
     if not files:
         raise DataError(
             f"{folder} holds no results: expected {folder / CELLS}/**/*.json, found none. "
-            "Name the folder that normalgen evaluate wrote, or run that first"
+            "Name the folder that normalgen evaluate wrote to, or run normalgen evaluate first"
         )
     cells = optional("pandas").DataFrame([_read(file) for file in files])
     for index in cells.index[cells.duplicated(KEY)]:
@@ -60,24 +61,24 @@ def load_cells(folder: Path) -> Frame:
 
 
 def frame(cells: list[dict[str, Any]]) -> Frame:
-    """Cells as `normalgen evaluate` writes them, as a frame; raises KeyError, TypeError or ValueError for others."""
+    """The frame of cells as `normalgen evaluate` writes them; raises KeyError, TypeError or ValueError for others."""
     return optional("pandas").DataFrame([_row(cell) for cell in cells])
 
 
 def plain(cells: Frame) -> Frame:
-    """The cells of detectors with default settings, and all of those that were only run with other ones."""
+    """The cells of detectors with default settings, and all cells of detectors that never ran with the defaults."""
     default = cells.setting == ""
     return cells[default | ~cells.method.isin(cells.method[default])]
 
 
 def sized(cells: Frame) -> Frame:
-    """The cells of arms that come in several sizes, "generated:4" and "generated:8"."""
+    """The cells of arms that have several sizes, such as "generated:4" and "generated:8"."""
     named = cells[cells.arm_size > 0]
     return named[named.groupby("arm_kind").arm_size.transform("nunique") > 1]
 
 
 def arm_rank(arm: str) -> str:
-    """Sorts arms as people compare them: from none to what must fail, small ones first."""
+    """A text that sorts arms as people compare them: from none to the arms that must fail, small sizes first."""
     kind, _, size = arm.partition(":")
     return f"{ARMS.index(kind) if kind in ARMS else len(ARMS):02} {kind} {size:0>9}"
 
@@ -86,9 +87,9 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return _row(json.loads(file.read_text(encoding="utf-8")))
     except KeyError as error:
-        raise DataError(f"{file} is no whole cell, it lacks {error}; remove it and run it again") from error
+        raise DataError(f"{file} is not a complete cell: it lacks {error}; {AGAIN}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{file} is no whole cell ({error}); remove it and run it again") from error
+        raise DataError(f"{file} is not a complete cell: {error}; {AGAIN}") from error
 
 
 def _row(data: dict[str, Any]) -> dict[str, Any]:
@@ -97,11 +98,11 @@ def _row(data: dict[str, Any]) -> dict[str, Any]:
     detector = re.fullmatch(r"([^\[\]]+)(?:\[(.+)\])?", words["detector"])
     arm = re.fullmatch(r"([^:]+)(?::(\d+))?", words["arm"])
     if not arm:
-        raise ValueError(f"an arm is a word, or a word, ':' and a number, got {words['arm']!r}")
+        raise ValueError(f"an arm must be NAME or NAME:NUMBER, got {words['arm']!r}")
     if not detector:
-        raise ValueError(f"a detector is a word, perhaps with settings in brackets, got {words['detector']!r}")
+        raise ValueError(f"a detector must be NAME or NAME[settings], got {words['detector']!r}")
     if role not in ROLES:
-        raise ValueError(f"role is one of {', '.join(ROLES)}, got {role!r}")
+        raise ValueError(f"role must be one of {', '.join(ROLES)}, got {role!r}")
     return {
         **words,
         **{name: _is(int, which[name], name) for name in ("k", "seed")},
@@ -127,12 +128,12 @@ def _flat(values: dict[str, Any], above: str) -> dict[str, str]:
 
 def _is(kind: type[T], value: Any, name: str) -> T:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{name} is a {kind.__name__}, got {value!r}")
+        raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
     return value
 
 
 def _rate(name: str, value: Any) -> float:
-    """The value; at an end of [0, 1] where only rounding put it outside."""
+    """The value, moved to the end of [0, 1] if only rounding put it outside."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -ROUNDING <= value <= 1 + ROUNDING:
-        raise ValueError(f"{name} is in [0, 1], got {value!r}")
+        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
     return min(max(float(value), 0.0), 1.0)

@@ -1,4 +1,4 @@
-"""Paired differences between arms as tables: what the pool gains, and whether what must fail does fail."""
+"""Tables of paired differences between arms: what the pool gains, and whether the arms that must fail do fail."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
@@ -45,7 +45,7 @@ Pairs = Sequence[tuple[str, str]]
 
 
 def gains(cells: Frame) -> list[Table]:
-    """What the pool gains over plain augmentation, and over nothing; of arms that name a size, in a second table."""
+    """Tables of the pool's gain over plain augmentation and over nothing; arms that name a size get a second table."""
     result = contrasts(plain(cells), GAINS)
     return [
         *_table("gains", "What the pool gains", result[result.arm_size == 0], HEADLINE),
@@ -54,7 +54,7 @@ def gains(cells: Frame) -> list[Table]:
 
 
 def falsification(cells: Frame) -> list[Table]:
-    """Arms that must not help: if they do, a gain is not what it seems; none or one table."""
+    """The table of arms that must not help: if they do, a gain is not what it seems; empty without such cells."""
     result = contrasts(plain(cells), FALSE)
     verdicts = {row: _verdict(own) for row, own in result.groupby("row")}
     result = result.assign(**{VERDICT: result.row.map(verdicts)})
@@ -62,11 +62,11 @@ def falsification(cells: Frame) -> list[Table]:
 
 
 def contrasts(cells: Frame, pairs: Pairs) -> Frame:
-    """The differences of these pairs of arms that cells exist for, by detector and size: all sets first, then each.
+    """The differences between these pairs of arms, by detector and size: over all sets first, then for each set.
 
     Returns:
-        A row per difference as `build` takes it, with the arms' size (0: they name none), complete, uneven, and how
-        many images the first arm adds, least and most. An empty data set or k is all of them.
+        A row per difference that has cells, as `build` takes it, with the arms' size (0: they name none), complete,
+        uneven, and the least and most images that the first arm adds. An empty data set or k stands for all.
     """
     rows = []
     cells = cells[[*CELL, "role", "arm_size"]]
@@ -85,17 +85,18 @@ def contrasts(cells: Frame, pairs: Pairs) -> Frame:
 
 
 def _scopes(cells: Frame, kinds: list[str]) -> Iterator[tuple[dict[str, Any], Frame]]:
-    """What is looked at together: detector, size, data set, role and k; and its cells."""
-    for detector, every in cells.groupby("detector"):
-        for size in sorted(set(every.arm_size)):
-            for dataset, role, k in _sets_and_shots(every[every.arm.isin([_sized(kind, size) for kind in kinds])]):
-                own = every[(every.role == role) & ((every.dataset == dataset) | (dataset == ""))]
+    """Yield each group (detector, size, data set, role and k) with its cells."""
+    for detector, cells_of in cells.groupby("detector"):
+        for size in sorted(set(cells_of.arm_size)):
+            arms = [_sized(kind, size) for kind in kinds]
+            for dataset, role, k in _sets_and_shots(cells_of[cells_of.arm.isin(arms)]):
+                own = cells_of[(cells_of.role == role) & ((cells_of.dataset == dataset) | (dataset == ""))]
                 which = {"detector": detector, "arm_size": size, "dataset": dataset, "role": role, "k": k}
                 yield which, own[(own.k == k) | (k != k)]
 
 
 def _sets_and_shots(cells: Frame) -> list[tuple[str, str, float]]:
-    """Data set, role and k: all reporting sets over all k and by k, then each set, over all k where it has several."""
+    """Data set, role and k of each group: all reporting sets over all k and by k, then each set in the same way."""
     shots = sorted(set(cells.k[cells.role == "reporting"]))
     scopes = [("", "reporting", k) for k in [nan, *(shots if len(shots) > 1 else [])]]
     for (role, dataset), own in cells.groupby(["role", "dataset"]):
@@ -124,14 +125,16 @@ def _remark(result: Gain) -> str:
 
 
 def _verdict(own: Frame) -> str:
-    """Whether arms that should fail do."""
-    shown = {name: result for (_, name), result in own.set_index("head").iterrows() if not name.startswith("no-twins")}
-    helping = [name for name, result in shown.items() if result.low > 0]
+    """The verdict on whether the arms that should fail do."""
+    results = {
+        name: result for (_, name), result in own.set_index("head").iterrows() if not name.startswith("no-twins")
+    }
+    helping = [name for name, gain in results.items() if gain.low > 0]
     if helping:
         return f"NO: {', '.join(helping)}"
-    if not set(MUST) <= set(shown):
+    if not set(MUST) <= set(results):
         return "not all measured"
-    highs = [shown[name].high for name in MUST]
+    highs = [results[name].high for name in MUST]
     if any(high != high for high in highs):
         return "too few seeds"
     return "yes" if max(highs) < 0 else "not shown"

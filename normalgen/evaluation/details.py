@@ -1,4 +1,4 @@
-"""The tables behind the main ones: branches, pool sizes, worth in real photos, settings, cost, the paper's numbers."""
+"""The detail tables: branches, pool sizes, worth in real photos, settings, cost, the paper's numbers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -35,7 +35,7 @@ COSTS = (
 
 
 def branches(cells: Frame) -> list[Table]:
-    """What each branch finds by itself; none or one table."""
+    """The table of each branch's own AUROC; empty without branches."""
     names = [name.removeprefix("branches.") for name in cells if name.startswith("branches.")]
     names.sort(key=lambda name: (BRANCHES.index(name) if name in BRANCHES else len(BRANCHES), name))
     long = plain(cells).rename(columns={f"branches.{name}": name for name in names})
@@ -44,49 +44,50 @@ def branches(cells: Frame) -> list[Table]:
 
 
 def settings_studies(cells: Frame) -> list[Table]:
-    """Detectors with settings in brackets side by side: a table for each detector and each set of settings' names.
+    """Tables that compare settings in brackets: one per detector and set of setting names.
 
-    All columns of a row are means over the same categories and seeds, those that each was measured with.
+    All columns of a row are means over the categories and seeds that all its settings were measured with.
     """
     cells = cells.assign(names=cells.setting.map(_names), column=cells.setting.where(cells.setting != "", "default"))
     tables = []
     for method, names in sorted({*cells[["method", "names"]][cells.setting != ""].itertuples(index=False, name=None)}):
         own = cells[(cells.method == method) & ((cells.names == names) | (cells.setting == ""))]
         own = own[(own.setting != "").groupby([own[name] for name in ROW]).transform("any")]
-        here = own.groupby([*ROW, "category", "seed"]).setting.transform("nunique")
-        own = own[here == own.groupby(ROW).setting.transform("nunique")].assign(value=own[AUROC])
+        measured = own.groupby([*ROW, "category", "seed"]).setting.transform("nunique")
+        own = own[measured == own.groupby(ROW).setting.transform("nunique")].assign(value=own[AUROC])
         columns = sorted(set(own.column), key=_setting_rank)
         tables += _compared("settings", f"{method}: {names.replace(',', ', ')}", own, columns, SAME)
     return tables
 
 
 def sizes(cells: Frame) -> list[Table]:
-    """Image AUROC by how many images join the references, of arms that come in several sizes; none or one table."""
+    """The table of image AUROC by number of images that join the references; empty without arms of several sizes."""
     studied = sized(plain(cells))
     kinds = sorted(set(studied.arm_kind), key=arm_rank)
-    none = plain(cells)[lambda shown: shown.arm == "none"].merge(studied[OWN].drop_duplicates())
+    none = plain(cells)[lambda rows: rows.arm == "none"].merge(studied[OWN].drop_duplicates())
     bases = [none.assign(arm_kind=kind) for kind in kinds]
-    shown = optional("pandas").concat([studied, *bases])
-    result = means(shown, by=[*OWN, "arm_size", "arm_kind", "arm"])
+    compared = optional("pandas").concat([studied, *bases])
+    result = means(compared, by=[*OWN, "arm_size", "arm_kind", "arm"])
     numbers = mean_numbers(result, [*OWN, "arm_size"]).assign(images=result.arm_size, head=_heads(result.arm_kind))
     notes = [SIZES, *mean_notes(result)]
     return build("sizes", "By number of images", numbers, [*LABELS, "images"], _heads(kinds), notes)
 
 
 def worth_in_photos(cells: Frame) -> list[Table]:
-    """How many more real photos give what an arm gives; none or one table.
+    """The table of how many more real photos give the same AUROC as an arm; empty if no arm can be compared.
 
-    An arm and the curve that it is held against share categories and seeds.
+    An arm and the curve it is compared with share categories and seeds.
     """
     rows = []
     for which, own in plain(cells).dropna(subset=[AUROC]).groupby(OWN):
         real = own.arm_kind.isin(["real", "none"])
         photos = own.groupby("arm")["counts.extra"].transform("mean").round().astype(int).where(real, -1)
         for arm in sorted(set(own.arm[~own.arm_kind.isin(WORTHLESS)]), key=arm_rank):
-            some = own.assign(photos=photos)[real | (own.arm == arm)]
-            shared = some.groupby(["category", "seed"]).photos.transform("nunique") == some.photos.nunique()
-            if 0 in set(some.photos) and some.photos.nunique() > 2 and shared.any():
-                rows.append({**dict(zip(OWN, which, strict=True)), "arm": arm, **_worth(some[shared], arm)})
+            compared = own.assign(photos=photos)[real | (own.arm == arm)]
+            distinct = compared.photos.nunique()
+            shared = compared.groupby(["category", "seed"]).photos.transform("nunique") == distinct
+            if 0 in set(compared.photos) and distinct > 2 and shared.any():
+                rows.append({**dict(zip(OWN, which, strict=True)), "arm": arm, **_worth(compared[shared], arm)})
     if not rows:
         return []
     numbers = optional("pandas").DataFrame(rows).assign(row=range(len(rows)), metric="real_photos")
@@ -95,35 +96,35 @@ def worth_in_photos(cells: Frame) -> list[Table]:
 
 
 def _worth(cells: Frame, arm: str) -> dict[str, object]:
-    """The numbers and texts of a row, of the cells of an arm (-1 photos) and of the curve that it is held against."""
+    """The numbers and texts of a row, from the cells of an arm (-1 photos) and of the curve it is compared with."""
     mean, *points = means(cells, by=["photos"], whole=["photos"]).itertuples()
     curve = {point.photos: point.value for point in points}
     photos, words = worth(curve, mean.value)
     if len(curve) < FEWEST_SIZES:
         photos, words = None, f"cannot tell: only 0 and {max(curve)} measured"
-    elif not _shown(gain(cells, arm, "none")):
+    elif not _is_shown(gain(cells, arm, "none")):
         photos, words = None, "cannot tell: no gain is shown"
     line = ", ".join(f"{size}: {100 * value:.1f}" for size, value in curve.items())
     texts = {"AUROC": percent(mean), "real photos": words, "AUROC by real photos added": line}
     return {**texts, "value": photos, "remark": words if photos is None else ""}
 
 
-def _shown(result: Gain | None) -> bool:
-    """Whether there is an interval without 0."""
+def _is_shown(result: Gain | None) -> bool:
+    """Whether the gain has an interval that excludes 0."""
     return bool(result and result.low is not None and result.high is not None and not result.low <= 0 <= result.high)
 
 
 def costs(cells: Frame) -> list[Table]:
-    """Seconds and memory, by detector, data set and arm; none or one table."""
+    """The table of seconds and memory by detector, data set and arm; empty if no cell has any."""
     stages = [name.removeprefix("seconds.") for name in cells if name.startswith("seconds.")]
     stages = [*(stage for stage in STAGES if stage in stages), *sorted(set(stages) - set(STAGES))]
-    shown = cells.rename(columns={f"seconds.{stage}": f"seconds_{stage}" for stage in stages})
-    photos = shown["counts.normal"] + shown["counts.anomalous"]
-    shown["ms_a_photo"] = 1000 * shown.get("seconds_predict", float("nan")) / photos.where(photos > 0)
+    timed = cells.rename(columns={f"seconds.{stage}": f"seconds_{stage}" for stage in stages})
+    photos = timed["counts.normal"] + timed["counts.anomalous"]
+    timed["ms_a_photo"] = 1000 * timed.get("seconds_predict", float("nan")) / photos.where(photos > 0)
     heads = {f"seconds_{stage}": f"{stage}, s" for stage in stages}
     heads |= {"ms_a_photo": "ms a photo", "memory_mb": "memory, MB"}
-    shown = shown.dropna(subset=list(heads), how="all")
-    groups = shown.groupby(["detector", "dataset", "arm_rank", "arm"])
+    timed = timed.dropna(subset=list(heads), how="all")
+    groups = timed.groupby(["detector", "dataset", "arm_rank", "arm"])
     result = groups[list(heads)].mean().assign(memory_mb=groups.memory_mb.max(), count=groups.size()).reset_index()
     result = result.assign(row=range(len(result)), role="", k=float("nan"))
     numbers = result.melt(["row", "role", "k", "detector", "dataset", "arm", "count"], list(heads), "metric")
@@ -134,7 +135,7 @@ def costs(cells: Frame) -> list[Table]:
 
 
 def published_too(cells: Frame) -> list[Table]:
-    """All that the paper says of the data sets at hand; none or one table."""
+    """The table of the paper's numbers on the data sets of `cells`; empty if it has none."""
     rows: list[tuple[str, ...]] = []
     for dataset in sorted(set(cells.dataset)):
         name = published_name(dataset)
@@ -149,7 +150,7 @@ def published_too(cells: Frame) -> list[Table]:
 
 
 def _compared(name: str, title: str, long: Frame, columns: Sequence[str], note: str) -> list[Table]:
-    """Rows of method, data set, k and arm; means of "value" by "column". Settings of one detector share a row."""
+    """A table of means of "value" by "column", with rows of method, data set, k and arm, which all settings share."""
     result = means(long, "value", [*ROW, "column"], ROW).rename(columns={"method": "detector"})
     metric = f"{AUROC} {'branch' if name == 'branches' else 'setting'} "
     numbers = mean_numbers(result, ["detector", *ROW[1:]], metric).assign(head=_heads(result.column))
@@ -162,12 +163,12 @@ def _heads(names: Iterable[str]) -> list[Head]:
 
 
 def _names(setting: str) -> str:
-    """The names of settings, "twins.strength=0.2,grid=3" -> "twins.strength,grid"."""
+    """The setting names, such as "twins.strength,grid" for "twins.strength=0.2,grid=3"."""
     return ",".join(part.split("=")[0] for part in setting.split(",") if "=" in part)
 
 
 def _setting_rank(setting: str) -> tuple[object, ...]:
-    """The default first, then by number, then by text."""
+    """A sort key: the default first, then by number, then by text."""
     value = setting.rpartition("=")[2]
     number = float(value) if value.replace(".", "", 1).isdigit() else float("inf")
     return setting != "default", number, setting

@@ -1,4 +1,4 @@
-"""From `name[setting=value,...]` to a detector: ours, or a user's own by import path."""
+"""Turns `name[setting=value,...]` into a detector: one of ours, or the user's own by import path."""
 
 import importlib
 import inspect
@@ -24,7 +24,7 @@ DETECTORS = {
 
 
 def split_list(text: str) -> list[str]:
-    """The parts of a list, at commas outside brackets."""
+    """The parts of a list, split at commas outside brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter == "[") - (letter == "]")
@@ -37,13 +37,13 @@ def split_list(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class DetectorSpec:
-    """A detector as it was asked for.
+    """A detector as the user requested it.
 
     Attributes:
-        text: as typed, such as "one-to-normal[twins.strength=0.2]"; names its cells.
+        text: as typed, such as "one-to-normal[twins.strength=0.2]"; its cells are named after it.
         path: module and class, "normalgen.detectors.one_to_normal.detector:OneToNormal".
-        settings: for its constructor.
-        sampling: changes of the customized model's preset, such as {"twins": {"strength": 0.2}}.
+        settings: arguments for its constructor.
+        sampling: changes to the customized model's preset, such as {"twins": {"strength": 0.2}}.
     """
 
     text: str
@@ -53,14 +53,14 @@ class DetectorSpec:
 
     @classmethod
     def parse(cls, text: str) -> "DetectorSpec":
-        """A name of `DETECTORS` or module:Class, and settings in brackets: words, JSON values, or lists joined by +.
+        """Parse a name of `DETECTORS` or module:Class, and settings in brackets: words, JSON values, lists joined by +.
 
         Raises:
-            DataError: not so written, or there is no such detector or setting.
+            DataError: the text is malformed, or the detector or setting does not exist.
         """
         match = re.fullmatch(r"([\w.:-]+)(?:\[(.+)\])?", text)
         if match is None:
-            raise DataError(f"a detector is NAME or NAME[setting=value,...], got {text!r}")
+            raise DataError(f"a detector must be NAME or NAME[setting=value,...], got {text!r}")
         path = DETECTORS.get(match[1], match[1])
         kind = _load(path)
         known = _parameters(kind)
@@ -73,30 +73,30 @@ class DetectorSpec:
                 raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
             group, _, inner = name.rpartition(".")
             (sampling.setdefault(group, {}) if group else settings)[inner] = _value(value)
-        found = cls(text, path, settings, sampling)
-        opened = found._plain()
+        spec = cls(text, path, settings, sampling)
+        opened = spec._plain()
         if isinstance(opened, ExplainingDetector):
             opened.check()
-        return found
+        return spec
 
     @property
     def needs_model(self) -> bool:
-        """Whether its constructor takes a customized model, and its settings make use of it."""
+        """Whether its constructor takes a customized model, and its settings use it."""
         opened = self._plain()
         takes = "model" in _parameters(_load(self.path))
         return takes and (opened.needs_model if isinstance(opened, ExplainingDetector) else True)
 
     @property
     def makes_twins(self) -> bool:
-        """Whether it makes twins, and has something to score with when it makes none."""
+        """Whether it makes twins, and can also score without them."""
         opened = self._plain()
         return self.needs_model and isinstance(opened, ExplainingDetector) and opened.without_model() is not None
 
     def sampling_preset(self, preset: Preset) -> Preset:
-        """`preset` with the settings of `sampling`; for twins alone, so that it asks nothing of the pool's settings.
+        """`preset` with the settings of `sampling`, for twins only: the pool's settings are not checked.
 
         Raises:
-            PresetError: a value is out of range, or a model of these settings cannot make twins.
+            PresetError: a value is out of range, or a model with these settings cannot make twins.
         """
         if not self.needs_model:
             return preset
@@ -114,11 +114,11 @@ class DetectorSpec:
         kept: Kept | None = None,
         model: NormalModel | None = None,
     ) -> Detector:
-        """The detector, unfitted; it gets those of the arguments that its constructor takes.
+        """The unfitted detector; its constructor gets those of the arguments that it takes.
 
         Raises:
-            PresetError: a value that it refuses.
-            DataError: one of your own that fails.
+            PresetError: the detector refuses a value.
+            DataError: the constructor of the user's own detector fails.
         """
         kind = _load(self.path)
         given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache, "kept": kept, "model": model}
@@ -130,7 +130,7 @@ class DetectorSpec:
         except NormalgenError:
             raise
         except Exception as error:
-            raise DataError(f"{self.text} cannot be made: {error!r}") from error
+            raise DataError(f"the detector {self.text} cannot be constructed: {error!r}") from error
         return made
 
     def _plain(self) -> Detector:
@@ -138,12 +138,12 @@ class DetectorSpec:
 
 
 def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
-    """The model with the sampling settings that the detector was asked for with."""
+    """The model with the sampling settings of `spec`."""
     return model if model is None or not spec.sampling else model.using(spec.sampling_preset(model.preset))
 
 
 def _sampling_names() -> set[str]:
-    """Settings of a customized model that a detector may be given: nothing is customized or drawn again for them."""
+    """Settings of a customized model that a detector may change: no model or pool is made again for them."""
     twins = {name for name, described in every_setting().items() if "." in name and "twins" in described.decides}
     return twins | {"sample.precision"}
 
@@ -151,18 +151,22 @@ def _sampling_names() -> set[str]:
 def _load(path: str) -> Any:
     module, colon, name = path.partition(":")
     if not colon:
-        raise DataError(f"no detector is called {path!r}; there is {', '.join(DETECTORS)}, or your own as module:Class")
+        raise DataError(
+            f"no detector is called {path!r}; choose from {', '.join(DETECTORS)}, or name your own as module:Class"
+        )
     try:
-        found = getattr(importlib.import_module(module), name)
+        kind = getattr(importlib.import_module(module), name)
     except ImportError as error:
-        raise DataError(f"the detector {path} cannot be imported ({error}); is its folder on PYTHONPATH?") from error
+        raise DataError(
+            f"the detector {path} cannot be imported: {error}; check that its folder is on PYTHONPATH"
+        ) from error
     except AttributeError as error:
-        raise DataError(f"there is no {name} in {module} ({error})") from error
-    except Exception as error:  # a module of somebody's may raise whatever it likes
+        raise DataError(f"{module} has no {name}: {error}") from error
+    except Exception as error:  # a user's module may raise anything
         raise DataError(f"the detector {path} cannot be imported: {error!r}") from error
-    if not (hasattr(found, "fit") and hasattr(found, "predict")):
-        raise DataError(f"{path} is no detector: it needs fit(references, pool) and predict(queries)")
-    return found
+    if not (hasattr(kind, "fit") and hasattr(kind, "predict")):
+        raise DataError(f"{path} is not a detector: it needs fit(references, pool) and predict(queries)")
+    return kind
 
 
 def _parameters(kind: Any) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a plan will take: cells, hours, disk; from what finished cells took, else from what they took on two cores."""
+"""Estimates what a plan will take: cells, hours, disk; from finished cells, or else from times on two cores."""
 
 import json
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from normalgen.pool.workers import Shard
 
 __all__ = ["Estimate", "estimate"]
 
-# Seconds on one of two CPU cores, preset `tiny`: an image of a training step, of a pool, a query by detector and arm.
+# Seconds on one of two CPU cores, preset `tiny`: per image of a training step, per image of a pool, per query.
 SEEN, IMAGE, QUERY, OTHER = 0.06, 0.8, {"one-to-normal": 0.3, "memory": 0.05}, 0.1
-# Megabytes: of a model by preset and method, of a PNG's pixel, of one image's patch vectors, of each cache at most.
+# Megabytes: per model by preset and method, per PNG pixel, per image's patch vectors, and the limit of each cache.
 TINY_MB, LORA_MB, FULL_MB, PIXEL_MB, PATCHES_MB, CACHE_MB = 24.7, 20.0, 1760.0, 1.5e-6, 0.38, 4000.0
 VIEWS = 12
-"""Images that One-to-Normal looks at per reference: views of it, and views with drawn defects."""
+"""Images that One-to-Normal compares per reference: views of it, and views with drawn defects."""
 CUSTOMIZE, POOL = "customize", "pool"  # as cells call these seconds
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a plan: how many setups and cells, how many of them are done, hours left, megabytes in the end.
+    """A plan's number of setups and cells, how many cells are done, the hours left, and the final megabytes.
 
     Attributes:
-        hours: None where some of the work was never done here with the preset's weights.
-        calibrated: whether all of the hours come from finished cells rather than from a two-core machine's.
+        hours: None if no cell has yet timed some of the work with the preset's weights.
+        calibrated: whether all of the hours come from finished cells rather than from a two-core machine.
     """
 
     setups: int
@@ -38,7 +38,7 @@ class Estimate:
 
 
 def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
-    """Count; nothing is computed, and nothing written."""
+    """Estimate what `plan` takes, by counting; nothing is computed or written."""
     setups = plan.setups(shard)
     cells = [cell for setup in setups for cell in plan.cells(setup)]
     lacking = [cell for cell in cells if not cell.path(out).is_file()]
@@ -52,7 +52,7 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
 
 
 def _wanted(plan: Plan, lacking: list[CellPlan], out: Path) -> dict[str, int]:
-    """How often each kind of work is to be done: queries by detector, models, pools."""
+    """How often each kind of work remains to be done: queries by detector, models, pools."""
     wanted: dict[str, int] = {}
     for cell in lacking:
         name = cell.detector.text
@@ -63,7 +63,7 @@ def _wanted(plan: Plan, lacking: list[CellPlan], out: Path) -> dict[str, int]:
 
 
 def _took(finished: list[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of each in finished cells."""
+    """Mean seconds of each kind of work in finished cells."""
     known: dict[str, list[float]] = {}
     for row in finished:
         tests, seconds = row["counts"]["normal"] + row["counts"]["anomalous"], row["seconds"]
@@ -74,15 +74,15 @@ def _took(finished: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _usual(plan: Plan) -> dict[str, float]:
-    """Seconds of each on two CPU cores; nothing of weights that were never run there."""
+    """Seconds of each kind of work on two CPU cores; empty for weights that were never run there."""
     if plan.customizes and plan.preset.name != "tiny":
         return {}
-    queries = {each.text: QUERY.get(each.text.partition("[")[0], OTHER) for each in plan.detectors}
+    queries = {spec.text: QUERY.get(spec.text.partition("[")[0], OTHER) for spec in plan.detectors}
     return queries | {CUSTOMIZE: plan.preset.train.steps * plan.preset.train.batch * SEEN, POOL: plan.drawn * IMAGE}
 
 
 def _megabytes(plan: Plan, setups: list[Setup]) -> float:
-    """What models, pools, arms and caches take in the end, within a factor of two."""
+    """Final megabytes of models, pools, arms and caches, within a factor of two."""
     preset, image = plan.preset, PIXEL_MB * plan.preset.size**2
     tiny = TINY_MB if preset.weights == "bundled" else sum(map(_size, Path(preset.weights).glob("*.safetensors")))
     model = tiny if preset.name == "tiny" else FULL_MB if preset.train.method == "full" else LORA_MB
@@ -90,9 +90,9 @@ def _megabytes(plan: Plan, setups: list[Setup]) -> float:
     twinned = [detector.sampling for detector in plan.detectors if detector.needs_model]
     views = VIEWS if twinned else 1
     twins = sum(len(setup.category.tests) + views * setup.k for setup in setups) * len(twinned)
-    looked = sum({setup.category.name: len(setup.category.tests) for setup in setups}.values()) + twins
-    looked += sum(views * setup.k + joined for setup in setups)
-    caches = min(CACHE_MB, PATCHES_MB * looked) + min(CACHE_MB, image * preset.twins.prompts * twins)
+    compared = sum({setup.category.name: len(setup.category.tests) for setup in setups}.values()) + twins
+    compared += sum(views * setup.k + joined for setup in setups)
+    caches = min(CACHE_MB, PATCHES_MB * compared) + min(CACHE_MB, image * preset.twins.prompts * twins)
     return len(setups) * (model * plan.customizes + image * (plan.drawn + joined)) + caches
 
 

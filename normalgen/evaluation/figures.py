@@ -1,6 +1,6 @@
-"""Figures of many cells as SVG: AUROC over k, gains with their intervals, AUROC over the pool's size.
+"""Draws figures of many cells as SVG: AUROC over k, gains with their intervals, AUROC over the pool's size.
 
-The colours are those of the page's light theme, so that a page can put its own in their place.
+The colours are those of the page's light theme; a page may replace them with its own.
 """
 
 from collections.abc import Sequence
@@ -68,9 +68,9 @@ class Drawing:
     """One figure.
 
     Attributes:
-        name: of its file, without the suffix.
+        name: its file name without the suffix.
         title: what it shows.
-        svg: a whole file, the same for the same cells.
+        svg: the whole file; the same cells give the same file.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Drawing:
 
 
 def every_figure(cells: Frame) -> list[Drawing]:
-    """The figures that `cells` have numbers for, of every detector."""
+    """All figures that `cells` have numbers for, for every detector."""
     drawings = []
     with optional("matplotlib").rc_context(STYLE):
         for detector, own in plain(cells).groupby("detector"):
@@ -121,7 +121,7 @@ def _over_size(detector: str, cells: Frame) -> list[Drawing]:
 
 
 def _curves(kind: str, title: str, lines: Frame, below: str, ticks: Sequence[int], paper: dict[str, Points]) -> Drawing:
-    """A panel per set, a line per arm. Lines over k stand side by side, as many of their points share an x."""
+    """A figure with a panel per set and a line per arm. Lines over k are shifted, because their points share an x."""
     panels = list(lines.sort_values(["role", "dataset", "k"]).panel.unique())
     figure, axes = _panels(len(panels))
     for axis, panel in zip(axes, panels, strict=True):
@@ -184,7 +184,7 @@ def _whiskers(axis: "Axes", own: Frame, heights: list[float], index: int, pair: 
 
 
 def _panels(count: int) -> "tuple[Figure, list[Axes]]":
-    """A figure with `count` panels, three a row, and room for a legend below them."""
+    """A figure with `count` panels, three per row, and room for a legend below them."""
     across = min(ACROSS, count)
     down = -(-count // across)
     size = (WIDTH * max(across, 2) / ACROSS, HEIGHT * down + 0.5)
@@ -196,7 +196,7 @@ def _panels(count: int) -> "tuple[Figure, list[Axes]]":
 
 
 def _drawing(kind: str, title: str, figure: "Figure", axes: "list[Axes]") -> Drawing:
-    """The figure as SVG without dates or versions, its legend below."""
+    """The figure as SVG without dates or versions, with its legend below."""
     entries: dict[str, Any] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()

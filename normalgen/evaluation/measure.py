@@ -1,4 +1,4 @@
-"""From a prediction to numbers."""
+"""Turns predictions into metrics."""
 
 import torch
 from torch import Tensor
@@ -11,15 +11,15 @@ from normalgen.detectors.base import Prediction
 __all__ = ["PIXELS", "by_branch", "measure"]
 
 PIXELS = 256
-"""Width and height that maps and masks are compared at."""
+"""Width and height at which maps and masks are compared."""
 _PIXEL = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
 
 
 def measure(prediction: Prediction, tests: list[TestImage]) -> dict[str, float | None]:
-    """Image metrics, and pixel metrics where every anomalous image has a mask; all in [0, 1].
+    """Image metrics and, if every anomalous image has a mask, pixel metrics; all in [0, 1].
 
     Args:
-        prediction: of `tests`, in their order.
+        prediction: for `tests`, in their order.
         tests: normal and anomalous images.
     """
     labels = torch.tensor([test.label for test in tests])
@@ -35,6 +35,6 @@ def _pixel_metrics(maps: Tensor, tests: list[TestImage]) -> dict[str, float | No
     return {**metrics.pixel_metrics(grown, masks)}
 
 
-def by_branch(found: list[dict[str, Tensor]], labels: Tensor) -> dict[str, float]:
-    """Image AUROC of each branch's score, of batches of scores by branch."""
-    return {name: metrics.image_auroc(labels, torch.cat([each[name] for each in found])) for name in found[0]}
+def by_branch(batches: list[dict[str, Tensor]], labels: Tensor) -> dict[str, float]:
+    """Image AUROC of each branch, from batches of scores by branch."""
+    return {name: metrics.image_auroc(labels, torch.cat([scores[name] for scores in batches])) for name in batches[0]}

@@ -1,7 +1,7 @@
-"""What One-to-Normal's paper reports (Li et al., NeurIPS 2024), as data: published, not re-run by us.
+"""The numbers that One-to-Normal's paper reports (Li et al., NeurIPS 2024), as data: published, not re-run by us.
 
 Image AUROC and average precision (the paper's AUPRC) in percent, mean and spread of five draws of shots. The paper does
-not say what its spread over several categories is, nor which photos its shots are.
+not define its spread over several categories, nor name the photos of its shots.
 """
 
 import re
@@ -39,12 +39,12 @@ class Published:
         dataset: as the paper names it.
         k: shots.
         auroc: image AUROC, percent.
-        spread: of it over five draws; None if not at hand.
+        spread: of the AUROC over five draws; None if not available.
         auprc: percent.
-        note: what to know of it.
-        method: whose row it is.
-        source: where it stands.
-        backbone: what it was measured with.
+        note: a caveat.
+        method: the method that was measured.
+        source: table or figure of the paper.
+        backbone: the networks that it was measured with.
     """
 
     dataset: str
@@ -112,7 +112,7 @@ PUBLISHED = (
     Published("VisA", 8, 88.7, None, 90.4, method=COPIED, backbone=COPIED_BACKBONE),
 )
 
-# Data set, source and text of what is no row of the main tables: ablations and gains.
+# Data set, source and text of results outside the main tables: ablations and gains.
 REMARKS = (
     (
         "MVTec",
@@ -128,19 +128,19 @@ REMARKS = (
 
 
 def published_name(dataset: str) -> str | None:
-    """The paper's name of a data set, "brain-mri" -> "BrainMRI"; None if it has no such set."""
+    """The paper's name of a data set, such as "BrainMRI" for "brain-mri"; None if the paper does not use it."""
     plain = re.sub(r"[^a-z0-9]", "", dataset.lower())
     names = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in CATEGORIES} | ALIASES
     return names.get(plain)
 
 
 def paper_categories(dataset: str) -> int | None:
-    """How many categories the paper means by a data set of ours; None if it has no such set."""
+    """How many categories the paper counts in one of our data sets; None if the paper does not use it."""
     name = published_name(dataset)
     return CATEGORIES[name] if name else None
 
 
 def published(dataset: str, k: int, method: str = METHOD) -> Published | None:
-    """The paper's row of a data set, named as here or there, at k shots."""
+    """The paper's row for a data set, under our name or the paper's, at k shots; None if there is none."""
     wanted = (published_name(dataset), k, method)
     return next((row for row in PUBLISHED if (row.dataset, row.k, row.method) == wanted), None)

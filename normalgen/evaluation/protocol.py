@@ -1,7 +1,7 @@
-"""What is measured: every detector with every bank, on the same shots.
+"""Plans what is measured: every detector with every bank, on the same shots.
 
-A *setup* is (category, k, seed): its shots, and the model and pool that are made of them once. A *cell* is one detector
-with one arm in a setup. All cells of a setup share shots, seed and test images, so their differences are paired.
+A *setup* is (category, k, seed): its shots, and the model and pool made from them once. A *cell* is one detector with
+one arm in a setup. All cells of a setup share shots, seed and test images, so their differences are paired.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ from normalgen.settings.presets import Preset, change
 __all__ = ["TUNING", "CellPlan", "Plan", "Setup"]
 
 TUNING = (("mvtec", "screw"), ("hazelnut_photos", "hazelnut"))
-"""(data set, category) that settings of the preset `tiny` were chosen on: MVTec-AD's screw, and photos of hazelnuts."""
+"""(data set, category) on which settings of preset `tiny` were chosen: MVTec-AD's screw, and photos of hazelnuts."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """A category, how many shots, and the seed that chooses them."""
+    """A category, its number of shots, and the seed that chooses them."""
 
     category: Category
     k: int
@@ -49,13 +49,13 @@ class CellPlan:
     arm: Arm
 
     def key(self) -> dict[str, Any]:
-        """What the cell is, as plain data."""
+        """The values that identify the cell, as plain data."""
         category = self.setup.category
         which = {"dataset": category.dataset, "category": category.name, "k": self.setup.k, "seed": self.setup.seed}
         return which | {"detector": self.detector.text, "arm": self.arm.text}
 
     def path(self, out: Path) -> Path:
-        """Where its result lies."""
+        """The file of the cell's result."""
         return out / "cells" / self.setup.name / f"{slug(self.detector.text)}--{slug(self.arm.text)}.json"
 
 
@@ -64,16 +64,16 @@ class Plan:
     """A whole evaluation.
 
     Attributes:
-        categories: with test images.
-        detectors: what is measured.
-        arms: with which banks.
+        categories: categories with test images.
+        detectors: the detectors to measure.
+        arms: the arms that fill their banks.
         shots: numbers of references.
-        seeds: 0 to seeds - 1.
-        n: images that join the references in an arm.
-        preset: of customization, pools (without augmented photos, `pool.plain` 0) and twins.
-        tests: test images of a category at most, drawn with the share of anomalous ones that it has; 0 takes all.
-        tuning: categories count as those that settings were chosen on, besides `TUNING`.
-        device: of torch.
+        seeds: number of seeds, from 0 to seeds - 1.
+        n: number of images that join the references in an arm.
+        preset: for customization, pools (without augmented photos, `pool.plain` 0) and twins.
+        tests: most test images per category, drawn with its share of anomalous images; 0 takes all.
+        tuning: whether settings were chosen on these categories, too, besides those of `TUNING`.
+        device: torch device.
     """
 
     categories: tuple[Category, ...]
@@ -88,54 +88,54 @@ class Plan:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        # Augmented photos are an arm of their own: a pool that held some would be measured twice.
+        # Augmented photos are a separate arm; a pool that held some would measure them twice.
         object.__setattr__(self, "preset", change(self.preset, pool={"plain": 0.0}))
         for spec in self.detectors:
             spec.sampling_preset(self.preset)
         if self.tests == 1:
             raise DataError(
-                "--tests must be 0 for all, or at least 2: a normal and an anomalous image of each category"
+                "--tests must be 0 for all, or at least 2, for a normal and an anomalous image per category"
             )
         if self.tests:
-            object.__setattr__(self, "categories", tuple(_fewer(each, self.tests) for each in self.categories))
+            object.__setattr__(self, "categories", tuple(_fewer(category, self.tests) for category in self.categories))
         for category in self.categories:
             labels = category.labels
             if not 0 < sum(labels) < len(labels):
                 raise DataError(
-                    f"{category.name} has {len(labels)} test images, {sum(labels)} of them anomalous; to measure a "
-                    "detector normal and anomalous ones are needed"
+                    f"{category.name} has {len(labels)} test images, {sum(labels)} of them anomalous; measuring "
+                    "needs normal and anomalous ones"
                 )
             if len(category.normals) < max(self.shots):
                 raise DataError(
                     f"{category.name} has {len(category.normals)} normal images to choose from, too few for "
-                    f"{max(self.shots)} shots; give smaller --shots"
+                    f"{max(self.shots)} shots; use smaller --shots"
                 )
             most = max([arm.size or self.n for arm in self.arms if arm.kind == "real"], default=0)
             if len(category.normals) - max(self.shots) < most:
                 raise DataError(
                     f"{category.name} has {len(category.normals) - max(self.shots)} normal images besides its "
-                    f"references, the arm real:{most} wants {most}"
+                    f"references, the arm real:{most} needs {most}; use real:m with a smaller m"
                 )
         if self.wants_others and len(self.categories) < 2:
-            raise DataError("the arm wrong takes the pool of another category; evaluate two categories or more")
+            raise DataError("the arm wrong uses the pool of another category; evaluate at least two categories")
 
     def setups(self, shard: Shard | None = None) -> list[Setup]:
-        """All setups, one seed after the other; of a shard, its share."""
-        every = [Setup(c, k, seed) for seed in range(self.seeds) for c in self.categories for k in self.shots]
-        return every if shard is None else every[shard.number - 1 :: shard.count]
+        """All setups, seed by seed; with a shard, only its share."""
+        setups = [Setup(c, k, seed) for seed in range(self.seeds) for c in self.categories for k in self.shots]
+        return setups if shard is None else setups[shard.number - 1 :: shard.count]
 
     def cells(self, setup: Setup) -> Iterator[CellPlan]:
-        """The cells of a setup; the arm no-twins is for detectors that make twins."""
+        """The cells of a setup; the arm no-twins only with detectors that make twins."""
         for detector in self.detectors:
             for arm in self.arms:
                 if arm.kind != "no-twins" or detector.makes_twins:
                     yield CellPlan(setup, detector, arm)
 
     def other(self, setup: Setup) -> Setup:
-        """The same shots and seed of the next category."""
+        """The setup of the next category, with the same k and seed."""
         names = [(category.dataset, category.name) for category in self.categories]
-        place = names.index((setup.category.dataset, setup.category.name)) + 1
-        return Setup(self.categories[place % len(self.categories)], setup.k, setup.seed)
+        index = names.index((setup.category.dataset, setup.category.name)) + 1
+        return Setup(self.categories[index % len(self.categories)], setup.k, setup.seed)
 
     @property
     def drawn(self) -> int:
@@ -144,7 +144,7 @@ class Plan:
 
     @property
     def customizes(self) -> bool:
-        """Whether anything asks for a customized model."""
+        """Whether a pool or a detector needs a customized model."""
         return self.drawn > 0 or any(detector.needs_model for detector in self.detectors)
 
     @property
@@ -153,12 +153,12 @@ class Plan:
         return any(arm.kind == "wrong" for arm in self.arms)
 
     def role(self, setup: Setup) -> str:
-        """ "tuning" where settings were chosen on the category, else "reporting"."""
+        """ "tuning" if settings were chosen on the category, else "reporting"."""
         chosen_on = self.tuning or (setup.category.dataset, setup.category.name) in TUNING
         return "tuning" if chosen_on else "reporting"
 
     def deciding(self) -> dict[str, Any]:
-        """What later runs in the same folder must agree with."""
+        """The settings that later runs in the same folder must share."""
         return (
             {"preset": self.preset.name}
             | self.preset.flat()
@@ -174,7 +174,7 @@ def _fewer(category: Category, count: int) -> Category:
     anomalous = min(count - 1, max(1, round(count * share)))
     kept: list[int] = []
     for label, wanted in ((0, count - anomalous), (1, anomalous)):
-        places = [place for place, each in enumerate(category.labels) if each == label]
-        order = torch.randperm(len(places), generator=generator("tests", category.dataset, category.name, label))
-        kept += [places[i] for i in order[:wanted].tolist()]
-    return replace(category, tests=tuple(category.tests[place] for place in sorted(kept)))
+        indices = [index for index, own in enumerate(category.labels) if own == label]
+        order = torch.randperm(len(indices), generator=generator("tests", category.dataset, category.name, label))
+        kept += [indices[i] for i in order[:wanted].tolist()]
+    return replace(category, tests=tuple(category.tests[index] for index in sorted(kept)))

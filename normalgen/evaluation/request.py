@@ -1,4 +1,4 @@
-"""From what a user types to a plan."""
+"""Turns what a user types into a plan."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,10 +36,10 @@ def ask(
     tuning: bool = False,
     device: str = "cpu",
 ) -> Plan:
-    """The plan that lists by comma, a study and a tier make; what is given beats what the study or tier says.
+    """Build a plan from comma-separated lists, a study and a tier; explicit values override those of study and tier.
 
     Raises:
-        DataError: an unknown name, a set that is not under `root`, or a word where a number should be.
+        DataError: a name is unknown, a set is not under `root`, or a number is not a number.
     """
     wanted = USUAL if study is None else _named(STUDIES, study, "study")
     spent = TIERS["paper"] if tier is None else _named(TIERS, tier, "tier")
@@ -58,35 +58,35 @@ def ask(
 
 
 def _categories(names: list[str], root: Path | None, only: list[str], spent: Tier) -> tuple[Category, ...]:
-    found = []
+    categories: list[Category] = []
     for name in dict.fromkeys(names):
         dataset = find_dataset(name)
-        inside = dataset.categories(root)
-        chosen = [each for each in inside if each in only] if only else inside[: spent.categories or None]
-        found += [dataset.read(root, each) for each in chosen]
-    missing = sorted(set(only) - {category.name for category in found})
-    if missing or not found:
+        known = dataset.categories(root)
+        chosen = [category for category in known if category in only] if only else known[: spent.categories or None]
+        categories += [dataset.read(root, category) for category in chosen]
+    missing = sorted(set(only) - {category.name for category in categories})
+    if missing or not categories:
         raise DataError(f"no category {missing[0] if missing else ''!r} in {', '.join(names) or 'no data set'}")
-    return tuple(found)
+    return tuple(categories)
 
 
 def _listed(given: str | None, usual: Sequence[str]) -> list[str]:
-    """Each once, in order."""
+    """The given names, or else the usual ones; each once, in order."""
     return list(dict.fromkeys(usual if given is None else split_list(given)))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers in order, each once."""
+    """The numbers in `text`, each once, in order."""
     try:
-        found = tuple(dict.fromkeys(int(part) for part in split_list(text)))
+        numbers = tuple(dict.fromkeys(int(part) for part in split_list(text)))
     except ValueError:
-        raise DataError(f"--shots must be numbers by comma, such as 2,4,8, got {text!r}") from None
-    if not found or min(found) < 1:
+        raise DataError(f"--shots must be numbers separated by commas, such as 2,4,8, got {text!r}") from None
+    if not numbers or min(numbers) < 1:
         raise DataError(f"--shots must be numbers of at least 1, got {text!r}")
-    return found
+    return numbers
 
 
 def _named(known: dict[str, T], name: str, what: str) -> T:
     if name not in known:
-        raise DataError(f"no {what} is called {name!r}; there is {', '.join(known)}")
+        raise DataError(f"no {what} is called {name!r}; choose from {', '.join(known)}")
     return known[name]

@@ -1,4 +1,4 @@
-"""Working through a plan: one file per cell; a cell that has one is not measured again."""
+"""Works through a plan: one file per cell; a cell that has a file is not measured again."""
 
 import json
 import time
@@ -40,26 +40,26 @@ def evaluate(
 ) -> None:
     """Measure every cell of `plan` that has no file in `out` yet.
 
-    Any number of processes may do so at once, on disks that all see: each takes setups that no other is at.
+    Any number of processes that share the disk may run at once: each takes setups that no other is working on.
 
     Args:
         plan: what to measure.
-        out: gets `cells/` (a JSON file each), `made/` (models, pools, banks) and `cache/` (twins, patch vectors).
-        shard: only this share of the setups.
-        watch: receives the progress of "cells", of "customize" and of "generate".
-        tell: given each cell that was measured.
+        out: gets `cells/` (one JSON file per cell), `made/` (models, pools, banks) and `cache/` (twins, patch vectors).
+        shard: measure only this share of the setups.
+        watch: receives the progress of "cells", "customize" and "generate".
+        tell: called with each measured cell.
 
     Raises:
-        DataError: `out` was made with another preset, n, device or number of test images; or, when all else is done,
-            cells that could not be measured, with the reason of the first.
+        DataError: `out` was made with another preset, n, device or number of test images; or, after all others are
+            measured, some cells could not be, with the reason of the first.
     """
     with locked(out, wait=True):
         check(plan, out, look=False)
-    every = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
+    cells = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
     pending, failed = plan.setups(shard), list[str]()
 
     def show() -> None:
-        watch("cells", sum(cell.path(out).is_file() for cell in every), len(every))
+        watch("cells", sum(cell.path(out).is_file() for cell in cells), len(cells))
 
     def measured(row: dict[str, Any]) -> None:
         tell(row)
@@ -75,23 +75,23 @@ def evaluate(
         pending = left
     show()
     if failed:
-        raise DataError(f"{len(failed)} of {len(every)} cells could not be measured; the first: {failed[0]}")
+        raise DataError(f"{len(failed)} of {len(cells)} cells could not be measured; the first: {failed[0]}")
 
 
 def check(plan: Plan, out: Path, *, look: bool = True) -> None:
     """Check that `out` is empty or has the same settings and images; unless `look`, record the settings.
 
     Raises:
-        DataError: it has other settings or images.
+        DataError: `out` has other settings or images.
     """
     record = {"settings": plan.deciding(), "versions": versions(("torch",))}
-    agree(out / RUN, record, look=look, remedy="Use those, or another folder")
+    agree(out / RUN, record, look=look, remedy="Use the same settings, or another folder")
     for setup in plan.setups():
         agree_on_data(setup, out, look=True)
 
 
 def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed: list[str]) -> bool:
-    """Measure what a setup lacks; False if another process is at it. Failures are added to `failed`."""
+    """Measure the missing cells of a setup, adding failures to `failed`; False if another process is working on it."""
     lacking = [cell for cell in plan.cells(setup) if not cell.path(out).is_file()]
     if not lacking:
         return True
@@ -103,7 +103,7 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
                 return False
             agree_on_data(setup, out, look=False)
             given = made(plan, setup, out, watch)
-            for cell in [each for each in lacking if not each.path(out).is_file()]:
+            for cell in [cell for cell in lacking if not cell.path(out).is_file()]:
                 _write(plan, cell, given, out, tell, failed)
     except NormalgenError as error:
         failed += [f"{setup.name}: {error}"] * len(lacking)
@@ -117,7 +117,7 @@ def _write(plan: Plan, cell: CellPlan, given: Made, out: Path, tell: Tell, faile
     except NormalgenError as error:
         failed.append(f"{cell.setup.name} {cell.detector.text} {cell.arm.text}: {error}")
         return
-    except Exception as error:  # a detector of the user's own may raise whatever it likes
+    except Exception as error:  # a user's detector may raise anything
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
         name = f"{cell.setup.name} {cell.detector.text} {cell.arm.text}"
@@ -129,14 +129,14 @@ def _write(plan: Plan, cell: CellPlan, given: Made, out: Path, tell: Tell, faile
 def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, Any]:
     arm, category = cell.arm, cell.setup.category
     pool = given.banks.pool(arm)
-    places = given.banks.tested(arm)
-    tests, queries = [category.tests[place] for place in places], category.queries.take(places)
+    indices = given.banks.tested(arm)
+    tests, queries = [category.tests[index] for index in indices], category.queries.take(indices)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
     seed, kept = cell.setup.seed, given.kept
     detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, model=model)
     if arm.kind == "no-twins" and isinstance(detector, ExplainingDetector):
         detector, model = detector.without_model() or detector, None
-    drew = arm.generates and arm.kind != "wrong"  # for which another category's model did
+    drew = arm.generates and arm.kind != "wrong"  # there another category's model drew
     used = given.model if given.model and (model or drew) else None
     begun = time.monotonic()
     detector.fit(given.references, pool)
@@ -175,28 +175,28 @@ def _refuse_trained_on(detector: Detector, queries: Images) -> None:
 
 
 def _predict(detector: Detector, queries: Images, labels: Tensor) -> tuple[Prediction, dict[str, float]]:
-    """A prediction, and the AUROC of each branch of a detector that explains itself."""
+    """The prediction, and each branch's AUROC if the detector explains its scores."""
     if not isinstance(detector, ExplainingDetector):
         return detector.predict(queries), {}
-    found = [(each.scores, each.maps) for each in detector.explain(queries)]
-    scores, maps = [scores for scores, _ in found], torch.cat([maps for _, maps in found])
-    return Prediction(torch.cat([each["fused"] for each in scores]), maps), by_branch(scores, labels)
+    batches = [(batch.scores, batch.maps) for batch in detector.explain(queries)]
+    scores, maps = [scores for scores, _ in batches], torch.cat([maps for _, maps in batches])
+    return Prediction(torch.cat([batch["fused"] for batch in scores]), maps), by_branch(scores, labels)
 
 
 def _settings(detector: Detector) -> dict[str, Any]:
-    """What the detector says of itself; of one that says nothing, its plain attributes."""
-    said = getattr(detector, "settings", None)
-    if callable(said):
-        found: dict[str, Any] = json.loads(json.dumps(said(), default=str))
-        return found
+    """The settings that the detector reports, or else its plain attributes."""
+    report = getattr(detector, "settings", None)
+    if callable(report):
+        settings: dict[str, Any] = json.loads(json.dumps(report(), default=str))
+        return settings
     plain = (str, int, float, bool)
     return {name: value for name, value in vars(detector).items() if isinstance(value, plain) and name[-1] != "_"}
 
 
 def _digests(references: References, pool: Pool | None, model: NormalModel | None, tests: Images) -> dict[str, Any]:
-    """Which shots, which images joined them, which model drew these or made twins, and which images were tested.
+    """Digests of the shots, the images that joined them, the model that drew these or made twins, and the test images.
 
-    Another category's model, which drew for the arm `wrong`, is not named.
+    Another category's model, which drew for the arm `wrong`, is left out.
     """
     named = zip(references.images.names, references.images.hashes(), strict=True)
     return {
@@ -213,6 +213,6 @@ def _joint(images: Images) -> str:
 
 
 def _peak() -> int | None:
-    """The most memory that this process ever held, MiB; None if unknown."""
+    """The peak memory of this process in MiB; None if unknown."""
     held = peak_memory()
     return None if held is None else round(held / 1024**2)

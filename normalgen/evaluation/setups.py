@@ -1,4 +1,4 @@
-"""What all cells of a setup share: shots, a customized model, a pool, and the banks of the arms; made once, kept."""
+"""Makes once and keeps what all cells of a setup share: shots, a customized model, a pool, the banks of the arms."""
 
 import json
 import time
@@ -32,14 +32,14 @@ SECONDS, DATA = "seconds.json", "data.json"
 
 @dataclass(frozen=True)
 class Made:
-    """What a setup's cells start from.
+    """The inputs that all cells of a setup share.
 
     Attributes:
         references: the shots.
-        model: customized on them; None if nothing asks for one.
+        model: customized on them; None if nothing needs one.
         banks: the arms.
-        seconds: that customizing and drawing took, whenever that was.
-        kept: what its detectors compute for each other.
+        seconds: how long customizing and drawing took, in this run or an earlier one.
+        kept: results that the setup's detectors share.
     """
 
     references: References
@@ -57,31 +57,31 @@ def shots(setup: Setup) -> References:
 
 
 def agree_on_data(setup: Setup, out: Path, *, look: bool) -> None:
-    """Check that a setup's files were made from the same images; unless `look`, record which images those are.
+    """Check that a setup's files were made from the same images; unless `look`, record these images.
 
-    Shots by their bytes; the others by their names, and labels.
+    Shots are compared by their bytes, the others by their names and labels.
 
     Raises:
-        DataError: other images.
+        DataError: the files were made from other images.
     """
     path, category = out / "made" / setup.name / DATA, setup.category
     if look and not path.is_file():
         return
     tests = [f"{test.image.name} {test.label}" for test in category.tests]
     lists = {"normals": category.normals.names, "tests": tests, "shots": shots(setup).images.hashes()}
-    found = {name: sha256("\n".join(each).encode()).hexdigest() for name, each in lists.items()}
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else found
-    if known != found:
-        odd = " and ".join(name for name in found if known.get(name) != found[name])
-        raise DataError(f"{path.parent} was made of other images ({odd} differ); name another folder with --out")
+    digests = {name: sha256("\n".join(texts).encode()).hexdigest() for name, texts in lists.items()}
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else digests
+    if known != digests:
+        changed = " and ".join(name for name in digests if known.get(name) != digests[name])
+        raise DataError(f"{path.parent} was made from other images ({changed} differ); name another folder with --out")
     if not path.is_file():
-        write_json(path, found)
+        write_json(path, digests)
 
 
 def ready_other(plan: Plan, setup: Setup, out: Path, watch: Watch) -> bool:
-    """Make the pool of another category that the setup needs, if it does; False where another process is at it.
+    """Make another category's pool if the setup needs one; False if another process is making it.
 
-    To be called without holding the setup's own lock: two setups may need each other's.
+    Call this without holding the setup's own lock: two setups may need each other's pools.
     """
     other = plan.other(setup)
     if not plan.wants_others or _is_drawn(plan, other, out):
@@ -93,9 +93,9 @@ def ready_other(plan: Plan, setup: Setup, out: Path, watch: Watch) -> bool:
 
 
 def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
-    """Customize, draw the pool and ready the arms, as far as the plan asks for them and they are not there.
+    """The setup's model, pool and arms, as far as the plan needs them; makes those that are missing.
 
-    To be called with the setup's lock, after `ready_other`.
+    Call this with the setup's lock, after `ready_other`.
     """
     folder, references = out / "made" / setup.name, shots(setup)
     model, pool, lacking = None, None, ""
@@ -113,7 +113,7 @@ def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:
 
 
 def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[NormalModel, Pool | None, str]:
-    """The model and the pool; if there is none, why."""
+    """The model, the pool, and the reason if there is no pool."""
     folder, references = out / "made" / setup.name, shots(setup)
     seconds = _Seconds(folder / SECONDS)
 
@@ -133,7 +133,7 @@ def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[
 
 
 class _Seconds:
-    """How long each stage took, all attempts together; kept, for cells of later runs."""
+    """Seconds of each stage over all attempts, kept for cells of later runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,7 +1,7 @@
-"""Means with their spread, paired gains with their interval, and what a number is worth in real photos.
+"""Computes means with their spread, paired gains with their interval, and the worth of an AUROC in real photos.
 
-A mean is taken over the categories of a data set inside each seed, then over seeds; its spread is the sample standard
-deviation over seeds. A gain is the same mean of differences between two arms that share category, k, seed and detector.
+A mean is taken over the categories of a data set within each seed, then over seeds; its spread is the sample standard
+deviation over seeds. A gain is the same mean of differences between two arms with equal category, k, seed and detector.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,15 @@ class Gain:
     """A mean paired difference.
 
     Attributes:
-        value: the mean over data sets of means over seeds of means over categories (and over k, if there are several).
-        low: end of the 95 % interval; None where some data set has fewer than three of both.
-        high: its other end.
-        count: pairs that went in.
-        seeds: how many, in the data set that has fewest.
-        complete: every category of the data sets went in with every seed.
-        uneven: pairs that were left out because the arms hold different numbers of images.
-        sets: how many data sets the pairs are of.
+        value: mean over categories (and over k, if there are several), then over seeds, then over data sets.
+        low: lower end of the 95 % interval; None if a data set has fewer than three seeds and fewer than three
+            categories.
+        high: its upper end.
+        count: number of pairs used.
+        seeds: number of seeds, in the data set with the fewest.
+        complete: whether every category of the data sets is paired with every seed.
+        uneven: number of pairs left out because the arms hold different numbers of images.
+        sets: number of data sets with pairs.
     """
 
     value: float
@@ -50,17 +51,17 @@ class Gain:
 def means(
     cells: Frame, value: str = AUROC, by: Sequence[str] = GROUP, whole: Sequence[str] = ("role", "dataset")
 ) -> Frame:
-    """Means over seeds of means over categories, a row per group that has values, in order of `by`.
+    """Means over categories, then over seeds: one row per group that has values, in order of `by`.
 
     Args:
-        cells: those of a group that share seed and category count as their mean.
-        value: the column.
-        by: the columns that make a group; the frame returned has them, too.
-        whole: of `by`, those that make the wholes whose categories and seeds each group in them should have.
+        cells: cells of a group with the same seed and category count as their mean.
+        value: the column to average.
+        by: the columns that define a group; the returned frame has them, too.
+        whole: the columns of `by` that define a whole; its groups should all have its categories and seeds.
 
     Returns:
         value and spread (the sample standard deviation over seeds, NaN with one seed); seeds; count: categories in the
-        seed that has fewest; complete: every category of the whole was measured with every seed.
+        seed with the fewest; complete: whether every category of the whole was measured with every seed.
     """
     by, whole = list(by), list(whole)
     known = cells.dropna(subset=[value])
@@ -77,18 +78,19 @@ def means(
 
 
 def gain(cells: Frame, arm: str, base: str, expected: Frame | None = None) -> Gain | None:
-    """What `arm` gives more image AUROC than `base`, paired; None if there is no pair that can be compared.
+    """The paired gain in image AUROC of `arm` over `base`; None if no pair can be compared.
 
-    A pair can if both arms hold as many images, if `base` is none, or if `arm` is both, which holds more by design.
+    A pair can be compared if both arms hold equally many images, if `base` is none, or if `arm` is both, which holds
+    more by design.
 
-    The interval is the percentile bootstrap's with 95 %: inside each data set a draw takes seeds with replacement, and
-    categories with replacement, the same categories for all its seeds, as categories and seeds are crossed. The data
-    sets are all kept. Shots that share a seed are one draw, as their references are nested.
+    The interval is a 95 % percentile bootstrap. Inside each data set a draw takes seeds with replacement, and
+    categories with replacement, the same for all its seeds, because categories and seeds are crossed. All data sets
+    are kept. Shots that share a seed are one draw, because their references are nested.
 
     Args:
-        cells: where pairs are looked for.
-        arm: with its size.
-        base: with its size.
+        cells: the cells to pair.
+        arm: the arm, with its size.
+        base: the arm to compare with, with its size.
         expected: cells whose categories and seeds each data set of `cells` should have; default: `cells`.
     """
     measured = cells[CELL].dropna(subset=[AUROC])
@@ -110,14 +112,14 @@ def gain(cells: Frame, arm: str, base: str, expected: Frame | None = None) -> Ga
 
 
 def worth(curve: Mapping[int, float], value: float) -> tuple[float | None, str]:
-    """How many more real photos are worth `value`, by linear interpolation of the closest curve that never falls.
+    """How many more real photos give `value`, by linear interpolation of the closest curve that never falls.
 
     Args:
-        curve: the mean by number of real photos added; 0 is the references alone.
+        curve: means by number of real photos added; 0 is the references alone.
         value: a mean of the same cells.
 
     Returns:
-        The number, None where the curve does not tell, and the number or the reason in words.
+        The number, or None if the curve does not tell; and the number or the reason in words.
     """
     from sklearn.isotonic import isotonic_regression
 
@@ -136,7 +138,7 @@ def worth(curve: Mapping[int, float], value: float) -> tuple[float | None, str]:
 
 
 def _complete(pairs: Frame, cells: Frame, expected: Frame) -> bool:
-    """Whether, wherever there are cells, each category of the data set is paired with each of its seeds."""
+    """Whether each category is paired with each seed of its data set, in every group that has cells."""
     group = ["dataset", "k", "detector"]
     paired = pairs.groupby(group).size()
     wanted = expected.groupby("dataset")[["seed", "category"]].nunique().prod(axis=1)
@@ -144,7 +146,7 @@ def _complete(pairs: Frame, cells: Frame, expected: Frame) -> bool:
 
 
 def _interval(grids: list[Numbers]) -> tuple[float, float]:
-    """The middle 95 % of means of data sets (S, C) whose seeds and categories are drawn with replacement."""
+    """The middle 95 % of means over data sets (S, C) whose seeds and categories are drawn with replacement."""
     draw = np.random.default_rng(SEED)
     drawn = np.mean([_resampled(grid, draw) for grid in grids], axis=0)
     low, high = np.nanquantile(drawn, [0.025, 0.975])
@@ -152,9 +154,9 @@ def _interval(grids: list[Numbers]) -> tuple[float, float]:
 
 
 def _resampled(grid: Numbers, draw: np.random.Generator) -> Numbers:
-    """`DRAWS` means over drawn seeds of means over drawn categories, which all seeds of a draw share.
+    """`DRAWS` means over drawn categories, which all seeds of a draw share, then over drawn seeds.
 
-    A seed without any of the drawn categories does not count; the mean is NaN where no seed does.
+    A seed without any of the drawn categories does not count; the mean is NaN if no seed counts.
     """
     seeds, categories = (draw.multinomial(n, np.full(n, 1 / n), size=DRAWS) for n in grid.shape)
     known = categories @ np.isfinite(grid).T

@@ -1,4 +1,4 @@
-"""Studies and tiers: what `--study` and `--tier` stand for, as data."""
+"""The meaning of `--study` and `--tier`, as data."""
 
 from dataclasses import dataclass
 
@@ -25,9 +25,9 @@ class Study:
 
     Attributes:
         asks: the question.
-        detectors: as `DetectorSpec.parse` takes them.
-        arms: as `Arm.parse` takes them.
-        paper: where One-to-Normal answers it.
+        detectors: texts for `DetectorSpec.parse`.
+        arms: texts for `Arm.parse`.
+        paper: where One-to-Normal's paper answers it.
     """
 
     asks: str
@@ -38,7 +38,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Tier:
-    """How much is spent: shots, seeds, categories of a data set (0: all), test images of a category (0: all)."""
+    """How much to measure: shots, seeds, categories per data set (0: all), test images per category (0: all)."""
 
     shots: tuple[int, ...]
     seeds: int
@@ -46,7 +46,7 @@ class Tier:
     tests: int = 0
 
 
-def _each(setting: str, values: tuple[object, ...]) -> tuple[str, ...]:
+def _variants(setting: str, values: tuple[object, ...]) -> tuple[str, ...]:
     return tuple(f"one-to-normal[{setting}={value}]" for value in values)
 
 
@@ -57,15 +57,22 @@ STUDIES = {
         ("none", "rotations", "augmented", "generated", "both", "real"),
         "Figure 4",
     ),
-    "branches": Study("What is each branch worth?", _each("branches", ("p+", "n+", "p+n")), ("generated",), "Table 4"),
+    "branches": Study(
+        "What is each branch worth?", _variants("branches", ("p+", "n+", "p+n")), ("generated",), "Table 4"
+    ),
     "prompts": Study(
-        "How many prompts shall twins be chosen from?", _each("twins.prompts", (1, 3, 5, 10)), ("generated",), "Table 5"
+        "From how many prompts should twins be chosen?",
+        _variants("twins.prompts", (1, 3, 5, 10)),
+        ("generated",),
+        "Table 5",
     ),
     "strength": Study(
-        "How far shall a twin leave its query?", _each("twins.strength", (0.1, 0.2, 0.3, 0.4, 0.5)), ("generated",)
+        "How far should a twin move from its query?",
+        _variants("twins.strength", (0.1, 0.2, 0.3, 0.4, 0.5)),
+        ("generated",),
     ),
     "pool-size": Study(
-        "How many images shall join the references, and how many real photos are they worth?",
+        "How many images should join the references, and how many real photos are they worth?",
         ("memory",),
         ("none", *(f"{arm}:{m}" for arm in ("generated", "augmented", "real") for m in (4, 8, 16, 32, 64))),
         "3.4",

@@ -1,4 +1,4 @@
-"""A table as people read it, and as data: Markdown for the one, CSV for the other."""
+"""Formats tables as Markdown for people and as CSV for programs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ COLUMNS = ["table", "dataset", "role", "k", "detector", "arm", "metric"]
 COLUMNS += ["value", "spread", "low", "high", "seeds", "count", "remark"]
 SPANS = {"categories": "count", "pairs": "count", "cells": "count", "seeds": "seeds"}
 Head = tuple[str, str]
-"""What a column belongs to (empty for most) and its own name."""
+"""A column's group (empty for most) and its name."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Table:
     """One table.
 
     Attributes:
-        name: of its kind, such as "main" or "gains".
+        name: its kind, such as "main" or "gains".
         title: what it shows.
-        heads: of each column.
-        rows: text, as many as heads.
-        labels: how many of the columns, from the left, name a row.
-        notes: sentences below it.
-        numbers: the same as data, a dictionary per number under the names of `COLUMNS`; rates and gains are fractions
-            of 1, where the rows show percent. An empty data set or k is all of them; count is the categories of a mean
-            or the pairs of a gain.
+        heads: one per column.
+        rows: texts, one per column.
+        labels: number of columns, from the left, that name a row.
+        notes: sentences below the table.
+        numbers: the same as data, one dictionary per number with the keys `COLUMNS`; rates and gains are fractions
+            of 1, while the rows show percent. An empty data set or k stands for all; count is the categories of a
+            mean or the pairs of a gain.
     """
 
     name: str
@@ -58,17 +58,17 @@ def build(
     after: Sequence[str] = (),
     plain: int = 0,
 ) -> list[Table]:
-    """The table of `numbers`, none if there are none: a row per value of their column "row", a column per head.
+    """A list of the one table of `numbers`, empty without numbers: a row per value of "row", a column per head.
 
     Args:
-        name: of the kind.
-        title: of the table.
+        name: the table's kind.
+        title: the table's title.
         numbers: columns of `COLUMNS`, and for each number its "row", "head" and "text".
-        labels: columns that come first: "data set", "k", those of `SPANS`, or further columns of `numbers`.
-        heads: in order.
-        notes: sentences.
-        after: the same, but they come last.
-        plain: how many of the labels, from the right, are numbers.
+        labels: columns that come first: "data set", "k", those of `SPANS`, or other columns of `numbers`.
+        heads: the heads, in order.
+        notes: sentences below the table.
+        after: columns like `labels` that come last.
+        plain: number of labels, from the right, that are numbers.
     """
     if numbers.empty:
         return []
@@ -86,7 +86,7 @@ def build(
 
 
 def label(numbers: Frame, name: str) -> str:
-    """The text that a row of these numbers has in a column called `name`."""
+    """The text of these numbers' row in the column `name`."""
     first = numbers.iloc[0]
     if name in SPANS:
         return span(numbers[SPANS[name]].dropna().astype(int))
@@ -96,20 +96,20 @@ def label(numbers: Frame, name: str) -> str:
 
 
 def mean_numbers(result: Frame, row: Sequence[str], metric: str = AUROC) -> Frame:
-    """What `means` gives, as `build` takes it, but for heads: a row per group of the columns `row`."""
+    """The frame from `means` as `build` takes it, except for heads: a row per group of the columns `row`."""
     rows = result.groupby(list(row)).ngroup() if len(result) else 0
     remarks = ["" if complete else "incomplete" for complete in result.complete]
     return result.assign(row=rows, metric=metric, text=[*map(percent, result.itertuples())], remark=remarks)
 
 
 def percent(mean: Any) -> str:
-    """A row of `means` with its spread in percent; a star where a category or seed is missing."""
+    """A row of `means` with its spread in percent; a star if a category or seed is missing."""
     spread = "" if mean.spread != mean.spread else f" ± {100 * mean.spread:.1f}"
     return f"{100 * mean.value:.1f}{spread}{'' if mean.complete else STAR}"
 
 
 def gained(gain: Gain) -> str:
-    """A gain with its interval in percentage points; a star where a category or seed is missing."""
+    """A gain with its interval in percentage points; a star if a category or seed is missing."""
     star = "" if gain.complete else STAR
     if gain.low is None or gain.high is None:
         return f"{signed(gain.value)} [?]{star}"
@@ -117,33 +117,33 @@ def gained(gain: Gain) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference in percentage points; "-0.0" is a loss that rounds to 0, "+0.0" none, or a gain that does."""
+    """A difference in percentage points; "-0.0" is a loss that rounds to 0, "+0.0" is no loss."""
     return f"{round(100 * value, 6) + 0.0:+.1f}"
 
 
 def span(values: Iterable[int]) -> str:
-    """ "32", or "24-32" where they differ."""
+    """The range of the values: "32", or "24-32" if they differ."""
     low, high = min(values := list(values)), max(values)
     return str(low) if low == high else f"{low}-{high}"
 
 
 def set_name(dataset: str, role: str) -> str:
-    """A data set as tables name it."""
+    """The name of a data set in tables."""
     return f"{dataset} (tuning)" if role == "tuning" else dataset or ALL
 
 
 def mean_notes(result: Frame) -> list[str]:
-    """The notes on stars and on tuning sets, where there are any."""
+    """The notes on stars and on tuning sets, if the result has any."""
     return [*([] if result.complete.all() else [STAR_NOTE]), *tuning_note(result)]
 
 
 def tuning_note(numbers: Frame) -> list[str]:
-    """The note on tuning sets, where there are any."""
+    """The note on tuning sets, if the numbers have any."""
     return [TUNING_NOTE] if "tuning" in set(numbers.role) else []
 
 
 def as_markdown(table: Table) -> str:
-    """The table with its title and notes; a head that belongs to something names it first."""
+    """The table as Markdown, with its title and notes; a head in a group names the group first."""
     heads = [f"{group}: {name}" if group else name for group, name in table.heads]
     rule = ["---" if index < table.labels else "---:" for index in range(len(heads))]
     lines = [" | ".join(map(escaped, texts)) for texts in (heads, rule, *table.rows)]
@@ -152,13 +152,13 @@ def as_markdown(table: Table) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text on one line, for Markdown: nothing in it is HTML or ends a cell."""
+    """The text on one line, escaped for Markdown: no HTML, and nothing that ends a cell."""
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def as_csv(tables: Iterable[Table]) -> str:
-    """Every number of the tables, one a line, under the names of `COLUMNS`."""
+    """The tables as CSV: one number per line, with the columns `COLUMNS`."""
     numbers = [number for table in tables for number in table.numbers]
     data = optional("pandas").DataFrame(numbers, columns=COLUMNS)
-    whole = data.astype(dict.fromkeys(("k", "seeds", "count"), "Int64"))
-    return str(whole.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+    typed = data.astype(dict.fromkeys(("k", "seeds", "count"), "Int64"))
+    return str(typed.to_csv(index=False, lineterminator="\n", float_format="%.6g"))

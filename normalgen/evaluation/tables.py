@@ -1,4 +1,4 @@
-"""All tables for which cells exist, the main ones here: data set and k against detector and arm."""
+"""Builds all tables that the cells allow; the main ones here: data set and k against detector and arm."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -30,7 +30,7 @@ LABELS = ["data set", "k", "categories", "seeds"]
 
 
 def every_table(cells: Frame) -> list[Table]:
-    """The tables that `cells` have numbers for, in the order in which people ask."""
+    """All tables that `cells` have numbers for, the most wanted first."""
     return [
         *main_tables(cells, [AUROC]),
         *gains(cells),
@@ -47,19 +47,19 @@ def every_table(cells: Frame) -> list[Table]:
 
 
 def main_tables(cells: Frame, metrics: Iterable[str] = tuple(METRICS)) -> list[Table]:
-    """A table for each metric that was measured, of arms of one size; those too wide are split by detector."""
-    shown = plain(cells)
-    shown = shown[~shown.arm.isin(sized(shown).arm) & ~shown.arm_kind.isin(FAILING)]
-    return [table for name in metrics if name in cells for table in _by_part("main", name, METRICS[name], shown)]
+    """A table per measured metric, for arms of one size; tables that are too wide are split by detector."""
+    own = plain(cells)
+    own = own[~own.arm.isin(sized(own).arm) & ~own.arm_kind.isin(FAILING)]
+    return [table for name in metrics if name in cells for table in _by_part("main", name, METRICS[name], own)]
 
 
 def failing(cells: Frame) -> list[Table]:
-    """Image AUROC of arms that should fail, beside those that they are held against; none where there are none."""
-    shown = plain(cells)
-    shown = shown[shown.arm_kind.isin([*FAILING, "none", "generated"])]
-    fails = shown.assign(fails=shown.arm_kind.isin(FAILING)).groupby(["dataset", "detector"]).fails.transform("any")
-    shown = shown[fails & ~shown.arm.isin(sized(shown).arm)]
-    return _by_part("failing", AUROC, "Image AUROC of arms that should fail", shown)
+    """The tables of image AUROC of arms that should fail and what they are compared with; empty without such arms."""
+    own = plain(cells)
+    own = own[own.arm_kind.isin([*FAILING, "none", "generated"])]
+    fails = own.assign(fails=own.arm_kind.isin(FAILING)).groupby(["dataset", "detector"]).fails.transform("any")
+    own = own[fails & ~own.arm.isin(sized(own).arm)]
+    return _by_part("failing", AUROC, "Image AUROC of arms that should fail", own)
 
 
 def _by_part(kind: str, metric: str, title: str, cells: Frame) -> list[Table]:
@@ -67,13 +67,13 @@ def _by_part(kind: str, metric: str, title: str, cells: Frame) -> list[Table]:
     parts = _parts(result)
     tables = []
     for detectors in parts:
-        whole = title if len(parts) == 1 and len(detectors) > 1 else f"{title}: {', '.join(detectors)}"
-        tables += _main(kind, metric, whole, result[result.detector.isin(detectors)], cells)
+        name = title if len(parts) == 1 and len(detectors) > 1 else f"{title}: {', '.join(detectors)}"
+        tables += _main(kind, metric, name, result[result.detector.isin(detectors)], cells)
     return tables
 
 
 def _parts(result: Frame) -> list[list[str]]:
-    """Detectors, put together as long as their arms are at most `WIDEST` columns."""
+    """Groups of detectors whose arms take at most `WIDEST` columns together."""
     parts: list[list[str]] = []
     columns = WIDEST
     for detector, arms in result.groupby("detector").arm.nunique().items():
@@ -93,8 +93,8 @@ def _main(kind: str, metric: str, title: str, result: Frame, cells: Frame) -> li
     ours = kind == "main" and result.detector.str.startswith("one-to-normal").any()
     rows = numbers[["row", *PLACE]].drop_duplicates().itertuples() if ours else []
     paper = [number for row in rows for number in _paper_number(row, metric)]
-    shown = cells.merge(result[["role", "dataset"]].drop_duplicates())
-    short = [line for _, own in shown.groupby(["role", "dataset"]) for line in _short_of(own, bool(paper))]
+    shown_cells = cells.merge(result[["role", "dataset"]].drop_duplicates())
+    short = [line for _, own in shown_cells.groupby(["role", "dataset"]) for line in _short_of(own, bool(paper))]
     notes = [PERCENT, *mean_notes(result), *([PAPER] if paper else []), *short]
     if paper:
         numbers = optional("pandas").concat([numbers, optional("pandas").DataFrame(paper)])
@@ -103,7 +103,7 @@ def _main(kind: str, metric: str, title: str, result: Frame, cells: Frame) -> li
 
 
 def _paper_number(row: Any, metric: str) -> list[dict[str, Any]]:
-    """The paper's number for a row of our table, if it has one."""
+    """The paper's number for a row of our table, or an empty list."""
     result = published(row.dataset, row.k)
     if result is None or metric not in (AUROC, "image_ap"):
         return []
@@ -119,15 +119,15 @@ def _paper_number(row: Any, metric: str) -> list[dict[str, Any]]:
 
 
 def _short_of(cells: Frame, paper: bool) -> list[str]:
-    """Where the categories of a set are not the paper's, and its test images not the published ones."""
+    """Notes on a set that lacks categories of the paper or test images of the published set."""
     first = cells.iloc[0]
     lines = set()
-    whole = PUBLISHED.get(first.dataset, {})
-    own = cells[cells.category.isin(whole) & ~cells.arm_kind.isin(FAILING)]
+    counts = PUBLISHED.get(first.dataset, {})
+    own = cells[cells.category.isin(counts) & ~cells.arm_kind.isin(FAILING)]
     for category, *tested in {*own[["category", "counts.normal", "counts.anomalous"]].itertuples(index=False)}:
-        if tuple(tested) != whole[category][1:]:
-            said = "{} was tested on {} normal and {} anomalous test images; the whole set has {} and {}."
-            lines.add(said.format(category, *tested, *whole[category][1:]))
+        if tuple(tested) != counts[category][1:]:
+            text = "{} was tested on {} normal and {} anomalous test images; the whole set has {} and {}."
+            lines.add(text.format(category, *tested, *counts[category][1:]))
     ours, theirs = cells.category.nunique(), paper_categories(first.dataset)
     short = [f"{ours} of the {theirs} categories that the paper means."] if paper and theirs not in (None, ours) else []
     return [f"{set_name(first.dataset, first.role)}: {line}" for line in (*short, *sorted(lines))]
