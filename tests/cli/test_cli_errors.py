@@ -99,7 +99,7 @@ WRONG = {
     ),
     "no such manifest": ("good --manifest gone.json", "--manifest gone.json does not exist"),
     "a manifest that is none": ("good --manifest bad.json", "bad.json is not a shot manifest"),
-    "an empty object": ("good --object ' '", "--object must be a word"),
+    "an empty object": ("good --object ' '", "--object must be one or more words"),
     "a folder of other files": ("good --out foreign", "foreign is not empty (thesis.txt)"),
     "a folder of other files, overwriting": ("good --out foreign --overwrite", "foreign is not empty (thesis.txt)"),
     "a name that no result can have": (f"good --out {'x' * 300}", "cannot be a folder (File name too long)"),

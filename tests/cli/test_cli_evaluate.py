@@ -97,11 +97,11 @@ def test_fewer_test_images_as_asked_are_no_missing_ones(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--shots", "99"], "disc has 4 normal images to choose from, too few for 99 shots; give smaller --shots"),
+        (["--shots", "99"], "disc has 4 normal images to choose from, too few for 99 shots; use smaller --shots"),
         (["--arms", "generatd"], "no arm is called 'generatd'"),
         (["--detectors", "patchcor"], "no detector is called 'patchcor'"),
-        (["--study", "colour"], "no study is called 'colour'; there is pool-gain"),
-        (["--tier", "huge"], "no tier is called 'huge'; there is smoke, core, paper"),
+        (["--study", "colour"], "no study is called 'colour'; choose from pool-gain"),
+        (["--tier", "huge"], "no tier is called 'huge'; choose from smoke, core, paper"),
         (["--shots", "two"], "--shots must be numbers"),
         (["--categories", "screw"], "no category 'screw' in folder"),
     ],

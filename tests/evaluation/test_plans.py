@@ -46,7 +46,7 @@ def test_a_category_without_anomalous_images_or_with_too_few_normals_is_refused(
         plan(toy, categories=(good,))
     with pytest.raises(DataError, match="6 normal images to choose from"):
         plan(toy, shots=(8,))
-    with pytest.raises(DataError, match="4 normal images besides its references, the arm real:5 wants 5"):
+    with pytest.raises(DataError, match="4 normal images besides its references, the arm real:5 needs 5"):
         plan(toy, "real:5")
 
 
@@ -216,7 +216,7 @@ def test_half_known_work_is_no_estimate_of_stable_diffusion(tmp_path: Path) -> N
 
 
 def test_more_real_photos_than_there_are_is_told_before_any_work(toy: Preset) -> None:
-    with pytest.raises(DataError, match="real:8 wants 8"):
+    with pytest.raises(DataError, match="real:8 needs 8"):
         plan(toy, "real", n=8)
 
 
