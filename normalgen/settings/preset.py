@@ -59,7 +59,7 @@ class Preset:
     augment: Annotated[
         Augment,
         setting(
-            "How to augment references: safe changes angle (+-5 degrees), size and light, without flips; flips adds "
+            "How to augment references: safe changes angle (+-5 degrees), size and light; flips adds "
             "mirroring, rotations quarter turns, turned any angle; auto picks safe or turned by the orientation of "
             "up to four references (one: safe).",
             flag="--augment",
