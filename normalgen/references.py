@@ -12,7 +12,7 @@ from normalgen.data.find import find_category, folder_category
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.images import Images
-from normalgen.images.skipped import note_skipped
+from normalgen.images.listing import note_skipped
 from normalgen.io.atomic import write_json
 from normalgen.io.notes import note
 from normalgen.io.rng import generator

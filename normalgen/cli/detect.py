@@ -169,7 +169,7 @@ def detect(
         chosen = inputs.references_in(context.params, references)
     elif self_test:
         raise DataError("--self-test draws defects on the references; also name their folder with --references")
-    from normalgen.images.skipped import note_skipped
+    from normalgen.images.listing import note_skipped
     from normalgen.pipeline.detect import default_detector
     from normalgen.pipeline.detect import detect as find_anomalies
 

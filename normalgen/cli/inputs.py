@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.errors import DataError, PresetError
-from normalgen.images.skipped import note_skipped
+from normalgen.images.listing import note_skipped
 from normalgen.settings.configs import Augment, Method, Precision, Sampler
 from normalgen.settings.preset import Preset, every_setting
 from normalgen.settings.presets import PRESETS

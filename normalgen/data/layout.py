@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.decode import SUFFIXES, ImageItem
+from normalgen.images.decode import ImageItem, file_item
+from normalgen.images.listing import is_photo, photo_endings
 from normalgen.io.atomic import passed_over
 
 __all__ = ["USUAL", "child", "folders", "found_in", "image_files", "items", "locate", "plain", "same_stem", "subfolder"]
@@ -74,7 +74,7 @@ def found_in(folder: Path, most: int = 8) -> str:
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
     """The image files in a folder, sorted, without hidden ones and records of pools; `deep` goes into folders, too."""
     inside = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(p for p in inside if p.suffix.lower() in SUFFIXES and not passed_over(p, folder) and p.is_file())
+    return sorted(path for path in inside if not passed_over(path, folder) and is_photo(path))
 
 
 def items(folder: Path, prefix: str = "") -> list[ImageItem]:
@@ -91,7 +91,7 @@ def items(folder: Path, prefix: str = "") -> list[ImageItem]:
 
 def same_stem(folder: Path, stem: str) -> Path | None:
     """The image in `folder` called `stem`, whatever its ending, in small letters or capitals."""
-    endings = (ending for suffix in sorted(SUFFIXES) for ending in (suffix, suffix.upper()))
+    endings = (ending for suffix in sorted(photo_endings()) for ending in (suffix, suffix.upper()))
     return next((file for ending in endings if (file := folder / f"{stem}{ending}").is_file()), None)
 
 

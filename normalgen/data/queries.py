@@ -7,9 +7,9 @@ from pathlib import Path
 from normalgen.data.category import GOOD, kind_of
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
-from normalgen.images.decode import SUFFIXES, ImageItem
+from normalgen.images.decode import file_item
 from normalgen.images.images import Images, Photo
-from normalgen.io.atomic import passed_over
+from normalgen.images.listing import photo_files, photo_items
 
 __all__ = ["GOOD", "Queries", "find_queries", "is_labelled"]
 
@@ -80,16 +80,12 @@ def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
         DataError: nothing there.
     """
     if path.is_file():
-        return Queries(Images([ImageItem(path.name, str(path), path.read_bytes)], crop), (None,))
+        return Queries(Images([file_item(path)], crop), (None,))
     if not path.is_dir():
         raise DataError(f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
-    files = sorted(
-        file
-        for file in (*path.glob("*"), *path.glob("*/*"))
-        if file.is_file() and file.suffix.lower() in SUFFIXES and not passed_over(file, path)
-    )
+    files = photo_files(path, depth=2)
     if not files:
-        raise DataError(f"no images in {path} nor in its sub-folders ({', '.join(sorted(SUFFIXES))})")
-    items = [ImageItem(file.relative_to(path).as_posix(), str(file), file.read_bytes) for file in files]
+        raise DataError(f"no images in {path} nor in its sub-folders; name a folder of PNG, JPEG, TIFF or other images")
+    items = photo_items(files, path)
     labels = tuple(None if file.parent == path else kind_of(file.parent.name) for file in files)
     return Queries(Images(items, crop), labels)

@@ -1,14 +1,13 @@
 """Training and test images where a data set says nothing of it: 75 to 25, by sorted names."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from normalgen.data.category import GOOD, TestImage
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images
 
-__all__ = ["file_item", "split"]
+__all__ = ["split"]
 
 SHARE, SEED = 0.25, 42
 
@@ -31,8 +30,3 @@ def split(normals: Iterable[ImageItem]) -> tuple[Images, tuple[TestImage, ...]]:
     kept, tested = train_test_split(items, test_size=SHARE, random_state=SEED)
     by_name = [sorted(part, key=lambda item: item.name) for part in (kept, tested)]
     return Images(by_name[0]), tuple(TestImage(item, GOOD) for item in by_name[1])
-
-
-def file_item(file: Path, name: str | None = None) -> ImageItem:
-    """The image file as an item, called `name` or as the file is."""
-    return ImageItem(name or file.name, str(file), file.read_bytes)

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem, decode, decode_mask
+from normalgen.images.decode import ImageItem, decode, decode_mask, file_item
 
-__all__ = ["Box", "columns", "marks", "png", "thirds", "width_and_height", "window"]
+__all__ = ["Box", "columns", "marks", "png", "thirds", "window"]
 
 Box = tuple[int, int, int, int]
 
@@ -53,16 +52,3 @@ def png(values: NDArray[np.uint8]) -> bytes:
 def marks(file: Path) -> NDArray[np.bool_]:
     """Where the mask in a file marks, (H, W)."""
     return decode_mask(file_item(file))
-
-
-def width_and_height(file: Path) -> tuple[int, int]:
-    """The size of an image file by its head, without decoding it.
-
-    Raises:
-        DataError: the head cannot be read.
-    """
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as an image ({error}); copy it again") from error

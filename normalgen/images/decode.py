@@ -1,9 +1,13 @@
 """Decode a file's bytes safely to an upright RGB image, or to the pixels that a mask marks."""
 
+import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from io import BytesIO
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -11,21 +15,70 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from normalgen.errors import DataError
+from normalgen.images.depth import check_range, from_16_bits, is_cut, is_deep, is_planar
 
-__all__ = ["SUFFIXES", "ImageItem", "decode", "decode_mask", "read_bytes"]
+__all__ = ["ImageItem", "decode", "decode_mask", "file_item", "formats", "image_size", "read_bytes"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO", "MSP", "PCX", "PNG", "PPM"),
+    *("PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
+)
+"""What Pillow decodes in this process: EPS and WMF start other programs, FLI and MPEG are films."""
+ONE_PICTURE = ("MPO", "PSD", "ICNS", "ICO")  # further frames are thumbnails, gain maps or layers
+LARGEST_FILE = 2**30
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ImageItem:
-    """One image: a name unique in its data set, its source for messages, and a function that reads its bytes."""
+    """One image: a name unique in its data set, its source for messages, and a function that reads its bytes.
+
+    Attributes:
+        is_photo: a user's photo, which must show something; a window of a larger image need not.
+    """
 
     name: str
     source: str
     read: Callable[[], bytes]
+    is_photo: bool = False
+
+
+def file_item(file: Path, name: str | None = None) -> ImageItem:
+    """Return the photo in a file, called `name` or else as the file."""
+    return ImageItem(name or file.name, str(file), partial(_read_file, file), is_photo=True)
+
+
+def _read_file(file: Path) -> bytes:
+    """Return the bytes of a regular file: a pipe or a device could block for ever."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{file} is not a regular file; name a file with an image")
+    if status.st_size > LARGEST_FILE:
+        raise DataError(f"{file} has {status.st_size / 2**30:.1f} GB, at most 1 is read; scale the image down")
+    return file.read_bytes()
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the names of the formats that are read, as far as this version of Pillow has them."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """Return width and height from a file's header, without decoding the pixels.
+
+    Raises:
+        DataError: the header cannot be read.
+    """
+    try:
+        if not file.is_file():
+            raise DataError(f"{file} is not a regular file; name a file with an image")
+        with _no_bomb_warning(), Image.open(file, formats=formats()) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file} cannot be read as an image ({_brief(error)}); copy it again") from error
 
 
 def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
@@ -39,18 +92,16 @@ def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
         DataError: unreadable, truncated, empty, animated, or so large that it may be a decompression bomb.
     """
     data = read_bytes(item) if data is None else data
-    return _open(item, data, lambda image: _rgb(ImageOps.exif_transpose(image), item.source))
+    return _open(item, data, lambda image: _rgb(image, data, item.source))
 
 
 def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -> Result:
     if not data:
         raise DataError(f"{item.source} is empty (0 bytes); remove it, or copy it again")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(data)) as image:
-                _check(image, item.source)
-                return read(image)
+        with _no_bomb_warning(), Image.open(BytesIO(data), formats=formats()) as image:
+            _check_stored(image, item.source)
+            return read(image)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -61,6 +112,13 @@ def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -
         ) from error
 
 
+@contextmanager
+def _no_bomb_warning() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
 def decode_mask(item: ImageItem) -> NDArray[np.bool_]:
     """Return the pixels that a mask marks, (H, W): those not 0; in a lossy file (JPEG), those at least half bright.
 
@@ -69,12 +127,15 @@ def decode_mask(item: ImageItem) -> NDArray[np.bool_]:
     Raises:
         DataError: as `decode`.
     """
-    return _open(item, read_bytes(item), _marked)
+    data = read_bytes(item)
+    return _open(item, data, lambda image: _marked(image, data, item.source))
 
 
-def _marked(stored: Image.Image) -> NDArray[np.bool_]:
-    image = ImageOps.exif_transpose(stored)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+def _marked(stored: Image.Image, data: bytes, source: str) -> NDArray[np.bool_]:
+    cut, image = is_cut(stored, data), ImageOps.exif_transpose(stored)
+    if cut and not is_deep(image):
+        raise DataError(f"{source} is a mask of 16-bit colour; export it as grey, or with 8 bits")
+    if is_deep(image):
         return np.asarray(np.asarray(image) != 0)
     if "A" in image.getbands() or "transparency" in image.info:
         values = np.asarray(image.convert("RGBA"))
@@ -99,25 +160,29 @@ def _brief(error: Exception) -> str:
     return "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
-def _check(image: Image.Image, source: str) -> None:
-    # Phones write MPO files as .jpg: the first picture is the photo, the others are thumbnails and gain maps.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+def _check_stored(image: Image.Image, source: str) -> None:
+    frames = 1 if image.format in ONE_PICTURE else getattr(image, "n_frames", 1)
     if frames > 1:
         raise DataError(f"{source} holds {frames} frames, expected 1; export one of them as a single image")
+    if is_planar(image):
+        raise DataError(f"{source} holds 16-bit colour in separate planes; export it with 8 bits, or as PNG")
 
 
-def _rgb(image: Image.Image, source: str) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.float64)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise DataError(f"{source} holds {image.mode} pixels outside 16 bits; export it with 8 or 16 bits")
-        if 0 < values.max() < 16384:
-            raise DataError(
-                f"{source} holds 16-bit pixels, but none is above {values.max():.0f}, as 10- to 14-bit cameras write; "
-                "export it with 8 bits, or scale it to 16"
-            )
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
-    return image.convert("RGB")
+def _rgb(stored: Image.Image, data: bytes, source: str) -> Image.Image:
+    cut, image = is_cut(stored, data), ImageOps.exif_transpose(stored)
+    if is_deep(image):
+        return from_16_bits(image, source)
+    picture = _opaque(image, source)
+    if cut:
+        check_range(np.asarray(picture).astype(np.float64), source)
+    return picture
+
+
+def _opaque(image: Image.Image, source: str) -> Image.Image:
+    """Return the image on white, as RGB."""
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image.convert("RGB")
+    layered = image.convert("RGBA")
+    if layered.getchannel("A").getextrema()[1] == 0:
+        raise DataError(f"{source} is fully transparent; export it without transparency")
+    return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")

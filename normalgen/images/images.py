@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from normalgen.errors import DataError
+from normalgen.images.content import check_content
 from normalgen.images.crop import Crop, cropped
-from normalgen.images.decode import SUFFIXES, ImageItem, decode, read_bytes
-from normalgen.io.atomic import passed_over
+from normalgen.images.decode import ImageItem, decode, read_bytes
+from normalgen.images.listing import photo_files, photo_items
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,31 +118,32 @@ class Images(Sequence[Image.Image]):
     def from_folder(cls, folder: Path) -> Images:
         """Return the images directly in `folder`, sorted by name; ignores hidden files and files that are not images.
 
+        An image may have any ending, or none. Reading one that shows nothing raises `DataError`.
+
         Raises:
             DataError: the folder does not exist, is not readable, or holds no image.
         """
         try:
-            inside = [path for path in folder.iterdir() if not path.is_dir()]
+            files = photo_files(folder)
         except FileNotFoundError:
             raise DataError(f"{folder} does not exist; name a folder of normal images") from None
         except NotADirectoryError:
             raise DataError(f"{folder} is a file, not a folder; name a folder of normal images") from None
         except OSError as error:
             raise DataError(f"{folder} cannot be read ({error.strerror}); name a folder of normal images") from error
-        files = sorted(file for file in inside if file.suffix.lower() in SUFFIXES and not passed_over(file, folder))
         if not files:
-            raise DataError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))}){_hint(folder)}")
-        invalid = next((file.name for file in files if not _is_text(file.name)), None)
-        if invalid is not None:
-            raise DataError(f"the file name {invalid!r} in {folder} is not valid text; rename the file")
-        return cls([ImageItem(file.name, str(file), file.read_bytes) for file in files])
+            raise DataError(f"no images in {folder}{_hint(folder)}; name a folder of PNG, JPEG, TIFF or other images")
+        return cls(photo_items(files, folder))
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Image.Image:  # type: ignore[override]
         item = self.items[index]
-        return cropped(decode(item, self._known.data(item)), self.crop, item.source)
+        image = cropped(decode(item, self._known.data(item)), self.crop, item.source)
+        if item.is_photo:
+            check_content(image, item.source)
+        return image
 
     def take(self, indices: Sequence[int]) -> Images:
         """Return the images at `indices`, in that order."""
@@ -265,10 +267,6 @@ def thumbnail(picture: Image.Image, side: int) -> Image.Image:
 def sized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return the picture at this (width, height), whatever its proportions."""
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _hint(folder: Path) -> str:

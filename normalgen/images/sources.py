@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images
 
 __all__ = ["ImageSource", "as_images", "png"]
@@ -31,15 +31,18 @@ def as_images(source: ImageSource) -> Images:
         return source
     if isinstance(source, str | Path):
         path = Path(source)
-        return (
-            Images([ImageItem(path.name, str(path), path.read_bytes)]) if path.is_file() else Images.from_folder(path)
-        )
+        return Images([file_item(path)]) if path.is_file() else Images.from_folder(path)
     if isinstance(source, np.ndarray) and (source.ndim != 4 or source.shape[3] != 3 or source.dtype != np.uint8):
         raise DataError(f"an array of images must be (N, H, W, 3) of uint8, got {source.shape} and {source.dtype}")
     pictures = [Image.fromarray(item) if isinstance(item, np.ndarray) else item for item in source]
     if not all(isinstance(picture, Image.Image) for picture in pictures):
         raise DataError("images must be a folder, a file, PIL images or an array (N, H, W, 3) of uint8")
-    return Images([ImageItem(f"{i:05d}", f"image {i}", partial(png, picture)) for i, picture in enumerate(pictures)])
+    return Images(
+        [
+            ImageItem(f"{i:05d}", f"image {i}", partial(png, picture), is_photo=True)
+            for i, picture in enumerate(pictures)
+        ]
+    )
 
 
 def png(picture: Image.Image) -> bytes:

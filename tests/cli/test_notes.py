@@ -157,7 +157,7 @@ def test_photos_that_are_not_read_and_copies_are_told_of(here: Path, capsys: pyt
         Path(place).write_bytes(Path("good/1.png").read_bytes())
     assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--device", "cpu") == 0
     told = capsys.readouterr().err
-    assert "skipped 1 .heic photos in mixed, an unsupported format; export them as JPEG or PNG" in told
+    assert "skipped in mixed, not read as images: 1 .heic (export them as PNG or JPEG)" in told
     assert "skipped 1 photos in deeper folders, which are not read, such as good/more/1.png" in told
     assert "only 6 of 7 references differ" in told
 
@@ -170,7 +170,7 @@ def test_a_folder_of_phone_photos_alone_says_why_nothing_is_there(
     Path("phone/IMG_1.HEIC").write_bytes(b"")
     assert run("generate", "phone") == 1
     first, last = capsys.readouterr().err.splitlines()
-    assert "skipped 1 .heic photos in phone" in first
+    assert "skipped in phone, not read as images: 1 .heic" in first
     assert "no images in phone" in last
 
 
@@ -178,7 +178,7 @@ def test_results_inside_the_photos_are_no_photos(here: Path, capsys: pytest.Capt
     words = ["--references", "good", "-n", "0", "--branches", "n", "--device", "cpu", "--out", "mixed/results"]
     for _ in range(2):
         assert run("detect", "mixed", *words) == 0
-        assert "left out" not in capsys.readouterr().err
+        assert "skipped" not in capsys.readouterr().err
 
 
 def test_personalize_takes_nothing_away_where_it_makes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

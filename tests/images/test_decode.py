@@ -50,20 +50,18 @@ def two_colours(transparency: object) -> bytes:
 
 STORED: dict[str, tuple[bytes, tuple[int, int, int]]] = {
     "grey": (encoded(Image.new("L", (4, 4), 77), "png"), (77, 77, 77)),
-    "grey with a transparent value": (encoded(Image.new("L", (4, 4), 77), "png", transparency=77), WHITE),
+    "grey with a transparent value": (encoded(Image.new("L", (4, 4), 77), "png", transparency=78), (77, 77, 77)),
     "1 bit, white": (encoded(Image.new("1", (4, 4), 1), "png"), WHITE),
     "1 bit, black": (encoded(Image.new("1", (4, 4), 0), "tiff"), (0, 0, 0)),
     "palette": (two_colours(None), RED),
     "palette, other colour transparent": (two_colours(0), RED),
-    "palette, this colour transparent": (two_colours(1), WHITE),
     "palette, half transparent": (two_colours(bytes([255, 51])), (255, 204, 204)),
     "palette gif": (encoded(Image.new("RGB", (4, 4), RED), "gif"), RED),
     "alpha": (encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 51)), "png"), (255, 204, 204)),
-    "alpha, transparent": (encoded(Image.new("RGBA", (4, 4), (9, 9, 9, 0)), "webp", lossless=True), WHITE),
     "grey with alpha": (encoded(Image.new("LA", (4, 4), (0, 51)), "png"), (204, 204, 204)),
     "CMYK jpeg": (encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "jpeg"), RED),
     "CMYK tiff": (encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "tiff"), RED),
-    "16-bit RGB png": (png(2, 1, 16, b"\0" + struct.pack(">6H", *[257 * v for v in (10, 20, 30)] * 2)), (10, 20, 30)),
+    "16-bit RGB png": (png(2, 1, 16, b"\0" + struct.pack(">6H", *[257 * v for v in (10, 20, 130)] * 2)), (10, 20, 130)),
     "bmp": (encoded(Image.new("RGB", (4, 4), (1, 2, 3)), "bmp"), (1, 2, 3)),
 }
 
@@ -136,6 +134,12 @@ def frames(kind: str) -> bytes:
 
 WHOLE = {kind: encoded(Image.fromarray(noise(24, 24)), kind) for kind in ("png", "jpeg", "bmp", "tiff", "webp", "gif")}
 BAD: dict[str, tuple[bytes, str]] = {
+    "transparent colour": (
+        encoded(Image.new("RGBA", (4, 4), (9, 9, 9, 0)), "webp", lossless=True),
+        "fully transparent",
+    ),
+    "transparent palette": (two_colours(1), "fully transparent"),
+    "transparent grey": (encoded(Image.new("L", (4, 4), 77), "png", transparency=77), "fully transparent"),
     "empty": (b"", "is empty"),
     "text": (b"not an image at all", "unknown format"),
     "animated gif": (frames("gif"), "3 frames"),

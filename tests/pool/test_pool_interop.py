@@ -14,7 +14,7 @@ from normalgen.data.queries import find_queries
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny
 from normalgen.errors import DataError
-from normalgen.images.decode import SUFFIXES
+from normalgen.images.listing import photo_endings
 from normalgen.pool.contact_sheet import PoolSheet
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import write_pool
@@ -43,7 +43,7 @@ def files(pool: Pool) -> list[Path]:
 def test_every_file_below_the_pool_is_an_image_of_it_a_row_or_its_card(pool: Pool) -> None:
     below = {path for path in pool.folder.glob("**/*") if path.is_file()}
     assert below == {*files(pool), pool.folder / "metadata.jsonl", pool.folder / "README.md"}
-    assert sorted(path for path in below if path.suffix in SUFFIXES) == files(pool)
+    assert sorted(path for path in below if path.suffix in photo_endings()) == files(pool)
 
 
 def test_the_image_folder_of_torchvision_is_the_pool(pool: Pool) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from normalgen.data.category import Category, TestImage
 from normalgen.data.layout import found_in
-from normalgen.data.split import file_item, split
+from normalgen.data.split import split
 from normalgen.errors import DataError
+from normalgen.images.decode import file_item
 from normalgen.images.images import Images
 
 __all__ = ["brain_mri", "fits_brain_mri"]

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from normalgen.data.category import Category, TestImage
-from normalgen.data.split import file_item, split
+from normalgen.data.split import split
 from normalgen.errors import DataError, MissingDependency
+from normalgen.images.decode import file_item
 
 __all__ = ["ELPV", "elpv"]
 

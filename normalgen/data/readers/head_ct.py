@@ -5,9 +5,9 @@ from pathlib import Path
 
 from normalgen.data.category import Category, TestImage
 from normalgen.data.layout import child
-from normalgen.data.split import file_item, split
+from normalgen.data.split import split
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, file_item
 
 __all__ = ["fits_head_ct", "head_ct"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from normalgen.data.category import Category, TestImage
 from normalgen.data.layout import found_in, same_stem
-from normalgen.data.split import file_item, split
+from normalgen.data.split import split
 from normalgen.data.windows import marks, thirds, window
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, file_item
 
 __all__ = ["fits_ksdd", "ksdd"]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from normalgen.data.category import GOOD, Category, TestImage, category_noun, kind_of
 from normalgen.data.counts import PUBLISHED
 from normalgen.data.layout import child, folders, found_in, items, same_stem
-from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images
 
 __all__ = ["NAMES", "marked_categories", "mvtec_categories", "mvtec_category", "mvtec_tests"]

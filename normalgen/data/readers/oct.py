@@ -8,10 +8,9 @@ from pathlib import Path
 
 from normalgen.data.category import GOOD, Category, TestImage
 from normalgen.data.layout import USUAL, child, found_in, image_files, items, plain, same_stem, subfolder
-from normalgen.data.split import file_item
 from normalgen.data.windows import marks
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images
 
 __all__ = ["fits_oct2017", "fits_resc", "oct2017", "resc"]

@@ -6,9 +6,8 @@ from pathlib import Path
 from normalgen.data.category import GOOD, Category, TestImage, category_noun
 from normalgen.data.counts import PUBLISHED
 from normalgen.data.readers.mvtec import mvtec_categories, mvtec_category
-from normalgen.data.split import file_item
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem
+from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images
 
 __all__ = ["NAMES", "fits_visa", "visa_categories", "visa_category"]
