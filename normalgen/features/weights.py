@@ -1,4 +1,4 @@
-"""Helpers for the modules of open_clip and timm: image sizes, weight files, and fingerprints of weights."""
+"""Image sizes, weight files and fingerprints, for the modules that load open_clip and timm."""
 
 import hashlib
 import logging
