@@ -1,1 +1,1 @@
-"""Published detectors, one a file, each behind the Detector contract; imported as normalgen.baselines."""
+"""Published detectors, one per file, each with the Detector contract; imported as normalgen.baselines."""

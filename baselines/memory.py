@@ -1,7 +1,7 @@
-"""A plain nearest-patch memory: what PatchCore (Roth et al. 2022) is without coreset and re-weighting.
+"""A plain nearest-patch memory: PatchCore (Roth et al. 2022) without coreset and re-weighting.
 
-Every patch of references and pool is kept; a query's patch is as anomalous as it is far from the nearest of them, and
-an image as its most anomalous patch. The simplest detector that a pool can help, and so the first to ask.
+It keeps every patch of references and pool. The score of a query's patch is its distance to the nearest kept patch, and
+the score of an image is its highest patch score. This is the simplest detector that a pool can help.
 """
 
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ __all__ = ["PatchMemory"]
 
 @dataclass(kw_only=True)
 class PatchMemory:
-    """Nearest-patch distances on one grid.
+    """Scores queries by nearest-patch distances on one grid.
 
     Args:
-        features: name, as `normalgen.features.open_features` takes it.
-        grid: rows and columns that all levels are averaged to.
-        batch: queries at a time; changes no score.
-        device: of the features.
-        cache: folder where patch vectors are kept; None keeps none.
+        features: a name for `normalgen.features.open_features`.
+        grid: rows and columns to which all levels are averaged.
+        batch: queries at a time; does not change scores.
+        device: device of the features.
+        cache: folder for patch vectors; None keeps none.
     """
 
     features: str = "embedded"
@@ -48,7 +48,7 @@ class PatchMemory:
     bank_: MemoryBank | None = field(default=None, init=False, repr=False)
 
     def fit(self, references: References, pool: Pool | None = None) -> Self:
-        """Remember every patch of the references and the pool."""
+        """Keep every patch of the references and the pool."""
         network = open_features(self.features, device=self.device)
         self.network_ = network if self.cache is None else KeptFeatures(network, self.cache / "patches")
         known = [references.images, *([pool.images] if pool else [])]
@@ -56,27 +56,26 @@ class PatchMemory:
         return self
 
     def predict(self, queries: ImageSource) -> Prediction:
-        """Distances: image scores (N,), their maximum, and maps (N, grid, grid).
+        """Return maps of distances (N, grid, grid), and their maxima as image scores (N,).
 
         Raises:
             NotFittedError: before `fit`.
         """
         if self.bank_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        found = [self.bank_.distances(patches).cpu() for patches in self._patches(as_images(queries))]
-        maps = torch.cat(found) if found else torch.empty(0, self.grid, self.grid)
+        distances = [self.bank_.distances(patches).cpu() for patches in self._patches(as_images(queries))]
+        maps = torch.cat(distances) if distances else torch.empty(0, self.grid, self.grid)
         return Prediction(maps.flatten(1).amax(1), maps)
 
     def settings(self) -> dict[str, Any]:
-        """All that a result depends on, as plain data."""
+        """Return everything that a result depends on, as plain data."""
         return {"features": self.features, "grid": self.grid}
 
     def _patches(self, images: Images) -> Iterator[Tensor]:
-        """One vector per patch (N, grid, grid, C): each level on the grid, of length 1 / sqrt(levels), joined; a batch
-        at a time."""
+        """Yield vectors (N, grid, grid, C) per batch: each level on the grid, of length 1 / sqrt(levels), joined."""
         if self.network_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        for images_ in images.batches(self.network_.size, self.batch):
-            levels = [level.permute(0, 3, 1, 2) for level in self.network_.tokens(images_)]
+        for pixels in images.batches(self.network_.size, self.batch):
+            levels = [level.permute(0, 3, 1, 2) for level in self.network_.tokens(pixels)]
             pooled = [normalize(adaptive_avg_pool2d(level, self.grid), dim=1) for level in levels]
             yield (torch.cat(pooled, 1) / len(pooled) ** 0.5).permute(0, 2, 3, 1)

@@ -1,10 +1,10 @@
-"""Draw photos of a part that does not exist, to try normalgen without any data of your own.
+"""Draw photos of an invented part, to try normalgen without your own data.
 
     python examples/draw_parts.py good --count 4
     python examples/draw_parts.py mixed --count 6 --seed 1 --defective 2
 
-Each photo has its own light, grain, and small shifts and turns of the same bracket; a defective one lacks a hole. The
-pictures are CC0.
+Each photo shows the same bracket, slightly shifted and turned, with new light and grain. A defective bracket lacks a
+hole. The pictures are CC0.
 """
 
 import argparse
@@ -19,13 +19,13 @@ METAL, TABLE, HOLE = (168, 172, 178), (88, 74, 62), (52, 46, 42)
 
 
 def bracket(draw: np.random.Generator, missing: int | None = None) -> Image.Image:
-    """An L-shaped bracket with three holes, but the `missing` one, on a table, lit from one side."""
+    """Return an L-shaped bracket on a table, with three holes except the `missing` one."""
     canvas = Image.new("RGB", (SIZE * OVER, SIZE * OVER), TABLE)
     pen = ImageDraw.Draw(canvas)
     unit = SIZE * OVER / 100
     middle, turn = 50 + draw.normal(0, 1.2, 2), math.radians(draw.normal(0, 2.5))
 
-    def place(x: float, y: float) -> tuple[float, float]:
+    def moved(x: float, y: float) -> tuple[float, float]:
         across, down = (x - 50), (y - 50)
         return (
             (middle[0] + across * math.cos(turn) - down * math.sin(turn)) * unit,
@@ -33,12 +33,12 @@ def bracket(draw: np.random.Generator, missing: int | None = None) -> Image.Imag
         )
 
     corners = [(22, 18), (44, 18), (44, 58), (80, 58), (80, 80), (22, 80)]
-    pen.polygon([place(x + 1.6, y + 2.2) for x, y in corners], fill=tuple(c // 2 for c in TABLE))
-    pen.polygon([place(x, y) for x, y in corners], fill=METAL)
+    pen.polygon([moved(x + 1.6, y + 2.2) for x, y in corners], fill=tuple(c // 2 for c in TABLE))
+    pen.polygon([moved(x, y) for x, y in corners], fill=METAL)
     for hole, (x, y, radius) in enumerate(((33, 28, 5.0), (33, 69, 5.0), (70, 69, 4.0))):
         if hole == missing:
             continue
-        cx, cy = place(x, y)
+        cx, cy = moved(x, y)
         for extra, colour in ((1.4, (206, 210, 214)), (0.0, HOLE)):
             reach = (radius + extra) * unit
             pen.ellipse((cx - reach, cy - reach, cx + reach, cy + reach), fill=colour)
@@ -46,7 +46,7 @@ def bracket(draw: np.random.Generator, missing: int | None = None) -> Image.Imag
 
 
 def lit(image: Image.Image, draw: np.random.Generator) -> Image.Image:
-    """The picture under light from a random side, with brushed grain and camera noise."""
+    """Return the picture under light from a random side, with brushed grain and camera noise."""
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
     angle = draw.uniform(0, 2 * math.pi)
     light = 1 + draw.uniform(0.05, 0.2) * (x * math.cos(angle) + y * math.sin(angle)) + draw.normal(0, 0.03)
@@ -59,15 +59,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=4)
-    parser.add_argument("--defective", type=int, default=0, help="how many of them, the last, lack a hole")
+    parser.add_argument("--defective", type=int, default=0, help="number of photos, the last ones, without a hole")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for i in range(arguments.count):
         draw = np.random.default_rng([arguments.seed, i])
-        bad = i >= arguments.count - arguments.defective
-        name = f"{'defective' if bad else 'bracket'}-{i:02d}.png"
-        lit(bracket(draw, i % 3 if bad else None), draw).save(arguments.folder / name)
+        defective = i >= arguments.count - arguments.defective
+        name = f"{'defective' if defective else 'bracket'}-{i:02d}.png"
+        lit(bracket(draw, i % 3 if defective else None), draw).save(arguments.folder / name)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Customize the models and make the pools behind One-to-Normal's tables, or count first what that costs.
+"""Customize the models and make the pools for One-to-Normal's tables, or estimate the cost.
 
     python examples/reproduce.py figure-4 --dry-run
     python examples/reproduce.py figure-4 --data MVTEC_ROOT --out runs
 
-Each cell is one `normalgen generate` on a category in MVTec's layout (ROOT/CATEGORY/train/good); what is done is not
-done again, and `--shard i/n` takes every n-th cell for a job array. docs/reproduce.md is the run-book.
+Each cell is one `normalgen generate` on a category in MVTec's layout (ROOT/CATEGORY/train/good). Finished cells are
+skipped; `--shard i/n` takes every n-th cell, for a job array. docs/reproduce.md is the run-book.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 from normalgen.cli import main as normalgen
 from normalgen.settings.presets import Preset, preset, steps_made
 
-# Categories and test images of the eleven data sets, as InCTRL's and BMAD's splits have them; MNIST and CIFAR-10
-# one class against all, on 100 normal and 900 anomalous test images a class (the paper does not say).
+# Categories and test images of the eleven data sets in InCTRL's and BMAD's splits. MNIST and CIFAR-10: one class
+# against all, on 100 normal and 900 anomalous test images per class (the paper does not say).
 SETS = {
     "MVTec-AD": (15, 1725),
     "VisA": (12, 2162),
@@ -30,7 +30,7 @@ SETS = {
     "MNIST": (10, 10_000),
     "CIFAR-10": (10, 10_000),
 }
-# TFLOP of one 512-px image forwards through Stable Diffusion 1.5, counted (tests/benchmarks/test_stable_cost.py).
+# TFLOP of one 512-px image forward through Stable Diffusion 1.5, counted (tests/benchmarks/test_stable_cost.py).
 UNET, ENCODE, DECODE = 0.803, 1.117, 2.515
 UNET_GB, LORA_GB, IMAGE_GB = 1.72, 0.007, 0.0004
 POOL, TWIN = 100, 0.3
@@ -38,7 +38,7 @@ POOL, TWIN = 100, 0.3
 
 @dataclass(frozen=True)
 class Study:
-    """Which sets, shots, seeds and prompt sets a table needs; whether twins of all test images are made."""
+    """The sets, shots and prompt sets that a table needs, and whether it needs twins of all test images."""
 
     what: str
     sets: tuple[str, ...]
@@ -58,7 +58,7 @@ STUDIES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Models, twins, PFLOP and gigabytes."""
+    """The cost of a study in models, twins, PFLOP and gigabytes."""
 
     models: int
     twins: int
@@ -67,41 +67,41 @@ class Cost:
 
 
 def cost(study: Study, settings: Preset, seeds: int) -> Cost:
-    """What a study needs; one model and one pool a category, shot and seed, twins for each prompt."""
+    """Return the cost of a study: one model and pool per category, shot and seed, and twins per prompt."""
     categories = sum(SETS[name][0] for name in study.sets)
     models = categories * len(study.shots) * seeds
     tests = sum(SETS[name][1] for name in study.sets)
     twins = tests * sum(study.prompts) * len(study.shots) * seeds if study.twins else 0
     calls = 2 if settings.sample.guidance > 1 else 1
-    whole = settings.sample.steps * calls * UNET + DECODE
+    sampled = settings.sample.steps * calls * UNET + DECODE
 
     def restored(strength: float) -> float:
         return steps_made(settings.sample.steps, strength) * calls * UNET + ENCODE + DECODE
 
     passes = 2 + (settings.train.method == "full") + settings.train.checkpointing
     training = settings.train.steps * (settings.train.batch + settings.train.class_batch) * passes * UNET
-    pool = POOL * (settings.pool.mix * restored(settings.pool.strength) + (1 - settings.pool.mix) * whole)
-    tflop = models * (training + pool) + categories * settings.train.class_images * whole + twins * restored(TWIN)
-    each = (UNET_GB if settings.train.method == "full" else LORA_GB) + POOL * IMAGE_GB
-    return Cost(models, twins, tflop / 1000, models * each)
+    pool = POOL * (settings.pool.mix * restored(settings.pool.strength) + (1 - settings.pool.mix) * sampled)
+    tflop = models * (training + pool) + categories * settings.train.class_images * sampled + twins * restored(TWIN)
+    per_model = (UNET_GB if settings.train.method == "full" else LORA_GB) + POOL * IMAGE_GB
+    return Cost(models, twins, tflop / 1000, models * per_model)
 
 
 def table(names: list[str], settings: Preset, seeds: int, rate: float) -> str:
     lines = ["| study | what | models | twins | PFLOP | GPU hours | GB |", "|---|---|---|---|---|---|---|"]
     for name in names:
-        found = cost(STUDIES[name], settings, seeds)
-        hours = found.pflop * 1000 / rate / 3600
+        needs = cost(STUDIES[name], settings, seeds)
+        hours = needs.pflop * 1000 / rate / 3600
         lines.append(
-            f"| {name} | {STUDIES[name].what} | {found.models} | {found.twins:,} | {found.pflop:,.0f} | {hours:,.1f} | "
-            f"{found.gigabytes:,.0f} |"
+            f"| {name} | {STUDIES[name].what} | {needs.models} | {needs.twins:,} | {needs.pflop:,.0f} | {hours:,.1f} | "
+            f"{needs.gigabytes:,.0f} |"
         )
     return "\n".join(lines)
 
 
 def cells(study: Study, data: Path, seeds: int) -> list[tuple[str, int, int]]:
-    """Category, shots and seed of each cell whose category is in `data`."""
-    found = sorted(path.parent.parent.name for path in data.glob("*/train/good"))
-    return [(name, k, seed) for seed in range(seeds) for k in study.shots for name in found]
+    """Return category, shots and seed of each cell whose category is in `data`."""
+    categories = sorted(path.parent.parent.name for path in data.glob("*/train/good"))
+    return [(name, k, seed) for seed in range(seeds) for k in study.shots for name in categories]
 
 
 def generate(cell: tuple[str, int, int], asked: argparse.Namespace, more: list[str]) -> None:
@@ -119,7 +119,7 @@ def generate(cell: tuple[str, int, int], asked: argparse.Namespace, more: list[s
 
 
 def arguments() -> tuple[argparse.Namespace, list[str]]:
-    """The options, and those passed to `normalgen generate`."""
+    """Return the options, and those passed on to `normalgen generate`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=[*STUDIES, "all"])
     parser.add_argument("--data", type=Path, help="root of categories in MVTec's layout")
@@ -128,8 +128,8 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("-n", type=int, default=POOL)
     parser.add_argument("--shard", default="1/1", help="i/n: every n-th cell")
-    parser.add_argument("--dry-run", action="store_true", help="count cells, hours and disk, and stop")
-    parser.add_argument("--rate", type=float, default=300, help="TFLOP/s that the GPU sustains, for the hours")
+    parser.add_argument("--dry-run", action="store_true", help="print cost and disk space, and stop")
+    parser.add_argument("--rate", type=float, default=300, help="TFLOP/s that the GPU sustains, to estimate hours")
     return parser.parse_known_args()
 
 
@@ -141,7 +141,7 @@ def main() -> None:
         print(table(names, preset(asked.preset), asked.seeds, asked.rate))
         return
     if asked.data is None:
-        sys.exit("error: name the root of the categories with --data, or count costs with --dry-run")
+        sys.exit("error: name the root of the categories with --data, or estimate the cost with --dry-run")
     number, count = map(int, asked.shard.split("/"))
     todo = list(dict.fromkeys(cell for name in names for cell in cells(STUDIES[name], asked.data, asked.seeds)))
     if not todo:

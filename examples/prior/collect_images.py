@@ -1,13 +1,12 @@
 """Build the training crops of the small diffusion prior from freely licensed images.
 
-The sources are the entries of ``sources.json``: Debian packages that were fetched with
-``apt-get download`` and unpacked with ``dpkg -x`` into ``DIR/<package>``.  A file is used only if the
-package's own copyright file (machine-readable DEP-5 format, last matching paragraph wins) names a licence
-that :func:`is_free` accepts, or, for packages with a copyright file in prose, if it matches the globs that
-were copied from that file into the source list.  Drawn images come from ``drawings.py``.
+The sources are listed in `sources.json`: Debian packages, fetched with `apt-get download` and unpacked with `dpkg -x`
+into `DIR/<package>`. A file is used only if `is_free` accepts its licence in the package's copyright file
+(machine-readable DEP-5 format, last matching paragraph wins). If that file is prose, the image must match the globs
+that were copied from it into the source list. Drawn images come from `drawings.py`.
 
-Output: ``crops.npy`` (N, 256, 256, 3) uint8, ``groups.npy`` (N,) int32 and ``sources.json``.
-Crops of one group show one kind: one texture, one photograph, one object, or one setting of a drawing.
+Output: `crops.npy` (N, 256, 256, 3) uint8, `groups.npy` (N,) int32 and `sources.json`. Crops of one group show one
+kind: one texture, one photograph, one object, or one setting of a drawing.
 
     python examples/prior/collect_images.py --unpacked unpacked --out prior --seed 0
 """
@@ -33,18 +32,18 @@ Crop = NDArray[np.uint8]
 
 
 def detail(crop: Crop) -> float:
-    """Mean absolute gradient of the grey image, in grey levels per pixel."""
+    """Return the mean absolute gradient of the grey image, in grey levels per pixel."""
     grey = crop.astype(np.float32).mean(axis=2)
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
 
 
 def is_good(crop: Crop, least_detail: float) -> bool:
-    """Reject near-constant, nearly black, and featureless crops."""
+    """Return False for near-constant, nearly black, and featureless crops."""
     return crop.std() > 5 and 12 < crop.mean() < 250 and detail(crop) > least_detail
 
 
 def is_map(crop: Crop) -> bool:
-    """True for glow and blend masks, sheets of parts on a flat colour, line drawings, and normal maps."""
+    """Return True for glow and blend masks, sheets of parts on a flat colour, line drawings, and normal maps."""
     black, white = (crop.max(axis=2) < 14).mean(), (crop.min(axis=2) > 248).mean()
     if black > 0.5 or white > 0.5 or black + white > 0.75:
         return True
@@ -55,12 +54,12 @@ def is_map(crop: Crop) -> bool:
 
 
 def shrink(image: Image.Image) -> Crop:
-    """To 256 x 256, antialiased."""
+    """Return the image at 256 x 256 pixels, antialiased."""
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS).convert("RGB"), dtype=np.uint8)
 
 
 def cut(image: Image.Image, count: int, kind: str, rng: np.random.Generator) -> list[Crop]:
-    """Random squares of many scales; of a few candidates the sharpest is kept."""
+    """Return random squares of many scales; most of a photo's are the sharpest of three candidates."""
     width, height = image.size
     short = min(width, height)
     crops: list[Crop] = []
@@ -86,7 +85,7 @@ def cut(image: Image.Image, count: int, kind: str, rng: np.random.Generator) -> 
 
 
 def on_plain(image: Image.Image, count: int, rng: np.random.Generator) -> list[Crop]:
-    """A transparent object on one plain background, filling 50 to 90 % of the frame, slightly moved."""
+    """Return crops of a transparent object on a plain background: 50 to 90 % of the frame, slightly moved."""
     box = image.getchannel("A").point(lambda a: 255 if a > 16 else 0).getbbox()
     if box is None:
         return []
@@ -111,8 +110,8 @@ def on_plain(image: Image.Image, count: int, rng: np.random.Generator) -> list[C
         small = turned.resize(size, Image.Resampling.LANCZOS).convert("RGBA")
         plain = Image.new("RGB", (SIDE, SIDE), tuple(int(c) for c in colour))
         shift = rng.normal(0, 5, 2)
-        place = (int((SIDE - size[0]) / 2 + shift[0]), int((SIDE - size[1]) / 2 + shift[1]))
-        plain.paste(small, place, small)
+        corner = (int((SIDE - size[0]) / 2 + shift[0]), int((SIDE - size[1]) / 2 + shift[1]))
+        plain.paste(small, corner, small)
         crop = np.asarray(plain, dtype=np.uint8)
         if is_good(crop, 1.0):
             crops.append(crop)
@@ -120,7 +119,7 @@ def on_plain(image: Image.Image, count: int, rng: np.random.Generator) -> list[C
 
 
 def crops_of(job: Job) -> list[Crop]:
-    """All crops of one file; none if it is broken, small, or a transparent sprite where a texture is due."""
+    """Return the crops of a file; none if it is broken, too small, or transparent but not an object."""
     rng = np.random.default_rng(job.seed)
     try:
         image = read_image(job)
@@ -139,7 +138,7 @@ def crops_of(job: Job) -> list[Crop]:
 
 
 def drawn_crops(members: tuple[int, int], seed: int, group: int) -> list[Crop]:
-    """One drawn group (its number chooses the drawing in turn)."""
+    """Return the crops of a drawn group; its number chooses the drawing in turn."""
     rng = np.random.default_rng([seed, group])
     return draw_group(group, int(rng.integers(members[0], members[1] + 1)), seed)
 
@@ -148,7 +147,7 @@ def drawn_crops(members: tuple[int, int], seed: int, group: int) -> list[Crop]:
 
 
 def collect(args: argparse.Namespace) -> Iterator[tuple[str, str, list[Crop]]]:
-    """(package|version|kind, licence, crops) of every group."""
+    """Yield (package|version|kind, licence, crops) of every group."""
     entries = [Source(**entry) for entry in json.loads(args.sources.read_text())]
     rng = np.random.default_rng(args.seed)
     with Pool(args.processes) as pool:
@@ -171,27 +170,27 @@ def main() -> None:
     parser.add_argument("--unpacked", type=Path, required=True, help="folder with one folder per unpacked package")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sources", type=Path, default=Path(__file__).with_name("sources.json"))
-    parser.add_argument("--limit", type=int, default=9000, help="largest number of crops (whole groups dropped)")
+    parser.add_argument("--limit", type=int, default=9000, help="largest number of crops; drops complete groups")
     parser.add_argument("--drawn-groups", type=int, default=110)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    found = [(name, licence, crops) for name, licence, crops in collect(args) if crops]
-    order = np.random.default_rng([args.seed, 1]).permutation(len(found))
+    collected = [(name, licence, crops) for name, licence, crops in collect(args) if crops]
+    order = np.random.default_rng([args.seed, 1]).permutation(len(collected))
     room, chosen = args.limit, []
     for index in order:
-        if len(found[index][2]) <= room:
-            room -= len(found[index][2])
+        if len(collected[index][2]) <= room:
+            room -= len(collected[index][2])
             chosen.append(int(index))
-    crops = np.stack([crop for index in chosen for crop in found[index][2]])
-    groups = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found[i][2]) for i in chosen])
+    crops = np.stack([crop for index in chosen for crop in collected[index][2]])
+    groups = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(collected[i][2]) for i in chosen])
     np.save(args.out / "crops.npy", crops)
     np.save(args.out / "groups.npy", groups)
     count: Counter[str] = Counter()
     licences: dict[str, Counter[str]] = {}
     for index in chosen:
-        name, licence, members = found[index]
+        name, licence, members = collected[index]
         count[name] += len(members)
         licences.setdefault(name, Counter())[licence] += len(members)
     table = []

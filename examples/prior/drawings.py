@@ -1,8 +1,8 @@
 """Drawn images of parts and materials for the training data of the small diffusion prior.
 
-Every drawing is ``draw(g, m) -> Scene``: ``g`` is the group's generator, newly seeded for each member, so
-that all members share one setting; ``m`` is the member's own generator and gives the small differences
-(position, rotation, light, colour, grain).  No defects are drawn.
+Every drawing is `draw(g, m) -> Scene`. `g` is the group's generator, seeded again for each member, so that all members
+share one setting. `m` is the member's generator for small differences (position, rotation, light, colour, grain). No
+drawing has defects.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ def gear(g: Rng, m: Rng) -> Scene:
     angle, rho, tone = np.arctan2(s.y, s.x), np.hypot(s.x, s.y), metal(g) if g.random() < 0.6 else colour(g)
     profile = np.clip(np.cos(teeth * angle) * 2.2, -1, 1) * deep / 2
     field = np.maximum((rho - r - profile) * 0.85, -(rho - r * g.uniform(0.12, 0.25)))
-    holes, place, size = int(g.integers(3, 8)), r * 0.58, r * g.uniform(0.1, 0.2)
+    holes, distance, size = int(g.integers(3, 8)), r * 0.58, r * g.uniform(0.1, 0.2)
     step = 2 * np.pi / holes
     turn = np.mod(angle, step) - step / 2
-    field = np.maximum(field, -circle(rho * np.cos(turn) - place, rho * np.sin(turn), size))
+    field = np.maximum(field, -circle(rho * np.cos(turn) - distance, rho * np.sin(turn), size))
     s.put(field, tone, bevel=0.04, bump=0.0003 * noise(m, 0.5), gloss=0.35, shadow=0.6)
     s.put(np.abs(rho - r * 0.85) - 0.012, tone * 0.85, bevel=0.03, lift=0.01)
     return s
@@ -110,14 +110,14 @@ def capsule(g: Rng, m: Rng) -> Scene:
     """Two-coloured capsule or round, oval, scored pill."""
     s = Scene(g, m, turn=5)
     backdrop(s, g, m)
-    tone, other, kind = colour(g, 0.3, 0.9, 0.3), colour(g, 0.3, 0.95, 0.2), g.integers(3)
+    tone, second_tone, kind = colour(g, 0.3, 0.9, 0.3), colour(g, 0.3, 0.95, 0.2), g.integers(3)
     w, h = g.uniform(0.6, 0.8), g.uniform(0.22, 0.4)
     field = box(s.x, s.y, w, h, h) if kind else circle(s.x, s.y, w)
     speck = g.choice([0.0, 0.0, 0.12]) * (noise(m, 0.1) > 2.2)
-    skin = np.where((s.x > 0)[..., None] & bool(kind == 1), other, tone) * (1 - speck)[..., None]
+    skin = np.where((s.x > 0)[..., None] & bool(kind == 1), second_tone, tone) * (1 - speck)[..., None]
     s.put(field, skin, bevel=h if kind else g.uniform(0.1, 0.4), gloss=g.uniform(0.1, 0.9), shadow=0.6)
     if kind == 1:
-        s.put(np.maximum(field + 0.004, np.abs(s.x) - 0.008), other * 0.8, bevel=h)
+        s.put(np.maximum(field + 0.004, np.abs(s.x) - 0.008), second_tone * 0.8, bevel=h)
     elif g.random() < 0.6:
         s.height -= 0.03 * np.exp(-((s.x / 0.02) ** 2)) * (field < -0.08)
     for at in np.arange(g.integers(0, 5)) * 0.14 - 0.5:
@@ -189,7 +189,7 @@ def board(g: Rng, m: Rng) -> Scene:
 
 
 def heap(g: Rng, m: Rng) -> Scene:
-    """Same small parts in a regular tray or side by side: beads, tablets, rods, caps."""
+    """Identical small parts in a regular tray or side by side: beads, tablets, rods, caps."""
     s = Scene(g, m, turn=2)
     n, kind, tone, gap = int(g.integers(2, 7)), g.integers(3), colour(g, 0.2, 0.9, 0.3), g.uniform(0.7, 0.95)
     cell = 2.0 / n
@@ -252,7 +252,7 @@ DRAWINGS: tuple[Callable[[Rng, Rng], Scene], ...] = (
 
 
 def draw_group(number: int, members: int, seed: int) -> list[NDArray[np.uint8]]:
-    """All images of one group; its number chooses the drawing in turn."""
+    """Return the images of one group; its number chooses the drawing in turn."""
     draw = DRAWINGS[number % len(DRAWINGS)]
     images = []
     for member in range(members):

@@ -1,4 +1,4 @@
-"""Drawn materials: surfaces that fill the frame (see ``prior_drawings``)."""
+"""Drawn materials: surfaces that fill the frame (see `drawings.py`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fabric(g: Rng, m: Rng) -> Scene:
 
 
 def hexagon(x: Array, y: Array) -> Array:
-    """Distance in the norm whose unit ball is a hexagon with a flat top."""
+    """Return the distance in the norm whose unit ball is a hexagon with a flat top."""
     return np.maximum(np.abs(y), np.abs(x) * 3**0.5 / 2 + np.abs(y) / 2)
 
 

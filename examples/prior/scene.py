@@ -1,7 +1,7 @@
 """Supersampled drawing surface: signed distance fields, noise, and a lit scene.
 
-Shapes are signed distance fields; a field gives the antialiased outline and, through a bevel, a height from
-which the light is computed.
+Shapes are signed distance fields. A field gives the antialiased outline and, through a bevel, the height that the light
+is computed from.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ def circle(x: Array, y: Array, r: float) -> Array:
 
 
 def box(x: Array, y: Array, w: float, h: float, r: float = 0.0) -> Array:
-    """Rectangle of half sizes w, h with rounded corners."""
+    """Return the field of a rectangle with half sizes w, h and rounded corners."""
     dx, dy = np.abs(x) - w + r, np.abs(y) - h + r
     return np.hypot(np.maximum(dx, 0), np.maximum(dy, 0)) + np.minimum(np.maximum(dx, dy), 0) - r
 
 
 def ngon(x: Array, y: Array, r: float, n: int) -> Array:
-    """Regular polygon with inner radius r."""
+    """Return the field of a regular polygon with inner radius r."""
     step = 2 * np.pi / n
     angle = np.mod(np.arctan2(y, x) + step / 2, step) - step / 2
     return np.hypot(x, y) * np.cos(angle) - r
 
 
 def noise(rng: Rng, power: float, stretch: float = 1.0, low: float = 1.0) -> Array:
-    """Periodic noise with an amplitude spectrum f^-power, stretched along x; mean 0, deviation 1."""
+    """Return periodic noise with an amplitude spectrum f^-power, stretched along x; mean 0, deviation 1."""
     fy, fx = np.fft.fftfreq(S)[:, None] * S, np.fft.rfftfreq(S)[None] * S
     f = np.hypot(fx * stretch, fy)
     amplitude = np.where(f < low, 0, np.maximum(f, low) ** -power) * np.exp(-((f / (S * 0.3)) ** 2))
@@ -48,7 +48,7 @@ def noise(rng: Rng, power: float, stretch: float = 1.0, low: float = 1.0) -> Arr
 
 
 def cells(rng: Rng, x: Array, y: Array, n: int) -> tuple[Array, Array, NDArray[np.intp]]:
-    """Distances to the nearest and second nearest of about n scattered points, and its number."""
+    """Return distances to the nearest and second nearest of about n scattered points, and the nearest's index."""
     side = int(np.ceil(n**0.5))
     v, u = np.mgrid[0:side, 0:side] + rng.uniform(0.1, 0.9, (2, side, side))
     points = np.stack([u.ravel(), v.ravel()], -1) / side * 5.4 - 2.7
@@ -57,14 +57,14 @@ def cells(rng: Rng, x: Array, y: Array, n: int) -> tuple[Array, Array, NDArray[n
 
 
 def colour(g: Rng, low: float = 0.15, high: float = 0.85, vivid: float = 0.12) -> Array:
-    """One random colour; grey in two fifths of the groups."""
+    """Return a random colour; grey in two fifths of the groups."""
     grey = g.uniform(low, high)
     tint = g.normal(0, vivid, 3) * (g.random() < 0.6)
     return np.asarray(np.clip(grey + tint - tint.mean(), 0.03, 0.97))
 
 
 def metal(g: Rng) -> Array:
-    """Steel, brass, copper, or dark oxide."""
+    """Return the colour of steel, brass, copper, or dark oxide."""
     tones = ([0.62, 0.63, 0.65], [0.72, 0.6, 0.33], [0.7, 0.45, 0.33], [0.25, 0.25, 0.27])
     return np.array(tones[g.integers(4)])
 
@@ -101,7 +101,7 @@ class Scene:
         bump: Array | float = 0.0,
         shadow: float = 0.0,
     ) -> None:
-        """Lay a shape on the scene."""
+        """Put a shape on the scene."""
         mask = np.clip(0.5 - field / PIXEL, 0, 1)
         if shadow > 0:
             soft = ndimage.gaussian_filter(np.roll(mask, (10, 8), (0, 1)), 9)
@@ -118,12 +118,12 @@ class Scene:
         self.albedo[w] += part[..., None] * (np.broadcast_to(tone, (S, S, 3))[w] - self.albedo[w])
 
     def follow(self, field: Array) -> Array:
-        """A periodic field in the scene's turned and shifted coordinates."""
+        """Return a periodic field in the scene's turned and shifted coordinates."""
         at = [(self.y + 1) * S / 2, (self.x + 1) * S / 2]
         return np.asarray(ndimage.map_coordinates(field, at, order=1, mode="grid-wrap"))
 
     def render(self, g: Rng, m: Rng) -> NDArray[np.uint8]:
-        """Light, light gradient, colour shift, grain, shrink by area averaging."""
+        """Return the image: light, light gradient, colour shift, grain, then area averaging to 256 x 256."""
         azimuth, tilt = g.uniform(0, 2 * np.pi), g.uniform(0.5, 0.9)
         azimuth += m.normal(0, 0.08)
         light = np.array([np.cos(azimuth) * np.cos(tilt), np.sin(azimuth) * np.cos(tilt), np.sin(tilt)])

@@ -1,4 +1,4 @@
-"""The sources of the prior's training images: which files may be used, and their decoding."""
+"""Lists the files that the prior may be trained on, and decodes them."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Source:
     root: str  # folder inside the package that holds the images
     include: list[str]
     crops: int
-    upstream: str = ""  # what ``root`` is called in the paths of the DEP-5 file
+    upstream: str = ""  # name of `root` in the paths of the DEP-5 file
     dep5: bool = True
     exclude: list[str] = field(default_factory=list)
     max_images: int = 100_000
     min_side: int = 256
-    archive: str = ""  # zip file inside the package; ``root`` is then a folder of the archive
+    archive: str = ""  # zip file inside the package; `root` is then a folder in the archive
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image file to cut."""
+    """One image file to crop."""
 
     source: Source
     file: Path  # the image, or the archive that holds it
@@ -57,15 +57,15 @@ class Job:
 
 
 def copyright_rules(text: str) -> list[tuple[str, str]]:
-    """(glob, licence) pairs of a DEP-5 copyright file, in file order."""
+    """Return the (glob, licence) pairs of a DEP-5 copyright file, in file order."""
     rules = []
     for paragraph in re.split(r"\n\s*\n", text):
         fields: dict[str, str] = {}
         name = ""
         for line in paragraph.splitlines():
-            if found := re.match(r"([A-Za-z-]+):\s*(.*)$", line):
-                name = found[1]
-                fields[name] = found[2]
+            if match := re.match(r"([A-Za-z-]+):\s*(.*)$", line):
+                name = match[1]
+                fields[name] = match[2]
             elif name and line[:1] in " \t":
                 fields[name] += "\n" + line.strip()
         licence = fields.get("License", "").partition("\n")[0].strip()
@@ -75,7 +75,7 @@ def copyright_rules(text: str) -> list[tuple[str, str]]:
 
 
 def is_free(licence: str) -> bool:
-    """True if every part of an ``and`` licence, and some part of an ``or`` licence, is on the list."""
+    """Return whether `FREE` covers the licence: every part of an `and`, at least one of an `or`."""
     for part in re.split(r"\s+and\s+", licence.lower().replace(",", " ")):
         if not any(FREE.fullmatch(choice.strip()) for choice in re.split(r"\s+or\s+", part)):
             return False
@@ -83,7 +83,7 @@ def is_free(licence: str) -> bool:
 
 
 def licence_of(path: str, rules: list[tuple[str, str]]) -> str:
-    """Licence of an upstream path: that of the last paragraph with a matching glob, as DEP-5 says."""
+    """Return the licence of an upstream path: by DEP-5, the last paragraph with a matching glob decides."""
     stated = ""
     for glob, licence in rules:
         if fnmatchcase(path, glob):
@@ -92,30 +92,30 @@ def licence_of(path: str, rules: list[tuple[str, str]]) -> str:
 
 
 def package_dir(source: Source, unpacked: Path) -> Path:
-    """Folder of the unpacked package; scikit-image's bundled samples are those of the installed one."""
+    """Return the folder of an unpacked package; for scikit-image, the samples in the installed one."""
     return Path(skimage.data.__file__).parent if source.package == "scikit-image" else unpacked / source.package
 
 
 def names(source: Source, unpacked: Path) -> list[str]:
-    """Names of all images of a source, relative to its root."""
+    """Return the names of all images of a source, relative to its root."""
     package = package_dir(source, unpacked)
     if source.archive:
         with zipfile.ZipFile(package / source.archive) as archive:
             prefix = source.root + "/" if source.root else ""
-            found = [n.removeprefix(prefix) for n in archive.namelist() if n.startswith(prefix)]
+            files = [n.removeprefix(prefix) for n in archive.namelist() if n.startswith(prefix)]
     else:
         root = package / source.root
-        found = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
-    return sorted(n for n in found if Path(n).suffix.lower() in IMAGE_SUFFIXES)
+        files = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and not p.is_symlink()]
+    return sorted(n for n in files if Path(n).suffix.lower() in IMAGE_SUFFIXES)
 
 
 def list_jobs(source: Source, unpacked: Path, rng: np.random.Generator) -> list[Job]:
-    """Usable image files of one source, at most ``max_images``."""
+    """Return the usable image files of a source, at most `max_images`."""
     package = package_dir(source, unpacked)
     rules: list[tuple[str, str]] = []
     if source.dep5:
         rules = copyright_rules((package / "usr/share/doc" / source.package / "copyright").read_text())
-    found: list[tuple[Path, str, str]] = []
+    usable: list[tuple[Path, str, str]] = []
     for name in names(source, unpacked):
         stem = Path(name).name.split(".")[0]
         wanted = any(fnmatchcase(name, glob) for glob in source.include)
@@ -124,25 +124,25 @@ def list_jobs(source: Source, unpacked: Path, rng: np.random.Generator) -> list[
         licence = licence_of(source.upstream + name, rules) if source.dep5 else source.licence
         if is_free(licence):
             inside = f"{source.root}/{name}".lstrip("/")
-            place = (package / source.archive, inside) if source.archive else (package / source.root / name, "")
-            found.append((*place, licence))
-    order = sorted(rng.permutation(len(found))[: source.max_images].tolist())
-    seeds = rng.integers(0, 2**31, len(found))
+            location = (package / source.archive, inside) if source.archive else (package / source.root / name, "")
+            usable.append((*location, licence))
+    order = sorted(rng.permutation(len(usable))[: source.max_images].tolist())
+    seeds = rng.integers(0, 2**31, len(usable))
     jobs = []
     for i in order:
-        file, member, licence = found[i]
+        file, member, licence = usable[i]
         jobs.append(Job(source, file, member, licence, int(seeds[i])))
     return jobs
 
 
 @cache
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """An archive, kept open by the worker process that reads it."""
+    """Return an archive; each worker process keeps it open."""
     return zipfile.ZipFile(path)
 
 
 def read_image(job: Job) -> Image.Image:
-    """The decoded image, RGB or RGBA; alpha of DDS textures is no transparency and is dropped."""
+    """Return the decoded image, RGB or RGBA; drops the alpha of DDS textures, which is not transparency."""
     data = open_archive(job.file).read(job.member) if job.member else job.file.read_bytes()
     image = Image.open(io.BytesIO(data))
     image.load()

@@ -1,8 +1,8 @@
-"""Train the small prior that normalgen bundles, from crops that `collect_images.py` collected.
+"""Train the small prior that normalgen bundles, on crops from `collect_images.py`.
 
-Resumable: the same command continues where it stopped. First on 128-px pieces, four times as fast, then on 256 px. Each
-image comes with the feature statistics of up to four others of its group, so that the net learns how things of one kind
-vary; at times without them, so that it also knows what to do about an unknown object.
+It trains on 128-px pieces first, which is four times as fast, then on 256 px; the same command resumes. Most images
+come with the feature statistics of up to four others of their group, so that the net learns how things of one kind
+vary. The rest come without, so that it also learns to handle an unknown object.
 
     python examples/prior/train_prior.py --crops DIR --out DIR --steps 1500 1500
 """
@@ -42,7 +42,7 @@ def uniform(low: float, high: float, draw: torch.Generator) -> float:
 
 
 def zoom(image: Tensor, share: float, draw: torch.Generator) -> Tensor:
-    """A random piece of the image, `share` of its width, enlarged to the image's size."""
+    """Return a random piece of the image, `share` of its width, enlarged to the image's size."""
     size = image.shape[-1]
     side = max(8, round(size * share))
     top, left = (int(torch.randint(size - side + 1, (), generator=draw)) for _ in range(2))
@@ -51,7 +51,7 @@ def zoom(image: Tensor, share: float, draw: torch.Generator) -> Tensor:
 
 
 def shrink(image: Tensor, share: float) -> Tensor:
-    """The image at `share` of its size, its border mirrored outwards."""
+    """Return the image at `share` of its size, padded by mirroring."""
     size = image.shape[-1]
     side = round(size * share)
     small = interpolate(image[None], (side, side), mode="bicubic", antialias=True).clamp(0, 1)
@@ -61,7 +61,7 @@ def shrink(image: Tensor, share: float) -> Tensor:
 
 
 def coarsen(image: Tensor, factor: float, mode: str) -> Tensor:
-    """The image through a grid `factor` times coarser."""
+    """Return the image resampled through a grid `factor` times coarser."""
     size = image.shape[-1]
     side = max(4, round(size / factor))
     small = interpolate(image[None], (side, side), mode="bilinear", antialias=True)
@@ -69,7 +69,7 @@ def coarsen(image: Tensor, factor: float, mode: str) -> Tensor:
 
 
 def treat(image: Tensor, draw: torch.Generator) -> tuple[Tensor, str]:
-    """The image in a random physical state, and a caption that says so."""
+    """Return the image in a random state, such as dark or blurry, and a caption that names it."""
     match int(torch.randint(20, (), generator=draw)):
         case 0:
             return image * uniform(0.3, 0.6, draw), "a dark photo of {object}"
@@ -92,8 +92,8 @@ def treat(image: Tensor, draw: torch.Generator) -> tuple[Tensor, str]:
             return noisy.clamp(0, 1), "a bad photo of {object}"
         case 9 | 10:
             return image, ""
-        case other:
-            return image, PLAIN[other % len(PLAIN)]
+        case number:
+            return image, PLAIN[number % len(PLAIN)]
 
 
 UNKNOWN = 0.2
@@ -101,7 +101,7 @@ UNKNOWN = 0.2
 
 @dataclass(frozen=True)
 class Crops:
-    """Training crops, which group each is of, and each one's feature statistics."""
+    """Training crops, with the group and the feature statistics of each."""
 
     images: NDArray[np.uint8]
     groups: NDArray[np.int32]
@@ -109,7 +109,7 @@ class Crops:
 
     @classmethod
     def load(cls, folder: Path) -> "Crops":
-        """What `collect_images.py` wrote; statistics are computed the first time and kept beside it."""
+        """Load what `collect_images.py` wrote; the first call computes the statistics and saves them there."""
         images, groups = np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "groups.npy")
         path = folder / "statistics.npy"
         if not path.is_file():
@@ -122,11 +122,11 @@ class Crops:
         return cls(images, groups, torch.from_numpy(np.load(path)))
 
     def kind(self, index: int, draw: torch.Generator) -> Tensor:
-        """Mean statistics of one to four others of the crop's group; nan where none is to be known."""
+        """Return mean statistics of one to four other crops of the group; nan to leave the object unknown."""
         first, last = (int(np.searchsorted(self.groups, self.groups[index], side)) for side in ("left", "right"))
         others = [i for i in range(first, last) if i != index]
-        wanted = int(torch.randint(1, 5, (), generator=draw))
-        order = torch.randperm(len(others), generator=draw)[:wanted].tolist()
+        count = int(torch.randint(1, 5, (), generator=draw))
+        order = torch.randperm(len(others), generator=draw)[:count].tolist()
         if not others or torch.rand((), generator=draw) < UNKNOWN:
             return torch.full_like(self.statistics[0], torch.nan)
         return self.statistics[[others[i] for i in order]].mean(0)
@@ -137,7 +137,7 @@ def to_images(crops: NDArray[np.uint8]) -> Tensor:
 
 
 def turn(image: Tensor, size: int, draw: torch.Generator) -> Tensor:
-    """The crop mirrored and turned at random, at `size` pixels: a piece of it, or all of it shrunk."""
+    """Return the crop randomly mirrored and turned, at `size` pixels: a piece of it, or all of it shrunk."""
     if torch.rand((), generator=draw) < 0.5:
         image = image.flip(2)
     if torch.rand((), generator=draw) < 0.3:
@@ -151,7 +151,7 @@ def turn(image: Tensor, size: int, draw: torch.Generator) -> Tensor:
 
 
 def batches(crops: Crops, size: int, count: int, seed: int, grouped: bool) -> Callable[[int], Batch]:
-    """The batch of each step."""
+    """Return a function from a step to its batch."""
 
     def batch_at(step: int) -> Batch:
         draws = [generator("prior", seed, step, row) for row in range(count)]
@@ -165,7 +165,7 @@ def batches(crops: Crops, size: int, count: int, seed: int, grouped: bool) -> Ca
 
 
 class Log:
-    """Prints the mean loss of the last hundred steps, now and then."""
+    """Prints the mean loss of the last hundred steps, every 25 steps."""
 
     def __init__(self, size: int) -> None:
         self.size, self.losses, self.begun = size, list[float](), time.monotonic()
@@ -184,10 +184,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, nargs=2, default=(1500, 1500), help="steps at 128 px and at 256 px")
     parser.add_argument("--batch", type=int, nargs=2, default=(16, 8))
     parser.add_argument("--rate", type=float, nargs=2, default=(6e-4, 3e-4))
-    parser.add_argument("--focus", type=float, default=1.5, help="above 1: more of the training at low noise")
+    parser.add_argument("--focus", type=float, default=1.5, help="above 1: more training at low noise")
     parser.add_argument("--feature-weight", type=float, default=0.2)
-    parser.add_argument("--fine-only", action="store_true", help="train the fine stage alone, on 64-px pieces first")
-    parser.add_argument("--plain", action="store_true", help="without the groups")
+    parser.add_argument("--fine-only", action="store_true", help="train only the fine stage, on 64-px pieces first")
+    parser.add_argument("--plain", action="store_true", help="train without group statistics")
     parser.add_argument("--start", type=Path, help="a trained prior to continue from")
     parser.add_argument("--channels", type=int, nargs="+", default=TinyConfig.channels)
     parser.add_argument("--threads", type=int, default=0)

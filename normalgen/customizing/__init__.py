@@ -1,1 +1,1 @@
-"""References in, customized diffusion model out (DreamBooth)."""
+"""Customizes a diffusion model on the references (DreamBooth)."""

@@ -1,7 +1,7 @@
 """DreamBooth on k references: a diffusion model that draws this category's normal images (Ruiz et al. 2023).
 
-Instance images are augmented references under "a photo of normal [object]"; class images, made once by the
-un-customized model under "a photo of [object]", preserve what it knew (One-to-Normal, Li et al. 2024, Eq. 1).
+Instance images are augmented references with the prompt "a photo of normal [object]". Class images, drawn once by the
+un-customized model with "a photo of [object]", preserve its knowledge (One-to-Normal, Li et al. 2024, Eq. 1).
 """
 
 import json
@@ -34,7 +34,7 @@ __all__ = ["MANIFEST", "fine_tune"]
 
 CHECKPOINT, MANIFEST = "checkpoint.pt", "references.json"
 SMALL = 2**15
-"""Pixels of a training step up to which one CPU thread is best; measured on two cores."""
+"""Up to this many pixels per training step, one CPU thread is fastest; measured on two cores."""
 
 
 def fine_tune(
@@ -51,23 +51,23 @@ def fine_tune(
 ) -> NormalModel:
     """Fine-tune the preset's model on the references and save it in `folder`.
 
-    The same call resumes where a killed one stopped, and ends with the same weights; a finished model is loaded.
+    After a killed run, the same call resumes and ends with the same weights. A finished model is only loaded.
 
     Args:
         references: all of them are used.
         preset: steps, rate, method, augmentation, size.
-        folder: gets the weights, `preset.json`, and the references' manifest.
+        folder: for the weights, `preset.json`, and the references' manifest.
         seed: decides augmentations, noise and class images.
         device: "cpu", "cuda", "cuda:1", "mps".
         watch: receives the progress of "class images" and "customize".
-        preview: shown the model after every step, with the weights of that moment; may draw from it.
-        overwrite: a model of other settings in `folder` gives way.
-        wait: for another process that is making the model, and take it then.
+        preview: called with the model and its current weights after every step; may draw from it.
+        overwrite: replace a model in `folder` that has other settings.
+        wait: if another process is making the model, wait and load its result.
 
     Raises:
-        DataError: `folder` holds a model of other settings, or is being written.
-        MissingWeights: the preset's weights are not there.
-        PresetError: a method that the weights do not have, or a piece that the denoiser's grid does not divide.
+        DataError: `folder` holds a model with other settings, or is in use.
+        MissingWeights: the preset's weights do not exist.
+        PresetError: the weights cannot be trained by the method, or the piece does not fit the denoiser's grid.
     """
     preset = settled(preset, references)
     parts = open_parts(preset.weights)
@@ -140,7 +140,7 @@ def _train(
 
 
 def _threads(preset: Preset, device: str) -> AbstractContextManager[object]:
-    """One CPU thread for steps of few pixels: more would wait longer than work, above all on a busy machine."""
+    """Return a context with one CPU thread if steps are small: more would mostly wait, above all on a busy machine."""
     settings = preset.train
     images = settings.batch + (settings.class_batch if settings.prior_weight else 0)
     small = images * (settings.piece or preset.size) ** 2 <= SMALL

@@ -1,4 +1,4 @@
-"""Finds a model in a folder: finished, in the making, or trained by somebody else's tool."""
+"""Finds the model in a folder: finished, unfinished, or made by another tool."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,35 +18,35 @@ __all__ = ["RECORD", "find_model", "is_begun", "is_customized", "need_made_with"
 
 TRAINED = ("weights", "train")
 RECORD = "customize.json"
-"""The settings that a model is, or was, being customized with."""
+"""The settings of a customization, finished or not."""
 
 
 def is_customized(folder: Path) -> bool:
-    """Whether `folder` holds a finished model."""
+    """Return whether `folder` holds a finished model."""
     return (folder / MODEL_FILE).is_file()
 
 
 def is_begun(folder: Path) -> bool:
-    """Whether a model in `folder` is being made, was stopped, or is finished."""
+    """Return whether customization of a model in `folder` has started; it may be finished."""
     return (folder / RECORD).is_file()
 
 
 def find_model(
     folder: Path, settings: Preset, asked: Mapping[str, Any], *, device: str, category: str, noun: str
 ) -> "NormalModel | None":
-    """The finished model in `folder`, or somebody else's; None if there is neither.
+    """Return the finished model in `folder`, or another tool's model; None if there is neither.
 
     Args:
-        folder: or file.
-        settings: used for a model that normalgen did not make.
-        asked: settings by group that were named: those of training must be the finished model's own, with the others it
-            samples.
-        device: of the model.
-        category: what somebody else's model draws.
-        noun: what prompts call it.
+        folder: a folder, or a file of another tool.
+        settings: preset for another tool's model.
+        asked: the user's settings by group; training settings must equal the finished model's, the others are used for
+            sampling.
+        device: device of the model.
+        category: category that another tool's model draws.
+        noun: the object in its prompts.
 
     Raises:
-        PresetError: it was trained with other settings, or it is somebody else's and the preset is not one for it.
+        PresetError: the model was trained with other settings, or is another tool's and the preset does not fit it.
     """
     from normalgen.diffusion.loading import is_foreign
     from normalgen.diffusion.model import NormalModel
@@ -62,21 +62,19 @@ def find_model(
 
 
 def need_made_with(preset: Preset, folder: Path, asked: Mapping[str, Any]) -> None:
-    """Check that what `preset` made in `folder` was made as `asked`; None and "auto" ask for nothing.
+    """Check that the settings in `preset`, which made `folder`, equal `asked`; None and "auto" match anything.
 
     Raises:
-        PresetError: it was not.
+        PresetError: a setting differs.
     """
     made = preset.flat()
     for name, value in flatten(asked):
         if value not in (None, "auto", made[name]):
-            raise PresetError(
-                f"{folder} was made with {label(name)} {made[name]}, now {value}; name another folder for another"
-            )
+            raise PresetError(f"{folder} was made with {label(name)} {made[name]}, now {value}; name another folder")
 
 
 def saved_preset(folder: Path | None) -> Preset | None:
-    """The settings of the finished model in `folder`; None if there is none. Loads no weights.
+    """Return the settings of the finished model in `folder`; None if there is none. Loads no weights.
 
     Raises:
         PresetError: another version of normalgen wrote it.
@@ -88,7 +86,7 @@ def saved_preset(folder: Path | None) -> Preset | None:
 
 
 def with_noun_of(model: "NormalModel", references: References) -> References:
-    """The references under the noun that a finished model draws.
+    """Return the references with the noun of a finished model.
 
     Raises:
         DataError: the user chose another noun for them.
@@ -96,6 +94,6 @@ def with_noun_of(model: "NormalModel", references: References) -> References:
     if references.noun_given and references.noun != model.noun:
         raise DataError(
             f"the model was customized with --object {model.noun!r}, now {references.noun!r}; leave --object out, or "
-            "name another folder with --model for a model of its own"
+            "name another folder with --model for a new model"
         )
     return replace(references, noun=model.noun)

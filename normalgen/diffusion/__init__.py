@@ -1,8 +1,8 @@
-"""The diffusion model: one code path for sampling, restoring and training, whatever parts a preset opens."""
+"""The diffusion model: one code path for sampling, restoring and training with the parts of any preset."""
 
 __all__ = ["INDEX", "MODEL_FILE"]
 
 INDEX = "model_index.json"
-"""The file that makes a folder a Stable Diffusion in diffusers' layout."""
+"""A folder with this file holds Stable Diffusion in diffusers' layout."""
 MODEL_FILE = "preset.json"
-"""The file that makes a folder a finished model: its settings, category and noun."""
+"""A folder with this file holds a finished model; it stores settings, category and noun."""

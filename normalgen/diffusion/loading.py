@@ -1,4 +1,4 @@
-"""Opens the parts that a preset names or a model was saved as: the bundled prior, one like it, or Stable Diffusion."""
+"""Opens the parts of a preset or a saved model: the bundled prior, a prior like it, or Stable Diffusion."""
 
 import re
 from pathlib import Path
@@ -14,10 +14,10 @@ __all__ = ["is_foreign", "open_foreign", "open_parts", "open_saved"]
 
 
 def open_parts(weights: str) -> Parts:
-    """The un-customized parts that `Preset.weights` names.
+    """Return the un-customized parts that `Preset.weights` names.
 
     Raises:
-        MissingWeights: they are not there.
+        MissingWeights: they do not exist.
     """
     folder = Path(weights)
     if weights == "bundled":
@@ -26,7 +26,7 @@ def open_parts(weights: str) -> Parts:
         return _open_stable(weights)
     if not folder.is_dir():
         raise MissingWeights(
-            "weights must be 'bundled', a folder with a prior of your own, or Stable Diffusion (a folder with "
+            "weights must be 'bundled', a folder with your own prior, or Stable Diffusion (a folder with "
             f"{INDEX}, or owner/name on the Hugging Face hub), got {weights!r}"
         )
     if not (folder / CONFIG).is_file():
@@ -35,10 +35,10 @@ def open_parts(weights: str) -> Parts:
 
 
 def open_saved(folder: Path, preset: Preset) -> Parts:
-    """The parts of a customized model.
+    """Return the parts of a customized model.
 
     Raises:
-        MissingWeights: its weights, or those it builds on, are not there.
+        MissingWeights: its weights, or the weights that it builds on, are missing.
     """
     if (folder / INDEX).is_file():
         return _open_stable(str(folder))
@@ -49,21 +49,21 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
 
 
 def is_foreign(path: Path) -> bool:
-    """Whether `path` is a model that others trained, as `open_foreign` takes it."""
+    """Return whether `path` is a model of another tool, which `open_foreign` opens."""
     return path.suffix == ".safetensors" or (path / INDEX).is_file() or any(path.glob("*.safetensors"))
 
 
 def open_foreign(path: Path, preset: Preset) -> Parts:
-    """The parts of a model that others trained: a DreamBooth folder of diffusers, or a LoRA on the preset's weights.
+    """Return the parts of another tool's model: a diffusers DreamBooth folder, or a LoRA on the preset's weights.
 
     Raises:
-        MissingWeights: neither is there, or a part is missing.
-        PresetError: the preset is not one for Stable Diffusion.
+        MissingWeights: `path` holds neither, or a part is missing.
+        PresetError: the preset is not for Stable Diffusion.
     """
     if preset.weights == "bundled":
         raise PresetError(
-            f"{path} was not made by normalgen with preset {preset.name}; if it is others' Stable Diffusion (a "
-            "DreamBooth folder of diffusers, or a LoRA), add --preset sd15"
+            f"{path} was not made by normalgen with preset {preset.name}; if it is another tool's Stable Diffusion (a "
+            "diffusers DreamBooth folder, or a LoRA), add --preset sd15"
         )
     if (path / INDEX).is_file():
         return _open_stable(str(path))
@@ -79,5 +79,5 @@ def _open_stable(weights: str) -> Parts:
 
 
 def _is_hub_name(weights: str) -> bool:
-    """Whether `weights` could be owner/name on the Hugging Face hub."""
+    """Return whether `weights` could be owner/name on the Hugging Face hub."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", weights) is not None and not weights.startswith(".")

@@ -1,6 +1,6 @@
-"""Low-rank adapters (Hu et al. 2022): peft adds them to the denoiser's attention; a file of them is merged here.
+"""Low-rank adapters (Hu et al. 2022): peft adds them to the denoiser's attention; `merge_lora` merges them from a file.
 
-Merging calls no adapter code of transformers or diffusers, which works only beside some versions of peft.
+Merging uses no adapter code of transformers or diffusers, because that needs certain versions of peft.
 """
 
 import json
@@ -30,7 +30,7 @@ HALVES = {"A": "down", "down": "down", "B": "up", "up": "up", None: "alpha"}
 def add_lora(denoiser: nn.Module, rank: int) -> None:
     """Freeze `denoiser` and add trainable adapters of `rank` (alpha = rank) to its attention, in place.
 
-    They start as diffusers' DreamBooth example starts them: one half drawn (standard deviation 1 / rank), one half 0.
+    They start as in diffusers' DreamBooth example: one half random (standard deviation 1 / rank), one half 0.
     """
     peft = optional_module("peft", "sd")
     denoiser.requires_grad_(False)
@@ -45,7 +45,7 @@ def add_lora(denoiser: nn.Module, rank: int) -> None:
 
 @dataclass(frozen=True)
 class Update:
-    """What a file adds to the weight of a linear or convolutional layer: scale * up @ down."""
+    """The change of a linear or convolutional layer's weight: scale * up @ down."""
 
     weight: Tensor
     up: Tensor
@@ -53,19 +53,19 @@ class Update:
     scale: float
 
     def apply(self) -> None:
-        """Add it, in place."""
+        """Add the change to the weight, in place."""
         delta = self.scale * (self.up.float().flatten(1) @ self.down.float().flatten(1))
         self.weight.data += delta.view(self.weight.shape).to(self.weight)
 
 
 def merge_lora(parts: Mapping[str, nn.Module], file: Path) -> set[str]:
-    """Add a LoRA to the weights of `parts` ("unet", "text_encoder"), in place; returns the parts that it changes.
+    """Add a LoRA to the weights of `parts` ("unet", "text_encoder"), in place; return the names of the changed parts.
 
-    The layers may be named as diffusers (with or without peft), peft or kohya name them. A weight W becomes
-    W + alpha / rank * up @ down; alpha is the file's, or else the rank.
+    Layers may have the names of diffusers (with or without peft), peft or kohya. A weight W becomes
+    W + alpha / rank * up @ down; alpha is the file's, else the rank.
 
     Raises:
-        ValueError: not a LoRA, or not one of these parts; nothing is changed then.
+        ValueError: the file is not a LoRA, or not for these parts; nothing is changed.
     """
     layers, settings = _layers(load_file(file)), _settings(file)
     weights = {part: _weights(part, module) for part, module in parts.items()}
@@ -79,7 +79,7 @@ def merge_lora(parts: Mapping[str, nn.Module], file: Path) -> set[str]:
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> dict[tuple[str, str], dict[str, Tensor]]:
-    """The tensors "up", "down" and perhaps "alpha" of each layer, by part and the layer's name in the file."""
+    """Return the tensors "up", "down" and perhaps "alpha" of each layer, by part and the layer's name in the file."""
     layers: dict[tuple[str, str], dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         match = NAME.fullmatch(name)
@@ -88,14 +88,14 @@ def _layers(tensors: Mapping[str, Tensor]) -> dict[tuple[str, str], dict[str, Te
         part = "unet" if "unet" in match["part"] else "text_encoder"
         layers.setdefault((part, match["layer"]), {})[HALVES[match["half"]]] = tensor
     if not layers:
-        raise ValueError("it has no weights")
+        raise ValueError("it holds no weights")
     return layers
 
 
 def _settings(file: Path) -> dict[str, Any]:
-    """peft's settings of the adapters, as diffusers writes them beside the tensors: `unet.lora_alpha` and the like."""
-    with safe_open(file, "pt") as held:
-        settings: dict[str, Any] = json.loads((held.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    """Return peft's settings of the adapters, such as `unet.lora_alpha`, from the metadata that diffusers writes."""
+    with safe_open(file, "pt") as tensors:
+        settings: dict[str, Any] = json.loads((tensors.metadata() or {}).get("lora_adapter_metadata", "{}"))
     return settings
 
 
@@ -105,7 +105,7 @@ def _weights(part: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _flat(part: str, layer: str) -> str:
-    """A layer's name with `_` for `.`, as kohya writes it, the same for all who name it."""
+    """Return a layer's name with `_` for `.`, as kohya writes it; the same for all naming schemes."""
     flat = layer.replace(".processor", "").replace(".", "_").removeprefix("text_model_")
     if part == "unet":
         return re.sub(r"to_out$", "to_out_0", flat)
@@ -116,17 +116,17 @@ def _update(weight: Tensor | None, name: str, tensors: Mapping[str, Tensor], set
     if weight is None:
         raise ValueError(f"the model has no layer {name}")
     if not {"up", "down"} <= tensors.keys():
-        raise ValueError(f"{name} has {' and '.join(sorted(tensors))} alone, not up and down")
+        raise ValueError(f"{name} must have up and down, got only {' and '.join(sorted(tensors))}")
     up, down = tensors["up"], tensors["down"]
     fits = (len(up), up[0].numel(), down[0].numel()) == (len(weight), len(down), weight[0].numel())
     if not fits:
-        shapes = " and ".join(str(tuple(each.shape)) for each in (up, down))
+        shapes = " and ".join(str(tuple(half.shape)) for half in (up, down))
         raise ValueError(f"{name} is {tuple(weight.shape)} in the model; up and down of {shapes} do not fit")
     return Update(weight, up, down, _scale(name, len(down), tensors.get("alpha"), settings))
 
 
 def _scale(name: str, rank: int, alpha: Tensor | None, settings: Mapping[str, Any]) -> float:
-    """alpha / rank, or alpha / sqrt(rank) for rank-stabilized adapters (Kalajdzievski 2023)."""
+    """Return alpha / rank, or alpha / sqrt(rank) for rank-stabilized adapters (Kalajdzievski 2023)."""
     part, _, layer = name.partition(".")
     if alpha is not None:
         return float(alpha) / rank

@@ -1,4 +1,4 @@
-"""What a guess should get right besides pixels: features."""
+"""A loss on the features of the guessed image, besides its pixels."""
 
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
@@ -9,10 +9,10 @@ __all__ = ["FeatureError"]
 
 
 class FeatureError:
-    """`weight` times the mean over levels and patches of 1 - cosine between features of two images, (N,).
+    """Computes `weight` times the mean over levels and patches of 1 - cosine between features of two images, (N,).
 
-    Squared error alone asks for the mean of all pictures that fit, which is blurred; features ask for one that looks
-    like a photo (perceptual loss, Johnson et al. 2016; for diffusion Lin and Yang 2024).
+    Squared error alone favours the blurred mean of all pictures that fit. Features favour one that looks like a photo
+    (perceptual loss, Johnson et al. 2016; for diffusion Lin and Yang 2024).
     """
 
     def __init__(self, weight: float, device: str) -> None:
@@ -20,7 +20,7 @@ class FeatureError:
         self.features = EmbeddedFeatures(device)
 
     def __call__(self, guess: Tensor, clean: Tensor) -> Tensor:
-        """The error (N,) of `guess` (N, 3, S, S) in [0, 1]; gradients flow to it."""
+        """Return the error (N,) of `guess` (N, 3, S, S) in [0, 1]; gradients flow to `guess`."""
         pairs = zip(self.features.maps(guess), self.features.maps(clean), strict=True)
-        errors = [1 - cosine_similarity(one, other, dim=1).flatten(1).mean(1) for one, other in pairs]
+        errors = [1 - cosine_similarity(level, target, dim=1).flatten(1).mean(1) for level, target in pairs]
         return self.weight * sum(errors[1:], errors[0]) / len(errors)

@@ -1,4 +1,4 @@
-"""NormalModel: a codec, a denoiser, a prompt encoder and a noise schedule that draw and restore images together."""
+"""NormalModel draws and restores images with a codec, a denoiser, a prompt encoder and a noise schedule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,13 +27,13 @@ class NormalModel:
     Args:
         parts: from `normalgen.diffusion.loading.open_parts`, customized or not.
         preset: how it samples; `preset.size` is the width and height of its images.
-        category: which category it was customized on; "" before.
+        category: the category that it was customized on; "" before customization.
         noun: the noun in its prompts, such as "solar cell".
         device: "cpu", "cuda", "cuda:1", "mps".
-        grey: the category is seen without colour, so none is drawn: channels are averaged.
+        grey: the category's photos have no colour, so the model draws none: it averages the channels.
 
     Raises:
-        PresetError: a size that the denoiser's grid does not divide.
+        PresetError: the size does not fit the denoiser's grid.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class NormalModel:
 
     @property
     def parts(self) -> Parts:
-        """What it is made of."""
+        """Codec, denoiser, prompt encoder and schedule."""
         return self._parts
 
     @parts.setter
@@ -65,14 +65,14 @@ class NormalModel:
         return precision == "bfloat16" or (precision == "auto" and self.device.startswith("cuda"))
 
     def autocast(self) -> torch.autocast:
-        """The context in which the networks compute."""
+        """Return the context in which the networks compute."""
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.half)
 
     def using(self, preset: Preset) -> "NormalModel":
-        """The same weights sampling as another preset says.
+        """Return a model with the same weights that samples with another preset.
 
         Raises:
-            PresetError: other distilled weights; they are merged when a model is loaded.
+            PresetError: the preset has other distilled weights; these are merged only when a model is loaded.
         """
         if preset.sample.distilled != self.preset.sample.distilled:
             raise PresetError(f"load the model again to merge {preset.sample.distilled!r} into it")
@@ -82,14 +82,13 @@ class NormalModel:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the weights: the model's identity in pools and caches."""
+        """SHA-256 of the weights; identifies the model in pools and caches."""
         return self.parts.digest
 
     def save(self, folder: Path, *, made_with: dict[str, Any] | None = None) -> "NormalModel":
-        """Write safetensors and `preset.json` (settings, category, noun, and `made_with`).
+        """Write safetensors and `preset.json` (settings, category, noun, and `made_with`); return this model.
 
-        The weights are saved in half precision, and this model takes on the rounded ones: what was saved and what goes
-        on working are the same.
+        The weights are saved in half precision. This model takes the rounded weights, so it equals the saved one.
         """
         parts = self.parts.save(folder)
         record = {
@@ -106,11 +105,11 @@ class NormalModel:
         return self._finished()
 
     def _finished(self) -> "NormalModel":
-        """Ready to sample: distilled weights merged in, the networks in their precision, on their device."""
+        """Prepare for sampling: merge distilled weights, set the networks' precision and device; return this model."""
         wanted, merged = self.preset.sample.distilled, self.parts.distilled
         if merged not in ("", wanted):
             raise PresetError(
-                f"the distilled weights {merged!r} were merged into this model when it was saved; sample with those, "
+                f"the distilled weights {merged!r} were merged into this model when it was saved; sample with these, "
                 "or load the model that it was saved from"
             )
         if wanted != merged:
@@ -123,17 +122,17 @@ class NormalModel:
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", changes: Mapping[str, Any] | None = None) -> "NormalModel":
-        """The model that `save` wrote into `folder`.
+        """Return the model that `save` wrote to `folder`.
 
         Args:
-            folder: of the model.
-            device: where it shall sample.
-            changes: settings of sampling that differ from those it was saved with.
+            folder: folder of the model.
+            device: device that it samples on.
+            changes: sampling settings that replace the saved ones.
 
         Raises:
-            DataError: no model there.
-            MissingWeights: its weights, or those it builds on, are not there.
-            PresetError: written by another version, or saved with other distilled weights in it.
+            DataError: the folder holds no model.
+            MissingWeights: its weights, or the weights that it builds on, are missing.
+            PresetError: another version wrote it, or other distilled weights were merged into it.
         """
         record = read_record(folder / MODEL_FILE)
         if record is None:
@@ -151,19 +150,19 @@ class NormalModel:
 
     @classmethod
     def adopt(cls, path: Path, preset: Preset, *, category: str, noun: str, device: str = "cpu") -> "NormalModel":
-        """A model that others customized: a DreamBooth folder of diffusers, or a LoRA on the preset's weights.
+        """Return another tool's model: a diffusers DreamBooth folder, or a LoRA on the preset's weights.
 
         Raises:
-            MissingWeights: neither is at `path`, or what it builds on is missing.
-            PresetError: the preset is not one for Stable Diffusion.
+            MissingWeights: `path` holds neither, or the weights that it builds on are missing.
+            PresetError: the preset is not for Stable Diffusion.
         """
         return cls(open_foreign(path, preset), preset, category=category, noun=noun, device=device)._finished()
 
     def sample(self, indices: Sequence[int], *, prompts: Sequence[str], seed: int) -> Tensor:
-        """New images from noise: (n, 3, S, S) in [0, 1] on the CPU, one for each index.
+        """Return new images from noise: (n, 3, S, S) in [0, 1] on the CPU, one per index.
 
-        Image `i` draws from `(seed, i)` only, whatever else is in the batch. `prompts` are one an index, `{object}`
-        open.
+        Image `i` draws only from `(seed, i)`, whatever else is in the batch. `prompts` has one prompt per index, with
+        the placeholder `{object}`.
         """
         generators = [generator("sample", seed, index) for index in indices]
         empty = torch.empty(len(indices), *self.parts.codec.latent_shape(self.preset.size), device=self.device)
@@ -180,15 +179,16 @@ class NormalModel:
         indices: Sequence[int | str] | None = None,
         explicit: int | None = None,
     ) -> Tensor:
-        """The images noised to `strength` and denoised again (Li et al. 2024, Eq. 2-3; SDEdit, Meng et al. 2022).
+        """Return the images noised to `strength` and denoised (Li et al. 2024, Eq. 2-3; SDEdit, Meng et al. 2022).
 
         Args:
             images: (n, 3, S, S) in [0, 1], S the preset's size.
-            prompts: one an image.
+            prompts: one per image.
             strength: share of the noise schedule, in (0, 1].
             seed: with its index decides an image's noise.
-            indices: one an image, numbers or names; default 0, 1, ...
-            explicit: steps really made, 0 for all of the strength; default: the preset's `sample.explicit_steps`.
+            indices: one per image, numbers or names; default 0, 1, ...
+            explicit: number of steps made, 0 for all steps of the strength; default: the preset's
+                `sample.explicit_steps`.
 
         Returns:
             (n, 3, S, S) in [0, 1] on the CPU.
@@ -227,7 +227,7 @@ class NormalModel:
         return [""] * count if self.preset.sample.guidance > 1 else []
 
     def _guided(self, latents: Tensor, t: Tensor, context: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
-        """Classifier-free guidance (Ho and Salimans 2021), conditional and unconditional in one call."""
+        """Return the output under classifier-free guidance (Ho and Salimans 2021), both halves in one call."""
         if len(context) == len(latents):
             return self.predict(latents, t, context, offsets)
         both = self.predict(torch.cat([latents, latents]), torch.cat([t, t]), context, offsets * 2)
@@ -235,20 +235,20 @@ class NormalModel:
         return unconditional + self.preset.sample.guidance * (conditional - unconditional)
 
     def encode_prompts(self, prompts: Sequence[str], kinds: Tensor | None = None) -> Tensor:
-        """Text vectors (n, L, D) of prompts with `{object}` still open, of the object or of objects of `kinds`."""
+        """Return text vectors (n, L, D) of prompts with `{object}`, for the learned object or objects of `kinds`."""
         known = {} if kinds is None else {"kinds": kinds.to(self.device)}
         context: Tensor = self.parts.prompt_encoder(list(prompts), self.noun, **known)
         return context
 
     def predict(self, latents: Tensor, t: Tensor, context: Tensor, offsets: list[tuple[int, int]]) -> Tensor:
-        """The denoiser's raw output at steps `t` (N,), its grid displaced; `NoiseSchedule` says what it means."""
+        """Return the denoiser's raw output at steps `t` (N,), on a shifted grid; `NoiseSchedule` interprets it."""
         shifted = self.parts.codec.shift(latents, offsets)
         with self.autocast():
             output: Tensor = self._network()(shifted, t, encoder_hidden_states=context, return_dict=False)[0]
         return self.parts.codec.unshift(output.float(), offsets)
 
     def _network(self) -> Any:
-        """The denoiser; compiled, once, where the preset asks for it and no gradients are."""
+        """Return the denoiser; compiled, once, if the preset asks for it and gradients are off."""
         if not self.preset.sample.compile or torch.is_grad_enabled():
             return self.parts.denoiser
         if self._compiled is None:

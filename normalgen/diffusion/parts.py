@@ -1,4 +1,4 @@
-"""What a model is made of, whoever made it: the parts that sampling, restoring and training work with."""
+"""The parts of a model, the same for all presets: sampling, restoring and training use only these."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -24,19 +24,19 @@ __all__ = ["Parts", "digest", "read_weights", "write_halves"]
 
 @dataclass(frozen=True, kw_only=True)
 class Parts(ABC):
-    """What a model is made of.
+    """The parts of a model.
 
     Attributes:
-        codec: images to latents and back.
-        denoiser: called as diffusers' UNets are.
-        prompt_encoder: `prompt_encoder(prompts, noun)`, prompts with `{object}` open, gives text vectors (N, L, D).
+        codec: converts images to latents and back.
+        denoiser: has the call signature of diffusers' UNets.
+        prompt_encoder: `prompt_encoder(prompts, noun)` returns text vectors (N, L, D) of prompts with `{object}`.
         schedule: noise levels, and what the denoiser predicts.
         digest: SHA-256 of the weights.
         adapted: only low-rank adapters are trained and saved, on top of the preset's weights.
         distilled: the `Preset.distilled` that is merged into the weights.
-        methods: the `Preset.method`s that can train them.
-        twin_trust: the share that counts of how well twins find drawn defects, in (0, 1], where a detector weighs its
-            branches; 1 unless it was measured that twins undo drawn defects better than real ones.
+        methods: each `Preset.method` that can train them.
+        twin_trust: factor in (0, 1] on how well twins find drawn defects, when a detector weighs its branches; below 1
+            only if measurements show that twins undo drawn defects better than real ones.
     """
 
     methods: ClassVar[tuple[Method, ...]] = ("full", "lora")
@@ -50,11 +50,11 @@ class Parts(ABC):
     distilled: str = ""
 
     def modules(self) -> dict[str, nn.Module]:
-        """The parts that have weights and may be trained."""
+        """Return the parts that have weights and can be trained."""
         return {"denoiser": self.denoiser, "prompt_encoder": self.prompt_encoder}
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """The parameters that ask for gradients, by name."""
+        """Return the parameters that require gradients, by name."""
         return {
             f"{part}.{name}": parameter
             for part, module in self.modules().items()
@@ -63,52 +63,52 @@ class Parts(ABC):
         }
 
     def to(self, device: str) -> Self:
-        """The same parts, moved to `device` (in place, as torch modules move)."""
+        """Move the parts to `device`, in place, and return them."""
         layout = torch.channels_last if device == "cpu" else torch.contiguous_format
         self.denoiser.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.prompt_encoder.to(device)
         return self
 
     def lighten(self) -> None:
-        """Keep the weights of the denoiser that are not trained in bfloat16, in place."""
+        """Convert the denoiser's untrained weights to bfloat16, in place."""
         for parameter in self.denoiser.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.bfloat16)
 
     @abstractmethod
     def prepare_training(self, preset: Preset) -> Self:
-        """Parts in which what the preset trains, by one of `methods`, asks for gradients."""
+        """Return parts in which the weights that the preset trains, by one of `methods`, require gradients."""
 
     @abstractmethod
     def begin_from(self, references: Tensor) -> None:
-        """Let what is learned of the object begin as one like `references`, uint8 (k, 3, S, S), where that can be."""
+        """Initialize the learned object from `references`, uint8 (k, 3, S, S), if the parts can."""
 
     @abstractmethod
     def save(self, folder: Path) -> Self:
-        """Write the trained weights in half precision; returns parts with the rounded weights and their digest."""
+        """Write the trained weights in half precision; return parts with the rounded weights and their digest."""
 
     @abstractmethod
     def merge(self, lora: Path) -> Self:
-        """Merge a LoRA, file or folder, into the weights, in place; returns parts whose digest covers it.
+        """Merge a LoRA, file or folder, into the weights, in place; return parts whose digest covers it.
 
         Raises:
-            PresetError: these parts take none.
-            MissingWeights: not there, or not one of this model.
+            PresetError: these parts take no LoRA.
+            MissingWeights: the LoRA does not exist, or is not for this model.
         """
 
 
 def write_halves(path: Path, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Write `weights` in half precision, whole or not at all; returns the halves."""
+    """Write `weights` in half precision, completely or not at all; return the rounded weights."""
     halves = {key: value.detach().half().contiguous().cpu() for key, value in weights.items()}
     write_whole(path, lambda partial: partial.write_bytes(save(halves)))
     return halves
 
 
 def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
-    """The tensors in a safetensors file.
+    """Return the tensors in a safetensors file.
 
     Raises:
-        MissingWeights: not there, or damaged; `remedy` says what to do.
+        MissingWeights: the file is missing or damaged; `remedy` says what to do.
     """
     try:
         return load_file(path)
@@ -117,10 +117,10 @@ def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
 
 
 def digest(paths: Iterable[Path], base: str = "") -> str:
-    """SHA-256 of the files' contents, one after the other; behind the digest of the weights that they build on."""
-    found = hashlib.sha256(base.encode())
+    """Return SHA-256 of `base`, the digest of the weights that they build on, and the files' contents in order."""
+    hasher = hashlib.sha256(base.encode())
     for path in paths:
         with path.open("rb") as file:
             while piece := file.read(1 << 24):
-                found.update(piece)
-    return found.hexdigest()
+                hasher.update(piece)
+    return hasher.hexdigest()

@@ -1,7 +1,7 @@
-"""Does a preset work on this machine, with these weights? One short try of everything, with seconds and memory.
+"""Checks that a preset works on this machine with its weights: one short trial per part, with seconds and memory.
 
-Stable Diffusion's weights are not at hand where normalgen is built; whoever has them can see here that they do what
-they should. The photo is scikit-image's astronaut (public domain).
+normalgen is built and tested without Stable Diffusion's weights; users who have them can check them here. The photo is
+scikit-image's astronaut (public domain).
 """
 
 import time
@@ -27,20 +27,20 @@ from normalgen.settings.prompts import INSTANCE_PROMPT
 __all__ = ["Finding", "trial"]
 
 STRENGTH, LEAST_PSNR, MOST_ERROR = 0.3, 20.0, 0.5
-# In each row the first two words are more alike than the first and the third, to anyone who knows them.
-ALIKE = (("cat", "kitten", "screw"), ("screw", "bolt", "banana"), ("car", "truck", "flower"))
+# In each row, the first word is closer in meaning to the second than to the third.
+TRIPLETS = (("cat", "kitten", "screw"), ("screw", "bolt", "banana"), ("car", "truck", "flower"))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried.
+    """The result of one check.
 
     Attributes:
-        name: what.
-        found: what came of it, as words for people.
-        well: whether it is as it should be.
-        seconds: how long it took.
-        memory: the most bytes held until now, of the GPU if it is one, else of the process; None if unknown.
+        name: what was checked.
+        found: the result in words.
+        well: whether the check passed.
+        seconds: duration.
+        memory: peak bytes so far, of the GPU if one is used, else of the process; None if unknown.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Finding:
 
 
 def trial(preset: Preset, *, device: str) -> Iterator[Finding]:
-    """Try the preset's weights: autoencoder, denoiser, text encoder, a training step, a twin.
+    """Yield the results of checking the preset's weights: autoencoder, denoiser, text encoder, twin, training step.
 
     Raises:
-        MissingWeights: they are not there.
+        MissingWeights: the weights do not exist.
     """
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
@@ -91,14 +91,14 @@ def _photo(size: int) -> Tensor:
 def _codec(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
     codec = model.parts.codec
     with model.autocast():
-        again = codec.decode(codec.encode(photo.to(model.device))).cpu()
-    found = peak_signal_noise_ratio(photo.numpy(), again.clamp(1e-6, 1 - 1e-6).numpy(), data_range=1)
-    return f"{found:.1f} dB between photo and round trip (at least {LEAST_PSNR:g})", bool(found >= LEAST_PSNR)
+        decoded = codec.decode(codec.encode(photo.to(model.device))).cpu()
+    psnr = peak_signal_noise_ratio(photo.numpy(), decoded.clamp(1e-6, 1 - 1e-6).numpy(), data_range=1)
+    return f"{psnr:.1f} dB between photo and round trip (at least {LEAST_PSNR:g})", bool(psnr >= LEAST_PSNR)
 
 
 @torch.inference_mode()
 def _denoiser(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
-    """A trained one finds most of the noise in a noisy photo; untrained ones none of it."""
+    """Check that the denoiser finds most of the noise in a photo; an untrained one finds none."""
     draws = [generator("trial", 0)]
     batch = Batch(photo, [INSTANCE_PROMPT], torch.ones(1))
     drawn = Noising.draw(model, batch, draws)
@@ -116,17 +116,17 @@ def _text(model: NormalModel) -> tuple[str, bool]:
     if isinstance(encoder, WordEncoder):
         return "known words and one learned token: nothing to check", True
     right = 0
-    for words in ALIKE:
-        one, alike, other = (encoder([f"a photo of a {word}"], "").flatten() for word in words)
-        right += bool(cosine_similarity(one, alike, dim=0) > cosine_similarity(one, other, dim=0))
-    first, second, third = ALIKE[0]
-    return f"{right} of {len(ALIKE)} times right, such as: {first} is more like {second} than {third}", right == 3
+    for words in TRIPLETS:
+        anchor, near, far = (encoder([f"a photo of a {word}"], "").flatten() for word in words)
+        right += bool(cosine_similarity(anchor, near, dim=0) > cosine_similarity(anchor, far, dim=0))
+    first, second, third = TRIPLETS[0]
+    return f"{right} of {len(TRIPLETS)} right, such as: {first} is closer to {second} than to {third}", right == 3
 
 
 def _twin(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
     twin = model.restore(photo, prompts=[INSTANCE_PROMPT], strength=STRENGTH, seed=0)
-    alike = structural_similarity(photo[0].numpy(), twin[0].numpy(), channel_axis=0, data_range=1)
-    return f"SSIM {alike:.2f} with its photo", bool(torch.isfinite(twin).all())
+    similarity = structural_similarity(photo[0].numpy(), twin[0].numpy(), channel_axis=0, data_range=1)
+    return f"SSIM {similarity:.2f} with its photo", bool(torch.isfinite(twin).all())
 
 
 def _step(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
@@ -136,9 +136,9 @@ def _step(model: NormalModel, photo: Tensor) -> tuple[str, bool]:
         model.parts.lighten()
     model.parts.to(model.device)
     losses: list[float] = []
-    seen = photo[..., : settings.piece, : settings.piece] if settings.piece else photo
+    piece = photo[..., : settings.piece, : settings.piece] if settings.piece else photo
     batch = Batch(
-        seen.expand(settings.batch, -1, -1, -1),
+        piece.expand(settings.batch, -1, -1, -1),
         [INSTANCE_PROMPT] * settings.batch,
         torch.ones(settings.batch),
     )

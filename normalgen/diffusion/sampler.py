@@ -1,6 +1,6 @@
-"""From one noise level to the next: DDIM, and the samplers of distilled models that need a few steps only.
+"""Steps from one noise level to the next: DDIM, and the samplers of distilled models that need only a few steps.
 
-`lcm` and `tcd` belong to weights distilled for them (`Preset.distilled`); with others they blur.
+`lcm` and `tcd` need weights distilled for them (`Preset.distilled`); with other weights they blur.
 """
 
 import torch
@@ -26,18 +26,18 @@ def advance(
     clip: float | None,
     generators: list[torch.Generator],
 ) -> Tensor:
-    """Latents (N, ...) one step on, from step `t` to `earlier` (None: the end).
+    """Return latents (N, ...) after one step from `t` to `earlier` (None: the end).
 
     Args:
         sampler: "ddim" without added noise (Song et al. 2021, eta 0), "lcm" (Luo et al. 2023), "tcd" (Zheng et al.
             2024, gamma 0.3).
-        schedule: its noise levels and prediction.
-        output: the denoiser's at `x_t`.
+        schedule: gives noise levels and prediction.
+        output: the denoiser's output at `x_t`.
         x_t: latents at step `t`.
         t: the step.
         earlier: the next step.
-        clip: bounds x0 to [-clip, clip] where the latents' range is known.
-        generators: one an image; the samplers that add noise draw it from them.
+        clip: bounds x0 to [-clip, clip]; None if the latents' range is unknown.
+        generators: one per image; samplers that add noise draw it from these.
     """
     now = torch.full((len(x_t),), t)
     later = None if earlier is None else torch.full_like(now, earlier)
@@ -52,7 +52,7 @@ def advance(
 
 
 def _consistent(x0: Tensor, x_t: Tensor, t: int) -> Tensor:
-    """LCM's boundary condition (Eq. 9): the answer is the input itself at step 0."""
+    """Apply LCM's boundary condition (Eq. 9): at step 0 the output is the input."""
     scaled = t * TIMESTEP_SCALING
     share = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
     weight: float = scaled / (scaled**2 + SIGMA_DATA**2) ** 0.5
@@ -62,7 +62,7 @@ def _consistent(x0: Tensor, x_t: Tensor, t: int) -> Tensor:
 def _trajectory(
     schedule: NoiseSchedule, x0: Tensor, noise: Tensor, later: Tensor | None, generators: list[torch.Generator]
 ) -> Tensor:
-    """TCD's strategic stochastic sampling: beyond `later` to (1 - gamma) of it, and back with fresh noise."""
+    """Apply TCD's strategic stochastic sampling: go past `later` to (1 - gamma) of it, and back with new noise."""
     if later is None:
         return schedule.add_noise(x0, noise, torch.zeros(len(x0), dtype=torch.long))
     beyond = ((1 - GAMMA) * later).floor().long()

@@ -1,8 +1,7 @@
-"""The noise schedule, and the one place that knows what a denoiser's output means.
+"""The noise schedule; the only module that interprets a denoiser's output.
 
 A clean latent x0 is noised to x_t = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps (Ho et al. 2020, Eq. 4). The denoiser's
-output is x0, eps or v = sqrt(abar_t) eps - sqrt(1 - abar_t) x0 (Salimans and Ho 2022), as the schedule says; every
-other module asks here.
+output is x0, eps or v = sqrt(abar_t) eps - sqrt(1 - abar_t) x0 (Salimans and Ho 2022); the schedule says which.
 """
 
 import math
@@ -24,15 +23,15 @@ Spacing = Literal["trailing", "leading", "linspace"]
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """Noise levels, what the denoiser predicts at them, and which of them sampling visits.
+    """Noise levels, what the denoiser predicts, and which steps sampling visits.
 
     Attributes:
         alphas_cumprod: (T,) float64 falling from about 1 to about 0.
         prediction: what the denoiser's output is.
-        spacing: n of T steps end at T - 1 ("trailing"), begin at 0 ("leading", Stable Diffusion's way), or both
+        spacing: n of T steps end at T - 1 ("trailing"), begin at 0 ("leading", as in Stable Diffusion), or both
             ("linspace"); Lin et al. 2024, Table 2.
         offset: added to each leading step.
-        end: abar after the last step; 1 is the clean latent, Stable Diffusion stops at that of step 0.
+        end: abar after the last step; 1 is the clean latent, Stable Diffusion stops at abar of step 0.
     """
 
     alphas_cumprod: Tensor
@@ -49,17 +48,17 @@ class NoiseSchedule:
         return len(self.alphas_cumprod)
 
     def scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Signal and noise scale sqrt(abar_t), sqrt(1 - abar_t) of steps `t` (N,), shaped to multiply `like`."""
+        """Return sqrt(abar_t) and sqrt(1 - abar_t), the signal and noise scale of steps `t` (N,), shaped for `like`."""
         abar = self.alphas_cumprod[t.cpu()].view(-1, *[1] * (like.ndim - 1))
         return abar.sqrt().to(like), (1 - abar).sqrt().to(like)
 
     def add_noise(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """x_t (N, ...) of clean latents at steps `t` (N,)."""
+        """Return x_t (N, ...) of clean latents at steps `t` (N,)."""
         signal, sigma = self.scales(t, x0)
         return signal * x0 + sigma * noise
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the denoiser should answer for `add_noise(x0, noise, t)`."""
+        """Return the output that the denoiser should give for `add_noise(x0, noise, t)`."""
         signal, sigma = self.scales(t, x0)
         match self.prediction:
             case "x0":
@@ -70,13 +69,13 @@ class NoiseSchedule:
                 return signal * noise - sigma * x0
 
     def weight(self, t: Tensor) -> Tensor:
-        """Weight (N,) of an output's squared error: 1; for x0 that of a v-prediction, 1 / sigma^2, up to 100."""
+        """Return the weight (N,) of an output's squared error: 1; for x0 as in v-prediction, 1 / sigma^2 up to 100."""
         if self.prediction != "x0":
             return torch.ones(len(t))
         return (1 / (1 - self.alphas_cumprod[t.cpu()])).clamp(max=100).float()
 
     def split(self, output: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The (x0, eps) that a denoiser's `output` means at `x_t`, steps `t` (N,)."""
+        """Return the (x0, eps) that a denoiser's `output` gives at `x_t`, steps `t` (N,)."""
         signal, sigma = self.scales(t, x_t)
         match self.prediction:
             case "x0":
@@ -87,9 +86,9 @@ class NoiseSchedule:
                 return signal * x_t - sigma * output, signal * output + sigma * x_t
 
     def step(self, output: Tensor, x_t: Tensor, t: Tensor, earlier: Tensor | None, clip: float | None) -> Tensor:
-        """One DDIM step without added noise (Song et al. 2021, Eq. 12, eta 0), from `t` to `earlier` (None: to x0).
+        """Make a DDIM step without added noise (Song et al. 2021, Eq. 12, eta 0) from `t` to `earlier` (None: to x0).
 
-        `clip` bounds x0 to [-clip, clip] where the latents' range is known.
+        `clip` bounds x0 to [-clip, clip]; None if the latents' range is unknown.
         """
         x0, noise = self.split(output, x_t, t)
         if clip is not None:
@@ -101,13 +100,12 @@ class NoiseSchedule:
         return self.add_noise(x0, noise, earlier)
 
     def timesteps(self, steps: int, strength: float, explicit: int = 0) -> list[int]:
-        """The noise steps visited, noisiest first: the last `steps_made(steps, strength)` of `steps` even ones.
+        """Return the noise steps to visit, noisiest first: the last `steps_made(steps, strength)` of `steps` even ones.
 
-        `explicit` picks so many of these, evenly (as LCM and TCD choose theirs); 0 takes all.
+        `explicit` picks that many of these, evenly spaced (as LCM and TCD do); 0 takes all.
 
         Raises:
-            PresetError: strength outside (0, 1], or so small that no step would be made; more explicit steps than there
-                are.
+            PresetError: strength is outside (0, 1] or too small for one step, or `explicit` exceeds the steps made.
         """
         made, length = steps_made(steps, strength), len(self)
         if self.spacing == "trailing":
@@ -123,7 +121,7 @@ class NoiseSchedule:
 
 
 def cosine_schedule(length: int, prediction: Prediction) -> NoiseSchedule:
-    """The cosine schedule (Nichol and Dhariwal 2021, Eq. 17), betas capped at 0.999."""
+    """Return the cosine schedule (Nichol and Dhariwal 2021, Eq. 17), betas capped at 0.999."""
     grid = torch.arange(length + 1, dtype=torch.float64) / length
     curve = torch.cos((grid + 0.008) / 1.008 * math.pi / 2) ** 2
     betas = (1 - curve[1:] / curve[:-1]).clamp(max=0.999)

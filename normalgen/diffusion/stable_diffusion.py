@@ -1,6 +1,6 @@
 """The parts of Stable Diffusion 1.x and 2.x, from a folder in diffusers' layout or the Hugging Face hub.
 
-Only safetensors are read: pickled weights can run code.
+It reads only safetensors, because pickled weights can run code.
 """
 
 import os
@@ -42,7 +42,7 @@ BUFFER = 77
 
 
 class ClipPrompts(nn.Module):
-    """CLIP's text encoder: sentences to (N, 77, D) vectors. It is never trained, so each sentence is encoded once."""
+    """CLIP's text encoder: turns sentences into (N, 77, D) vectors. It is never trained, so it caches each sentence."""
 
     def __init__(self, tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel) -> None:
         super().__init__()
@@ -51,10 +51,10 @@ class ClipPrompts(nn.Module):
         self.known: dict[str, Tensor] = {}
 
     def forward(self, prompts: list[str], noun: str) -> Tensor:
-        """The vectors (N, 77, D) of prompts with `{object}` open.
+        """Return the vectors (N, 77, D) of prompts with `{object}`.
 
         Raises:
-            PresetError: a sentence of more than 77 tokens, whose end would be cut off.
+            PresetError: a sentence has more than 77 tokens; its end would be cut off.
         """
         sentences = [fill(prompt, noun) for prompt in prompts]
         device = self.text_encoder.device
@@ -67,7 +67,7 @@ class ClipPrompts(nn.Module):
     def _encode(self, sentence: str) -> Tensor:
         tokens = self.tokenizer(sentence, padding="max_length", max_length=BUFFER, return_tensors="pt").input_ids
         if tokens.shape[1] > BUFFER:
-            raise PresetError(f"a prompt may have {BUFFER} tokens, got {tokens.shape[1]}: {sentence!r}")
+            raise PresetError(f"a prompt may have {BUFFER} tokens, got {tokens.shape[1]}; shorten {sentence!r}")
         vectors: Tensor = self.text_encoder(tokens.to(self.text_encoder.device))[0][0]
         return vectors.float()
 
@@ -76,7 +76,7 @@ class ClipPrompts(nn.Module):
 class StableParts(Parts):
     """Stable Diffusion's autoencoder, UNet and text encoder; `pipeline` and `folder` are diffusers' view of them.
 
-    `taught` says that the text encoder is no longer the one in `folder`.
+    `taught` is set once the text encoder differs from the one in `folder`.
     """
 
     codec: LatentCodec
@@ -87,13 +87,13 @@ class StableParts(Parts):
     taught: bool = False
 
     def to(self, device: str) -> "StableParts":
-        """The same parts, moved to `device`."""
+        """Move the parts to `device`, in place, and return them."""
         self.codec.vae.to(device)
         super().to(device)
         return self
 
     def prepare_training(self, preset: Preset) -> "StableParts":
-        """The UNet or adapters of its attention ask for gradients."""
+        """Return parts in which the UNet, or adapters of its attention, require gradients."""
         for module in (self.codec.vae, self.prompt_encoder):
             module.requires_grad_(False)
         self.denoiser.requires_grad_(preset.train.method == "full")
@@ -105,12 +105,12 @@ class StableParts(Parts):
         return replace(self, adapted=True)
 
     def begin_from(self, references: Tensor) -> None:
-        """Nothing to do: the noun's words say what it is like."""
+        """Do nothing: the words of the noun describe the object."""
 
     def save(self, folder: Path) -> "StableParts":
-        """Write what diffusers reads: a LoRA for `load_lora_weights`, or a whole pipeline for `from_pretrained`.
+        """Write for diffusers: a LoRA for `load_lora_weights`, or a full pipeline for `from_pretrained`; return parts.
 
-        The parts that were not trained are linked to the files they came from where the disk allows, else copied.
+        Untrained parts become links to their original files if the disk allows, else copies.
         """
         if self.adapted:
             adapters = convert_state_dict_to_diffusers(get_peft_model_state_dict(self.denoiser))
@@ -126,7 +126,7 @@ class StableParts(Parts):
         return replace(open_stable(str(folder)), distilled=self.distilled)
 
     def merge(self, lora: Path) -> "StableParts":
-        """Merge a LoRA, file or folder, in diffusers', peft's or kohya's naming, into UNet and text encoder."""
+        """Merge a LoRA, file or folder, named as in diffusers, peft or kohya, into UNet and text encoder."""
         file = _lora_file(lora)
         changed = _merge(self.pipeline, file)
         taught = self.taught or "text_encoder" in changed
@@ -134,11 +134,11 @@ class StableParts(Parts):
 
 
 def open_stable(weights: str) -> StableParts:
-    """Stable Diffusion from a folder in diffusers' layout, or from the hub (kept in its cache).
+    """Open Stable Diffusion from a folder in diffusers' layout, or from the hub (kept in its cache).
 
     Raises:
-        MissingWeights: it is not there, lacks a part, or has pickled weights alone.
-        DataError: its scheduler is of a kind that is not known here.
+        MissingWeights: it does not exist, lacks a part, or has only pickled weights.
+        DataError: its scheduler is of an unknown kind.
     """
     folder = Path(weights) if Path(weights).is_dir() else _download(weights)
     variants = {name: _variant(folder, name) for name in FOLDERS}
@@ -171,13 +171,13 @@ def open_stable(weights: str) -> StableParts:
 
 
 def _lora_file(path: Path) -> Path:
-    found = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
-    names = [file.name for file in found]
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    names = [file.name for file in files]
     if LORA in names:
-        return found[names.index(LORA)]
-    if len(found) != 1 or found[0].suffix != ".safetensors":
-        raise MissingWeights(f"{path} must be a LoRA in safetensors, or a folder with one ({LORA}); found {names}")
-    return found[0]
+        return files[names.index(LORA)]
+    if len(files) != 1 or files[0].suffix != ".safetensors":
+        raise MissingWeights(f"{path} must be a LoRA in safetensors, or a folder with one ({LORA}); got {names}")
+    return files[0]
 
 
 def _merge(pipeline: StableDiffusionPipeline, file: Path) -> set[str]:
@@ -192,21 +192,21 @@ def _download(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=WANTED))
     except Exception as error:  # the hub's errors share no base but Exception
         raise MissingWeights(
-            f"the weights {name!r} are neither on this machine nor to be had from the Hugging Face hub "
+            f"the weights {name!r} are not on this machine and cannot be downloaded from the Hugging Face hub "
             f"({_first_line(error)}). With a connection: hf download {name}; else give a folder in diffusers' layout "
             "with --weights FOLDER"
         ) from error
 
 
 def _variant(folder: Path, name: str) -> str | None:
-    """The part's weights: the plain safetensors, or else their half-precision variant."""
+    """Return the variant of a part's safetensors: None if there are plain ones, else "fp16"."""
     for variant in (None, "fp16"):
         if _weight_file(folder, name, variant).is_file():
             return variant
     pickled = sorted(path.name for path in (folder / name).glob("*.bin"))
-    what = f"only pickled weights ({pickled[0]}), which can run code" if pickled else "no weights"
+    content = f"only pickled weights ({pickled[0]}), which can run code" if pickled else "no weights"
     raise MissingWeights(
-        f"{folder / name} holds {what}; {_weight_file(folder, name, None).name} is needed. "
+        f"{folder / name} holds {content}; {_weight_file(folder, name, None).name} is needed. "
         "Load the model once in diffusers and call pipe.save_pretrained(FOLDER, safe_serialization=True)"
     )
 
@@ -217,7 +217,7 @@ def _weight_file(folder: Path, name: str, variant: str | None) -> Path:
 
 
 def _schedule(scheduler: DDIMScheduler, folder: Path) -> NoiseSchedule:
-    """The published scheduler's noise levels and steps, as DDIM takes them."""
+    """Return the published scheduler's noise levels and steps, as DDIM uses them."""
     config = scheduler.config
     for name, known in (("prediction_type", tuple(PREDICTIONS)), ("timestep_spacing", get_args(Spacing))):
         if config[name] not in known:
@@ -232,30 +232,30 @@ def _schedule(scheduler: DDIMScheduler, folder: Path) -> NoiseSchedule:
 
 
 def _share(source: Path, target: Path) -> None:
-    """The files of a folder in another, as links where the disk allows; a file stays until its replacement is whole."""
+    """Link a folder's files into another, or copy them; an old file stays until its replacement is complete."""
     target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():
-        there = target / file.name
-        if there.exists() and there.samefile(file):
+        copy = target / file.name
+        if copy.exists() and copy.samefile(file):
             continue
-        partial = there.with_name(f".{there.name}.{os.getpid()}{PARTIAL}")
+        partial = copy.with_name(f".{copy.name}.{os.getpid()}{PARTIAL}")
         partial.unlink(missing_ok=True)
         try:
             os.link(file.resolve(), partial)
         except OSError:
             shutil.copyfile(file, partial)
-        partial.replace(there)
+        partial.replace(copy)
 
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """No progress bar for reading a file."""
-    shown = logging.is_progress_bar_enabled()
+    """Hide transformers' progress bars."""
+    enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 

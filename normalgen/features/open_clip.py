@@ -1,4 +1,4 @@
-"""CLIP (Radford et al. 2021) by open_clip: patch tokens of several blocks, an image's vector, and the text side."""
+"""CLIP (Radford et al. 2021) from open_clip: patch tokens of several blocks, image vectors, and the text encoder."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ class ClipText:
     """CLIP's text encoder.
 
     Attributes:
-        width: of its vectors.
+        width: length of its vectors.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, width: int, device: str) -> None:
@@ -42,15 +42,15 @@ class ClipText:
 
     @torch.inference_mode()
     def encode(self, sentences: list[str]) -> Tensor:
-        """One vector a sentence (n, width), of unit length.
+        """Return one vector per sentence (n, width), of unit length.
 
         Raises:
-            PresetError: a sentence longer than the encoder reads, whose end would be cut off.
+            PresetError: a sentence is too long for the encoder, which would cut off its end.
         """
         longest = self.tokenizer.context_length
         for sentence in sentences:
             if len(self.tokenizer.encode(sentence)) + 2 > longest:
-                raise PresetError(f"a sentence may have {longest} tokens with its start and end, got: {sentence!r}")
+                raise PresetError(f"a sentence may have {longest} tokens with its start and end; shorten {sentence!r}")
         parts = [sentences[start : start + SENTENCES] for start in range(0, len(sentences), SENTENCES)]
         vectors = [self.model.encode_text(self.tokenizer(part).to(self.device), normalize=True) for part in parts]
         return torch.cat(vectors).float()
@@ -59,26 +59,26 @@ class ClipText:
 class ClipFeatures:
     """Frozen features of one of open_clip's vision transformers.
 
-    Positions are resized bicubically (antialiased) where `size` is not the model's own. A patch that does not fit whole
-    is dropped: 240 px in patches of 14 are 17 x 17, and the last two rows and columns are not seen, as in MVFA's code.
+    If `size` is not the model's own, positions are resized bicubically (antialiased). Patches that do not fit are
+    dropped: 240 px in patches of 14 give 17 x 17, without the last two rows and columns of pixels, as in MVFA's code.
 
     Args:
         name: open_clip's, such as "ViT-B-16-plus-240".
-        weights: one of open_clip's tags for it, or a file: safetensors, or a .pt that holds weights alone. A file does
-            not say whether it was trained with QuickGELU, nor on other colours than `MEAN` and `STD`: OpenAI's belongs
-            to a name that ends in -quickgelu.
-        size: width and height, pixels, that images are squashed to.
-        blocks: whose outputs are the levels, counted from 1; default: the ends of the four quarters, 6, 12, 18 and 24
-            of ViT-L.
-        device: of torch.
+        weights: one of open_clip's tags for it, or a file: safetensors, or a .pt that holds only weights. A file does
+            not record whether it was trained with QuickGELU, or with other colours than `MEAN` and `STD`. OpenAI's
+            weights need a name that ends in -quickgelu.
+        size: width and height in pixels to which images are squashed.
+        blocks: their outputs are the levels; counted from 1. Default: the last of each quarter, 6, 12, 18 and 24 in
+            ViT-L.
+        device: torch device.
 
     Attributes:
-        name: "clip:", the model, "@", and eight digits of its weights; then "/" and blocks other than the default.
+        name: "clip:", the model, "@", and eight digits of its weights; then "/" and the blocks if not the default.
         grid: rows and columns of each level.
 
     Raises:
-        PresetError: a model, tag, size or block that there is not, or a tag whose weights want QuickGELU.
-        MissingWeights: not on this machine and not to be had, or not this model's.
+        PresetError: the model, tag, size or block does not exist, or the tag's weights need QuickGELU.
+        MissingWeights: the weights are not on this machine and cannot be downloaded, or are another model's.
         MissingDependency: open_clip is not installed.
     """
 
@@ -101,34 +101,34 @@ class ClipFeatures:
         entry = _entry(name, config, weights)
         self.mean, self.std = tuple(entry.get("mean", MEAN)), tuple(entry.get("std", STD))
         model, tokenizer = _load(name, _file(name, weights, entry), size)
-        other = "" if self.blocks == quarters(config["vision_cfg"]["layers"]) else f"/{self.blocks}".replace(" ", "")
-        self.name = f"clip:{name}@{fingerprint(model)}{other}"
+        suffix = "" if self.blocks == quarters(config["vision_cfg"]["layers"]) else f"/{self.blocks}".replace(" ", "")
+        self.name = f"clip:{name}@{fingerprint(model)}{suffix}"
         self.model: Any = model.to(device)
         self.grid = (size // patch, size // patch)
         self.text: TextSide | None = ClipText(self.model, tokenizer, config["embed_dim"], device)
 
     @torch.inference_mode()
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """The outputs of the blocks, raw (before the last norm and the projection), (N, rows, columns, C) each.
+        """Return each block's raw output (N, rows, columns, C), before the last norm and the projection.
 
         The class token is left out. Images (N, 3, S, S) in [0, 1], S any size.
         """
-        found = self.model.visual.forward_intermediates(
-            self._seen(images),
+        outputs = self.model.visual.forward_intermediates(
+            self._prepared(images),
             indices=[block - 1 for block in self.blocks],
             stop_early=True,
             intermediates_only=True,
             output_fmt="NLC",
         )
-        return [level.reshape(len(images), *self.grid, -1).contiguous() for level in found["image_intermediates"]]
+        return [level.reshape(len(images), *self.grid, -1).contiguous() for level in outputs["image_intermediates"]]
 
     @torch.inference_mode()
     def image(self, images: Tensor) -> Tensor:
-        """The projected class token (N, D), of unit length: what sentences are compared with."""
-        vectors: Tensor = self.model.encode_image(self._seen(images), normalize=True)
+        """Return the projected class token (N, D), of unit length, to compare with sentences."""
+        vectors: Tensor = self.model.encode_image(self._prepared(images), normalize=True)
         return vectors
 
-    def _seen(self, images: Tensor) -> Tensor:
+    def _prepared(self, images: Tensor) -> Tensor:
         return normalised(resized(images.to(self.device), self.size), self.mean, self.std)
 
 
@@ -148,10 +148,10 @@ def _config(name: str) -> dict[str, Any]:
     known = open_clip.list_models()
     if name not in known:
         near = get_close_matches(name, known, 3, 0.4)
-        raise PresetError(f"open_clip has no model {name!r}; near it: {', '.join(near) or 'none'}")
+        raise PresetError(f"open_clip has no model {name!r}; similar names: {', '.join(near) or 'none'}")
     config: dict[str, Any] = open_clip.get_model_config(name)
     if not isinstance(config["vision_cfg"].get("layers"), int):
-        raise PresetError(f"{name} is not one of open_clip's own vision transformers; use one, such as {DEFAULT}")
+        raise PresetError(f"{name} is not an open_clip vision transformer; use one, such as {DEFAULT}")
     return config
 
 
@@ -159,28 +159,28 @@ def _blocks(name: str, config: dict[str, Any], blocks: tuple[int, ...] | None) -
     depth = config["vision_cfg"]["layers"]
     chosen = quarters(depth) if blocks is None else tuple(sorted(set(blocks)))
     if not chosen or chosen[0] < 1 or chosen[-1] > depth:
-        raise PresetError(f"blocks must be some of 1 to {depth} in {name}, got {blocks}")
+        raise PresetError(f"blocks must be from 1 to {depth} in {name}, got {blocks}")
     return chosen
 
 
 def _entry(name: str, config: dict[str, Any], weights: str) -> dict[str, Any]:
-    """What open_clip knows of a tag; nothing of a file.
+    """Return open_clip's entry for a tag; empty for a file.
 
     Raises:
-        PresetError: weights trained with QuickGELU for a name without, or a tag whose entry leads to another epoch.
+        PresetError: the weights need QuickGELU and the name lacks it, or the tag's entry leads to another epoch.
     """
     entry: dict[str, Any] = _package().get_pretrained_cfg(name, weights)
     if not entry:
         return {}
     if entry.get("quick_gelu", False) and not config.get("quick_gelu", False):
         raise PresetError(
-            f"the weights {weights!r} were trained with QuickGELU and {name} computes without it; use {name}-quickgelu"
+            f"the weights {weights!r} were trained with QuickGELU, which {name} does not use; use {name}-quickgelu"
         )
-    asked, led = re.search(r"_e(\d+)$", weights), re.search(r"_e(\d+)/?$", entry.get("hf_hub", ""))
-    if asked and led and asked[1] != led[1]:
+    asked, hub = re.search(r"_e(\d+)$", weights), re.search(r"_e(\d+)/?$", entry.get("hf_hub", ""))
+    if asked and hub and asked[1] != hub[1]:
         raise PresetError(
-            f"open_clip's hub entry for {weights!r} of {name} holds the weights of epoch {led[1]}; use "
-            f"{weights.removesuffix(asked[0]) + led[0].strip('/')!r}, or download {entry.get('url')} and give the file"
+            f"open_clip's hub entry for {weights!r} of {name} holds the weights of epoch {hub[1]}; use "
+            f"{weights.removesuffix(asked[0]) + hub[0].strip('/')!r}, or download {entry.get('url')} and give the file"
         )
     return entry
 
@@ -199,8 +199,9 @@ def _file(name: str, weights: str, entry: dict[str, Any]) -> str:
             return str(open_clip.download_pretrained(entry))
     except Exception as error:  # the hub's errors share no base but Exception
         raise MissingWeights(
-            f"the weights {weights!r} of {name} are neither on this machine nor to be had ({first_line(error)}). With "
-            f"a connection: hf download {entry.get('hf_hub', '').strip('/')}; else give a file: clip:{name}:FILE"
+            f"the weights {weights!r} of {name} are not on this machine and cannot be downloaded "
+            f"({first_line(error)}). With a connection: hf download {entry.get('hf_hub', '').strip('/')}; else give a "
+            f"file: clip:{name}:FILE"
         ) from error
 
 
@@ -211,18 +212,18 @@ def _load(name: str, file: str, size: int) -> tuple[nn.Module, Any]:
             model: nn.Module = open_clip.create_model(name, pretrained=file, weights_only=True)
             tokenizer = open_clip.get_tokenizer(name)
             _resize(model, size)
-    except Exception as error:  # damaged files make pickle raise whatever it likes
+    except Exception as error:  # pickle raises many kinds of error for damaged files
         raise MissingWeights(
-            f"{file} is not weights of {name} alone ({first_line(error)}); give safetensors, or a state_dict that "
-            "torch.load reads with weights_only=True"
+            f"{file} does not hold only weights of {name} ({first_line(error)}); give safetensors, or a "
+            "state_dict that torch.load reads with weights_only=True"
         ) from error
     return model.float().eval().requires_grad_(False), tokenizer
 
 
 def _resize(model: Any, size: int) -> None:
-    """Give the image side another size, its positions as open_clip resizes those of a file.
+    """Set the image size, and resize the positions as open_clip resizes a file's.
 
-    After loading, not on the way (`force_image_size`): torch resizes no half-precision positions on the CPU.
+    Done after loading instead of with `force_image_size`: torch cannot resize half-precision positions on the CPU.
     """
     visual = model.visual
     visual.image_size, visual.grid_size = (size, size), tuple(size // side for side in visual.patch_size)

@@ -7,7 +7,7 @@ from normalgen.features.efficientnet_lite import SIZE, EmbeddedFeatures
 __all__ = ["NAMES", "check_features", "open_features"]
 
 NAMES = ("embedded", "clip", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
-"""What `open_features` understands: names of open_clip's and timm's, tags of open_clip's or files of weights."""
+"""What `open_features` accepts: model names of open_clip and timm, tags of open_clip, and files of weights."""
 
 
 def check_features(name: str) -> None:
@@ -22,17 +22,17 @@ def check_features(name: str) -> None:
 
 
 def open_features(name: str, *, device: str = "cpu", size: int | None = None) -> Features:
-    """Frozen features by name.
+    """Return frozen features by name.
 
     Args:
         name: one of `NAMES`, such as "clip:ViT-B-16-plus-240:laion400m_e31" or "timm:resnet18:resnet18.safetensors".
-        device: of torch.
-        size: width and height, pixels, that images are squashed to; default: 256 embedded, 240 clip, timm's own.
+        device: torch device.
+        size: width and height in pixels to which images are squashed; default: 256 embedded, 240 clip, timm's own.
 
     Raises:
-        PresetError: an unknown name, or a size that it does not have.
-        MissingWeights: its weights are not on this machine and not to be had.
-        MissingDependency: its package is not installed.
+        PresetError: the name is unknown, or has no such size.
+        MissingWeights: the weights are not on this machine and cannot be downloaded.
+        MissingDependency: the package is not installed.
     """
     check_features(name)
     kind, *rest = name.split(":", 2)
@@ -40,7 +40,7 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
         raise PresetError(f"size must be at least 1 pixel, got {size}")
     if name == "embedded":
         if size not in (None, SIZE):
-            raise PresetError(f"embedded features look at {SIZE} px alone, got size {size}")
+            raise PresetError(f"embedded features need size {SIZE}, got {size}")
         return EmbeddedFeatures(device)
     if kind == "clip":
         from normalgen.features.open_clip import DEFAULT, ClipFeatures

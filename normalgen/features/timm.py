@@ -1,4 +1,4 @@
-"""Any of timm's backbones: convolutional ones by their middle levels, vision transformers by four blocks."""
+"""Features of any timm backbone: middle levels of convolutional ones, four blocks of vision transformers."""
 
 from typing import Any
 
@@ -24,16 +24,16 @@ STRIDES = (4, 16)
 
 
 class TimmFeatures:
-    """Frozen features of a network of timm's, such as DINOv2 ("vit_small_patch14_dinov2.lvd142m").
+    """Frozen features of a timm network, such as DINOv2 ("vit_small_patch14_dinov2.lvd142m").
 
     Images are squashed bicubically (antialiased) to `size` and scaled by the model's own mean and deviation.
 
     Args:
         name: timm's, with the tag of its weights after a dot.
-        weights: "" for those of the hub, or a file: safetensors, or one that holds weights alone.
-        size: width and height in pixels; default: those the weights were trained at. Networks with positions resize
-            them (bicubic); sizes that they cannot divide into patches or windows are refused.
-        device: of torch.
+        weights: "" for the hub's, or a file: safetensors, or one that holds only weights.
+        size: width and height in pixels; default: the size that the weights were trained at. Networks with positions
+            resize them (bicubic), and refuse sizes that do not divide into patches or windows.
+        device: torch device.
 
     Attributes:
         name: "timm:", the model, "@", and eight digits of its weights.
@@ -41,18 +41,18 @@ class TimmFeatures:
         text: None.
 
     Raises:
-        PresetError: a model that timm does not have, without levels, or not for this size.
-        MissingWeights: not on this machine and not to be had, or not this model's.
+        PresetError: timm does not have the model, or it has no levels or cannot take this size.
+        MissingWeights: the weights are not on this machine and cannot be downloaded, or are another model's.
         MissingDependency: timm is not installed.
     """
 
     def __init__(self, name: str, *, weights: str = "", size: int | None = None, device: str = "cpu") -> None:
         timm = _package()
         if not timm.is_model(name):
-            raise PresetError(f"timm has no model {name!r}; list some with timm.list_models('*part of a name*')")
+            raise PresetError(f"timm has no model {name!r}; list names with timm.list_models('*part of a name*')")
         network = _load(timm, name, weights)
         if not hasattr(network, "forward_intermediates"):
-            raise PresetError(f"timm's {name} gives no feature maps of its levels; use another")
+            raise PresetError(f"timm's {name} gives no feature maps; use another model")
         self.levels = levels([entry["reduction"] for entry in network.feature_info])
         own = timm.data.resolve_model_data_config(network)
         self.mean, self.std = tuple(own["mean"]), tuple(own["std"])
@@ -66,30 +66,34 @@ class TimmFeatures:
 
     @torch.inference_mode()
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """Raw patch vectors (N, rows, columns, C) of each level; class and register tokens are left out.
+        """Return raw patch vectors (N, rows, columns, C) per level, without class and register tokens.
 
         Images (N, 3, S, S) in [0, 1], S any size.
         """
         maps = self.network.forward_intermediates(
-            self._seen(images), indices=list(self.levels), stop_early=True, intermediates_only=True, output_fmt="NCHW"
+            self._prepared(images),
+            indices=list(self.levels),
+            stop_early=True,
+            intermediates_only=True,
+            output_fmt="NCHW",
         )
         return [level.permute(0, 2, 3, 1).contiguous() for level in maps]
 
     @torch.inference_mode()
     def image(self, images: Tensor) -> Tensor:
-        """What the network's head would see (N, D), of unit length: pooled features, or the class token."""
-        inside = self.network.forward_features(self._seen(images))
-        return normalize(self.network.forward_head(inside, pre_logits=True), dim=1)
+        """Return the input of the network's head (N, D), of unit length: pooled features, or the class token."""
+        features = self.network.forward_features(self._prepared(images))
+        return normalize(self.network.forward_head(features, pre_logits=True), dim=1)
 
-    def _seen(self, images: Tensor) -> Tensor:
+    def _prepared(self, images: Tensor) -> Tensor:
         return normalised(resized(images.to(self.device), self.size), self.mean, self.std)
 
 
 def levels(strides: list[int]) -> tuple[int, ...]:
-    """Which feature maps are used, counted from 0, of a network whose maps have a vector every `strides` pixels.
+    """Return the indices, from 0, of the feature maps to use; map i has a vector every `strides[i]` pixels.
 
-    Where all have the same stride (plain vision transformers): the last of each quarter. Else those with strides from
-    4 to 16, or the first three of a network that has none.
+    If all have the same stride (plain vision transformers), these are the last of each quarter; else the maps with
+    strides from 4 to 16, or the first three if there are none.
     """
     if len(set(strides)) == 1:
         return tuple(block - 1 for block in quarters(len(strides)))
@@ -107,16 +111,16 @@ def _package() -> Any:
 
 
 def _load(timm: Any, name: str, weights: str) -> Any:
-    given = {"state_dict": read_weights(weights)} if weights else None
+    overlay = {"state_dict": read_weights(weights)} if weights else None
     try:
         with quietly():
-            network: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=given)
+            network: Any = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
     except Exception as error:  # the hub's errors share no base but Exception
         if weights:
-            raise MissingWeights(f"{weights} is not weights of timm's {name} ({first_line(error)})") from error
+            raise MissingWeights(f"{weights} does not hold weights of timm's {name} ({first_line(error)})") from error
         raise MissingWeights(
-            f"the weights of timm's {name} are neither on this machine nor to be had ({first_line(error)}). With a "
-            f"connection: hf download timm/{name}; else give a file: timm:{name}:FILE"
+            f"the weights of timm's {name} are not on this machine and cannot be downloaded ({first_line(error)}). "
+            f"With a connection: hf download timm/{name}; else give a file: timm:{name}:FILE"
         ) from error
     return network.eval()
 
@@ -127,7 +131,5 @@ def _resize(network: Any, name: str, size: int) -> None:
             if hasattr(network, "set_input_size"):
                 network.set_input_size((size, size))
             network.forward_features(torch.zeros(1, 3, size, size))
-    except Exception as error:  # each network has its own words for what does not fit
-        raise PresetError(
-            f"timm's {name} cannot look at {size} px ({first_line(error)}); choose another size"
-        ) from error
+    except Exception as error:  # each network raises its own kind of error
+        raise PresetError(f"timm's {name} cannot take {size} px ({first_line(error)}); choose another size") from error

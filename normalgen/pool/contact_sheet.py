@@ -1,4 +1,4 @@
-"""The contact sheet of a pool, a picture for people."""
+"""Draws the contact sheet of a pool."""
 
 import time
 from contextlib import suppress
@@ -33,7 +33,11 @@ Row = tuple[str, list[Image.Image]]
 
 def contact_sheet(title: str, rows: list[Row]) -> Image.Image:
     """Return rows of pictures under their captions, `COLUMNS` tiles wide; longer rows wrap."""
-    lines = [(caption if at == 0 else "", tiles[at : at + COLUMNS]) for caption, tiles in rows for at in _starts(tiles)]
+    lines = [
+        (caption if start == 0 else "", tiles[start : start + COLUMNS])
+        for caption, tiles in rows
+        for start in _starts(tiles)
+    ]
     heights = [(CAPTION if caption else 0) + (TILE + GAP if tiles else 0) for caption, tiles in lines]
     width = COLUMNS * (TILE + GAP) + GAP
     sheet = Image.new("RGB", (width, 2 * CAPTION + sum(heights)), PAPER)
@@ -141,5 +145,5 @@ def augmented_row(references: Tensor, kind: Augment, seed: int) -> Row:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG, completely or not at all."""
     write_whole(path, lambda partial: picture.save(partial, format="png"))

@@ -1,4 +1,4 @@
-"""Makes a pool of images that were made elsewhere."""
+"""Makes a pool of existing images."""
 
 import json
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Fills a pool image by image, alone or as one of several workers; no file is ever half-written.
+"""Fills a pool image by image, alone or as one of several workers; never leaves a partly written file.
 
-On one machine the bytes depend only on settings, references and index. So a resumed run, a pool that grew, and a pool
-drawn by several workers end with the same bytes as a single run.
+On one machine, bytes depend only on settings, references and index. So a resumed run, an enlarged pool, and a pool
+drawn by several workers have the same bytes as a pool from one run.
 """
 
 from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ def draw_shard(
     """Draw one worker's share of the pool in `folder`: every `shard.count`-th group of candidates.
 
     Candidates are judged in order, so the last worker judges them all. If the gate rejects some, it also draws their
-    replacements. On like machines, the pool has the same bytes as that of `fill_pool`.
+    replacements. On identical machines, the pool has the same bytes as one from `fill_pool`.
 
     Args:
         model: as for `fill_pool`, and the same for all workers.
@@ -106,10 +106,10 @@ def draw_shard(
     Raises:
         DataError: as `fill_pool`; or another process draws this shard, or started another pool in `folder`.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
             window = Window.open(n, shard.count, making)
-            held.enter_context(window.hold(making.drawn, shard))
+            stack.enter_context(window.hold(making.drawn, shard))
         window.draw(shard, making, watch)
     with _locked(folder, wait=True):
         _agree(folder, {"settings": making.settings}, look=True)
@@ -175,7 +175,7 @@ def _check(model: NormalModel | Preset, references: References, n: int) -> None:
     elif model.category != references.category:
         raise DataError(
             f"the model was customized on {model.category!r}, the references are {references.category!r}; "
-            "use the model of this category, or none to make one"
+            "use a model of this category, or leave it out to make one"
         )
 
 

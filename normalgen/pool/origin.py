@@ -1,4 +1,4 @@
-"""Which photos a model or a pool was made from, and remarks if they differ from the references."""
+"""Tells which photos a model or pool was made from, and notes if they differ from the references."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ __all__ = ["Origin", "note_other_crop", "note_other_photos", "origin_of"]
 
 
 class Origin(NamedTuple):
-    """The SHA-256 of the photos that something was made from, and how they were cropped."""
+    """SHA-256 of the photos that a model or pool was made from, and their crop."""
 
     hashes: frozenset[str]
     crop: Any
 
 
 def origin_of(folder: Path) -> Origin | None:
-    """Return what the model or pool in `folder` was made from; None if it is not recorded."""
+    """Return the origin of the model or pool in `folder`; None if it is not recorded."""
     for path in (folder / RECORD, record_folder(folder) / RUN):
         if (record := read_record(path)) and "references" in record["settings"]:
             return Origin(frozenset(record["settings"]["references"]), record["settings"].get("crop"))
@@ -28,7 +28,7 @@ def origin_of(folder: Path) -> Origin | None:
 
 
 def note_other_photos(what: str, folder: Path, references: References, remedy: str) -> None:
-    """Remark if the model or pool in `folder` was made from other photos than the references, or with another crop."""
+    """Note if the model or pool in `folder` was made from other photos than the references, or with another crop."""
     origin = origin_of(folder)
     if origin is None:
         return
@@ -42,7 +42,7 @@ def note_other_photos(what: str, folder: Path, references: References, remedy: s
 
 
 def note_other_crop(what: str, folder: Path, crop: Any) -> None:
-    """Remark if the model or pool in `folder` was made from photos with another crop."""
+    """Note if the model or pool in `folder` was made with another crop."""
     origin = origin_of(folder)
     if origin is not None and _words(origin.crop) != _words(crop):
         note(

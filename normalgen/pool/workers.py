@@ -2,8 +2,8 @@
 
 A folder in the records' `drawn/`, named after the pool's settings, holds the images that wait for their verdict,
 `window.json` (the candidates of this round; its removal ends the round), the references, so that judging needs no
-photos, and one lock per shard. If a pool is replaced by one with other settings, the round of the old pool is gone, and
-the images of its workers are ignored.
+photos, and one lock per shard. If a pool with other settings replaces the pool, the old round ends, and the images of
+its workers are ignored.
 """
 
 import re

@@ -168,7 +168,7 @@ def test_distilled_weights_are_merged_for_sampling_alone(stable: Preset, tmp_pat
     assert json.loads((tmp_path / "m" / "preset.json").read_text())["preset"]["sample"]["distilled"] == ""
     with pytest.raises(PresetError, match="load the model again"):
         fast.using(change(fast.preset, sample={"distilled": ""}))
-    with pytest.raises(PresetError, match="the tiny preset has none"):
+    with pytest.raises(PresetError, match="which the tiny preset does not take"):
         open_parts("bundled").merge(lora)
 
 

@@ -157,12 +157,12 @@ Q = f"text_encoder.{TEXT[0]}"
 @pytest.mark.parametrize(
     ("tensors", "words"),
     [
-        ({}, "it has no weights"),
+        ({}, "it holds no weights"),
         ({"unet.conv_in.weight": ONES["up"]}, r"unet\.conv_in\.weight is not a weight of a LoRA"),
         ({"text_encoder_2.a.lora_A.weight": ONES["down"]}, "text_encoder_2.* is not a weight of a LoRA"),
         ({f"{Q}.lora_magnitude_vector": ONES["up"]}, "lora_magnitude_vector is not a weight of a LoRA"),
         ({"unet.nowhere.lora_A.weight": ONES["down"]}, r"the model has no layer unet\.nowhere"),
-        ({f"{Q}.lora_A.weight": ONES["down"]}, "q_proj has down alone, not up and down"),
+        ({f"{Q}.lora_A.weight": ONES["down"]}, "q_proj must have up and down, got only down"),
         ({f"{Q}.lora_A.weight": ONES["up"], f"{Q}.lora_B.weight": ONES["down"]}, r"q_proj is \(24, 24\) in the model"),
     ],
 )

@@ -169,15 +169,15 @@ def test_a_sentence_is_not_cut_off(clip: ClipFeatures) -> None:
 @pytest.mark.parametrize(
     ("name", "weights", "message"),
     [
-        ("ViT-L-14-336", "openai", "with QuickGELU and ViT-L-14-336 computes without it; use ViT-L-14-336-quickgelu"),
+        ("ViT-L-14-336", "openai", "with QuickGELU, which ViT-L-14-336 does not use; use ViT-L-14-336-quickgelu"),
         (
             "ViT-B-16-plus-240",
             "laion400m_e32",
             "epoch 31; use 'laion400m_e31', or download .*e32.*pt and give the file",
         ),
         ("ViT-B-16-plus-240", "openai", "weights must be a file or one of laion400m_e31, laion400m_e32"),
-        ("ViT-B-61", "openai", "no model 'ViT-B-61'; near it: ViT-B-16"),
-        ("RN50-quickgelu", "openai", "not one of open_clip's own vision transformers"),
+        ("ViT-B-61", "openai", "no model 'ViT-B-61'; similar names: ViT-B-16"),
+        ("RN50-quickgelu", "openai", "not an open_clip vision transformer"),
     ],
 )
 def test_combinations_that_would_mislead_are_refused(name: str, weights: str, message: str) -> None:
@@ -186,7 +186,7 @@ def test_combinations_that_would_mislead_are_refused(name: str, weights: str, me
 
 
 def test_blocks_and_sizes_that_there_are_not_are_refused(file: str) -> None:
-    with pytest.raises(PresetError, match=r"blocks must be some of 1 to 4 in tiny-clip, got \(0, 1\)"):
+    with pytest.raises(PresetError, match=r"blocks must be from 1 to 4 in tiny-clip, got \(0, 1\)"):
         ClipFeatures("tiny-clip", weights=file, blocks=(0, 1))
     with pytest.raises(PresetError, match="patch of 14 pixels, got 13"):
         ClipFeatures("tiny-clip", weights=file, size=13)
@@ -202,10 +202,10 @@ def test_weights_out_of_reach_say_how_to_get_them(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_is_not_there_or_not_of_the_model_says_so(tmp_path: Path) -> None:
-    with pytest.raises(MissingWeights, match=r"no file of weights gone\.safetensors"):
+    with pytest.raises(MissingWeights, match=r"no weight file gone\.safetensors"):
         ClipFeatures("tiny-clip", weights="gone.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors")
-    with pytest.raises(MissingWeights, match="is not weights of tiny-clip"):
+    with pytest.raises(MissingWeights, match="does not hold only weights of tiny-clip"):
         ClipFeatures("tiny-clip", weights=str(tmp_path / "odd.safetensors"))
 
 

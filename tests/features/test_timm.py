@@ -93,18 +93,18 @@ def test_weights_in_torchs_format_are_read_and_pickled_objects_are_not(resnet: s
     torch.save({"state_dict": features.network.state_dict()}, tmp_path / "same.pt")
     assert TimmFeatures("test_resnet", weights=str(tmp_path / "same.pt")).name == features.name
     torch.save(nn.Linear(1, 1, device="meta"), tmp_path / "code.pt")
-    with pytest.raises(MissingWeights, match="is no file of weights alone"):
+    with pytest.raises(MissingWeights, match="is damaged or holds more than weights"):
         TimmFeatures("test_resnet", weights=str(tmp_path / "code.pt"))
 
 
 def test_what_is_not_there_is_told_of(vit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PresetError, match="timm has no model 'resnet19'"):
         open_features("timm:resnet19")
-    with pytest.raises(PresetError, match=r"cannot look at 100 px .*choose another size"):
+    with pytest.raises(PresetError, match=r"cannot take 100 px .*choose another size"):
         open_features(f"timm:test_vit:{vit}", size=100)
-    with pytest.raises(MissingWeights, match="there is no file of weights gone"):
+    with pytest.raises(MissingWeights, match="there is no weight file gone"):
         open_features("timm:test_vit:gone")
-    with pytest.raises(MissingWeights, match="is not weights of timm's test_resnet"):
+    with pytest.raises(MissingWeights, match="does not hold weights of timm's test_resnet"):
         open_features(f"timm:test_resnet:{vit}")
 
     def offline(name: str, pretrained: bool, pretrained_cfg_overlay: None) -> None:
@@ -134,7 +134,7 @@ def test_embedded_tokens_are_raw_means_of_neighbours_at_256_pixels() -> None:
 
 
 def test_embedded_features_have_one_size() -> None:
-    with pytest.raises(PresetError, match="256 px alone, got size 240"):
+    with pytest.raises(PresetError, match="need size 256, got 240"):
         open_features("embedded", size=240)
 
 

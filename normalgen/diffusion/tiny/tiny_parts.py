@@ -1,4 +1,4 @@
-"""The parts of `tiny`: the prior bundled with the package, or one that was made like it."""
+"""The parts of `tiny`: the prior bundled with the package, or another prior of the same kind."""
 
 import json
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ _REMEDY = "reinstall normalgen if it is the bundled prior, else customize again"
 class TinyParts(Parts):
     """Exact patches of pixels, a small denoiser, known words and one learned token.
 
-    `base` is the digest of what adapters build on. `twin_trust` was chosen on screws and hazelnuts with the preset
-    `tiny` (docs/detection.md): its twins undo drawn defects far better than real ones.
+    `base` is the digest of the weights that adapters build on. `twin_trust` was chosen on screws and hazelnuts with the
+    preset `tiny` (docs/detection.md): its twins undo drawn defects far better than real ones.
     """
 
     methods = ("full", "fine", "lora")
@@ -41,9 +41,10 @@ class TinyParts(Parts):
     base: str = ""
 
     def prepare_training(self, preset: Preset) -> "TinyParts":
-        """The denoiser or adapters, and the object's token, ask for gradients; or the denoiser's fine stage alone.
+        """Return parts in which the denoiser or adapters, and the object's token, or only the fine stage, can train.
 
-        The fine stage stands behind the trunk, which then needs no gradient: a step takes two thirds of the time.
+        The fine stage follows the trunk, so training it alone needs no gradient of the trunk: a step takes two thirds
+        of the time.
         """
         self.prompt_encoder.requires_grad_(False)
         self.prompt_encoder.object.requires_grad_(preset.train.method != "fine")
@@ -56,13 +57,13 @@ class TinyParts(Parts):
         return replace(self, adapted=True, base=self.digest)
 
     def begin_from(self, references: Tensor) -> None:
-        """Let the object's token begin as one like `references`, uint8 (k, 3, S, S)."""
+        """Initialize the object's token from `references`, uint8 (k, 3, S, S)."""
         features = EmbeddedFeatures()
         rows = [features.statistics(image[None].float() / 255) for image in references]
         self.prompt_encoder.start_from(torch.cat(rows))
 
     def save(self, folder: Path) -> "TinyParts":
-        """Write all weights, or the adapters; returns these parts with the rounded weights and their digest."""
+        """Write all weights, or only the adapters; return these parts with the rounded weights and their digest."""
         if self.adapted:
             name, weights = ADAPTERS, {key: p.detach() for key, p in self.trainable().items()}
         else:
@@ -72,8 +73,8 @@ class TinyParts(Parts):
         return replace(self, digest=digest([folder / name], self.base))
 
     def merge(self, lora: Path) -> "TinyParts":
-        """Not to be had."""
-        raise PresetError(f"{lora}: LoRAs are for Stable Diffusion (--preset sd15), and the tiny preset has none")
+        """Raise `PresetError`: the tiny preset takes no LoRA."""
+        raise PresetError(f"{lora} is a LoRA, which the tiny preset does not take; use --preset sd15")
 
     def _state(self) -> dict[str, Tensor]:
         states = {part: module.state_dict() for part, module in self.modules().items()}
@@ -82,20 +83,20 @@ class TinyParts(Parts):
     @torch.no_grad()
     def _fill(self, weights: dict[str, Tensor]) -> None:
         state = self._state()
-        wanted = set(self.trainable() if self.adapted else state)
-        if set(weights) != wanted or any(weights[key].shape != state[key].shape for key in wanted):
-            raise DataError(f"the weights are of another version of normalgen; {_REMEDY}")
+        expected = set(self.trainable() if self.adapted else state)
+        if set(weights) != expected or any(weights[key].shape != state[key].shape for key in expected):
+            raise DataError(f"the weights are from another version of normalgen; {_REMEDY}")
         for key, value in weights.items():
             state[key].copy_(value)
 
 
 def bundled_files() -> tuple[Path, Path]:
-    """The bundled prior's weights and configuration, there or not."""
+    """Return the paths of the bundled prior's weights and configuration, even if they are missing."""
     return BUNDLED / WEIGHTS, BUNDLED / CONFIG
 
 
 def new_tiny(config: TinyConfig, *, seed: int) -> TinyParts:
-    """Untrained tiny parts, the same for the same seed."""
+    """Return untrained tiny parts; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         schedule = cosine_schedule(1000, "x0")
@@ -110,10 +111,10 @@ def new_tiny(config: TinyConfig, *, seed: int) -> TinyParts:
 
 
 def open_tiny(folder: Path) -> TinyParts:
-    """Tiny parts from a folder that `TinyParts.save` wrote.
+    """Return tiny parts from a folder that `TinyParts.save` wrote.
 
     Raises:
-        MissingWeights: a file is not there, or is damaged.
+        MissingWeights: a file is missing or damaged.
     """
     weights = read_weights(folder / WEIGHTS, _REMEDY)
     try:
@@ -127,10 +128,10 @@ def open_tiny(folder: Path) -> TinyParts:
 
 
 def load_adapters(parts: TinyParts, folder: Path, preset: Preset) -> TinyParts:
-    """`parts` with the adapters that `TinyParts.save` wrote into `folder`.
+    """Return `parts` with the adapters that `TinyParts.save` wrote to `folder`.
 
     Raises:
-        MissingWeights: they are not there, or damaged.
+        MissingWeights: the adapters are missing or damaged.
     """
     adapted = parts.prepare_training(preset)
     adapted._fill(read_weights(folder / ADAPTERS, _REMEDY))

@@ -1,9 +1,9 @@
 """The denoiser of `tiny`: a coarse trunk that draws, and a thin fine stage that keeps grain.
 
-The trunk, a UNet2DConditionModel on 8 x 8 patches, sees cosine waves and answers what the best linear guess of the
-clean picture lacks (`spectrum`). The fine stage, a few convolutions on 2 x 2 patches, sees the noisy picture and the
-trunk's, and answers a correction in units of what fine detail can still be told from the noise. Both start from
-nothing: an untrained net gives the linear guess, which at low noise is the picture itself.
+The trunk, a UNet2DConditionModel on 8 x 8 patches, takes cosine waves and predicts the error of the best linear guess
+of the clean picture (`spectrum`). The fine stage, a few convolutions on 2 x 2 patches, takes the noisy picture and the
+trunk's, and predicts a correction in units of the fine detail that is still visible in the noise. Both start at zero:
+an untrained net returns the linear guess, which at low noise is the picture itself.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ __all__ = ["TinyConfig", "TinyDenoiser"]
 
 @dataclass(frozen=True)
 class TinyConfig:
-    """Sizes of the tiny denoiser: channels of the trunk's levels, of the text vectors, of the fine stage."""
+    """Sizes of the tiny denoiser: channels of the trunk's levels, the text vectors and the fine stage."""
 
     channels: tuple[int, ...] = (96, 128, 192)
     layers: int = 1
@@ -35,7 +35,7 @@ SPREAD = 0.2
 
 
 class TinyDenoiser(nn.Module):
-    """Noisy latents (N, 3 patch^2, h, w), steps (N,) and text (N, L, text) to the clean latents x0."""
+    """Predicts clean latents x0 from noisy latents (N, 3 patch^2, h, w), steps (N,) and text (N, L, text)."""
 
     def __init__(self, config: TinyConfig, schedule: NoiseSchedule) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class TinyDenoiser(nn.Module):
         return int(self.config.patch * 2 ** (len(self.config.channels) - 1))
 
     def settings(self) -> dict[str, object]:
-        """The configuration as plain data."""
+        """Return the configuration as plain data."""
         return asdict(self.config)
 
     def forward(
         self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, return_dict: bool = False
     ) -> tuple[Tensor]:
-        """Called as diffusers' UNets are; answers (x0,)."""
+        """Return (x0,); the signature is that of diffusers' UNets."""
         signal, sigma = self.schedule.scales(timestep, sample)
         coarse = self._coarse(sample, timestep, encoder_hidden_states, signal, sigma)
         spread = SPREAD * sigma / (SPREAD**2 * signal**2 + sigma**2).sqrt()
@@ -79,20 +79,20 @@ class TinyDenoiser(nn.Module):
     def _coarse(self, sample: Tensor, timestep: Tensor, text: Tensor, signal: Tensor, sigma: Tensor) -> Tensor:
         waves = self.spectrum.waves(sample)
         shrink, share, error = self.spectrum.scales(signal, sigma)
-        lacking = self.trunk(waves * shrink, timestep, text, return_dict=False)[0]
-        return self.spectrum.patches(share * waves + error * lacking)
+        correction = self.trunk(waves * shrink, timestep, text, return_dict=False)[0]
+        return self.spectrum.patches(share * waves + error * correction)
 
 
-def _regroup(latents: Tensor, patch: int, other: int) -> Tensor:
-    """Latents of `patch` x `patch` patches as latents of `other` x `other` patches."""
-    return pixel_unshuffle(pixel_shuffle(latents, patch), other)
+def _regroup(latents: Tensor, patch: int, new_patch: int) -> Tensor:
+    """Return latents of `patch` x `patch` patches as latents of `new_patch` x `new_patch` patches."""
+    return pixel_unshuffle(pixel_shuffle(latents, patch), new_patch)
 
 
 class FineStage(nn.Module):
     """A small convolutional U on patches of 2 x 2 and 4 x 4 pixels, (N, 24, H/2, W/2) to (N, 12, H/2, W/2).
 
-    At low noise denoising is a local matter, and this is all that it takes (FFDNet, Zhang et al. 2018, works on such
-    patches too); every layer is scaled and shifted by the noise level.
+    Denoising at low noise is local, so this is enough (FFDNet, Zhang et al. 2018, also works on such patches). The
+    noise level scales and shifts every layer.
     """
 
     def __init__(self, width: int, layers: int) -> None:
@@ -111,13 +111,13 @@ class FineStage(nn.Module):
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, pictures: Tensor, sigma: Tensor) -> Tensor:
-        """The correction (N, 12, H/2, W/2) for noise scales `sigma` (N,); H and W are multiples of 4."""
+        """Return the correction (N, 12, H/2, W/2) for noise scales `sigma` (N,); H and W are multiples of 4."""
         features = torch.stack([sigma, sigma.clamp(min=1e-3).log(), (1 - sigma**2).clamp(min=1e-3).log()], 1)
         modulation = self.levels(features)[:, :, None, None].split([2 * width for width in self.widths], 1)
         steps = list(zip(self.layers, modulation, strict=True))
-        outside = _residual(self.enter(pictures), steps[: self.outer])
-        inside = _residual(self.down(outside), steps[self.outer : -self.outer])
-        x = _residual(outside + pixel_shuffle(self.up(inside), 2), steps[-self.outer :])
+        outer = _residual(self.enter(pictures), steps[: self.outer])
+        inner = _residual(self.down(outer), steps[self.outer : -self.outer])
+        x = _residual(outer + pixel_shuffle(self.up(inner), 2), steps[-self.outer :])
         out: Tensor = self.leave(nn.functional.silu(x))
         return out
 
