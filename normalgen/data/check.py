@@ -62,7 +62,7 @@ class _Look:
                 image = decode(item)
                 found.append((item.name, pixel_digest(image)))
                 if test is not None and test.mask is not None:
-                    test.marked(image)
+                    test.marked(image.size)
             except DataError as error:
                 self.unreadable.append(str(error))
             self.done += 1

@@ -1,5 +1,6 @@
 """Images that are no files of their own: windows of larger ones, and arrays."""
 
+from collections.abc import Sequence
 from functools import partial
 from io import BytesIO
 from itertools import pairwise
@@ -13,7 +14,7 @@ from normalgen.data.split import file_item
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, decode, decode_mask
 
-__all__ = ["Box", "columns", "marks", "png", "thirds", "width_and_height", "window"]
+__all__ = ["Box", "columns", "marks", "png", "thirds", "union", "width_and_height", "window"]
 
 Box = tuple[int, int, int, int]
 
@@ -53,6 +54,18 @@ def png(values: NDArray[np.uint8]) -> bytes:
 def marks(file: Path) -> NDArray[np.bool_]:
     """Where the mask in a file marks, (H, W)."""
     return decode_mask(file_item(file))
+
+
+def union(files: Sequence[Path]) -> ImageItem:
+    """Return the masks in several files as one; reads as PNG, and raises DataError if their sizes differ."""
+    return ImageItem(files[0].name, f"{files[0].parent}/*", partial(_united, tuple(files)))
+
+
+def _united(files: tuple[Path, ...]) -> bytes:
+    parts = [marks(file) for file in files]
+    if len({part.shape for part in parts}) > 1:
+        raise DataError(f"the masks in {files[0].parent} differ in size; masks of one image must agree")
+    return png(np.where(np.stack(parts).any(0), np.uint8(255), np.uint8(0)))
 
 
 def width_and_height(file: Path) -> tuple[int, int]:
