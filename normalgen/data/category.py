@@ -123,7 +123,7 @@ class Category:
 
 
 def check_name(name: str) -> str:
-    """`name`, if it can name a folder on any system.
+    """Return `name`, if it can name a folder on any system.
 
     Raises:
         DataError: empty, `..`, or with characters other than letters, digits, space, `_`, `-`, `.`.
@@ -137,5 +137,5 @@ def check_name(name: str) -> str:
 
 
 def category_noun(name: str) -> str:
-    """The noun of a category that names none: its name with spaces, "metal_nut" -> "metal nut"."""
+    """Return the noun of a category that names none: its name with spaces, "metal_nut" -> "metal nut"."""
     return name.replace("-", " ").replace("_", " ").strip()

@@ -15,7 +15,7 @@ SAYS_NOTHING = ("good", "ok", "normal", "train")
 
 
 def folder_category(folder: Path, name: str | None = None) -> Category:
-    """The images directly in `folder` as a category.
+    """Return the images directly in `folder` as a category.
 
     `name` defaults to the folder's. A folder called good, ok, normal or train says nothing of what is in it: then the
     nearest one above it that does, and that `folder` spells out, gives the name ("bracket" for bracket/train/good).
@@ -41,18 +41,18 @@ def _name(folder: Path) -> str:
 
 
 def known_categories(root: Path | None) -> list[str]:
-    """The built-in categories, and those in MVTec layout under `root`."""
+    """Return the built-in categories, and those in MVTec layout under `root`."""
     return [*ELPV, *(mvtec_categories(root) if root else [])]
 
 
 def _called(root: Path) -> str:
-    """What the data set in a folder is called; a published one as `normalgen evaluate` calls it, for the same shots."""
+    """Return the name of the data set in a folder; for a published one the name in `normalgen evaluate`."""
     own = root.resolve().name
     return next((name for name in ("mvtec", "visa") if plain(own) in USUAL[name]), own)
 
 
 def find_category(name: str, root: Path | None) -> Category:
-    """The category called `name`: `root/<name>/train/good` (MVTec layout), or a built-in.
+    """Return the category called `name`: `root/<name>/train/good` (MVTec layout), or a built-in.
 
     Raises:
         DataError: nothing is called so, with the lines that would make it work.

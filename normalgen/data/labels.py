@@ -50,11 +50,11 @@ class LabelNames:
         Raises:
             DataError: it is not.
         """
-        there = [Path(folder.name).name for folder in folders]
+        own = [Path(folder.name).name for folder in folders]
         for option, names in (("--normal", self.normal), ("--anomalous", self.anomalous)):
             for name in names:
-                if name.casefold() not in _folded(there):
-                    listed = ", ".join(dict.fromkeys(there)) or "no folder"
+                if name.casefold() not in _folded(own):
+                    listed = ", ".join(dict.fromkeys(own)) or "no folder"
                     raise DataError(f"{option} {name}: {where} has no folder of this name, found {listed}")
 
 
@@ -124,13 +124,13 @@ class Folders:
 def describe(folders: Sequence[FolderLabel]) -> str:
     """Return what the folders are taken for, in one line, normal ones first: "good: 8 normal; scratch: 8 anomalous"."""
     folders = sorted(folders, key=lambda folder: (Path(folder.name).parent != Path("train"), ORDER.index(folder.role)))
-    shown = list(map(str, folders[:MOST]))
+    texts = list(map(str, folders[:MOST]))
     if len(folders) > MOST:
         rest: dict[str, int] = {}
         for folder in folders[MOST:]:
             rest[folder.role] = rest.get(folder.role, 0) + folder.count
-        shown.append(f"{len(folders) - MOST} more folders: {', '.join(f'{n} {role}' for role, n in rest.items())}")
-    return "; ".join(shown)
+        texts.append(f"{len(folders) - MOST} more folders: {', '.join(f'{n} {role}' for role, n in rest.items())}")
+    return "; ".join(texts)
 
 
 def read_folders(pictures: Mapping[str, Sequence[ImageItem]], said: LabelNames | None, prefix: str = "") -> Folders:

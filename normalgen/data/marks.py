@@ -78,8 +78,8 @@ def marks_at(marked: NDArray[np.bool_], size: int) -> Marks:
 
 def _bins(length: int, size: int) -> tuple[Counts, Counts]:
     """Return the first pixel of each of `size` bins and the one after its last, as adaptive pooling cuts them."""
-    places = np.arange(size, dtype=np.int64)
-    return places * length // size, -(-(places + 1) * length // size)
+    bins = np.arange(size, dtype=np.int64)
+    return bins * length // size, -(-(bins + 1) * length // size)
 
 
 def _sums(marked: NDArray[np.bool_], rows: tuple[Counts, Counts], columns: tuple[Counts, Counts]) -> Counts:

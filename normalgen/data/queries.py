@@ -38,7 +38,7 @@ class Queries:
         return describe(self.folders)
 
     def batches(self, size: int, batch: int, side: int = 0) -> Iterator[tuple[list[Photo], dict[str, str]]]:
-        """The photos, each read and decoded once: up to `batch` of them, and a message for each unreadable one.
+        """Yield the photos, each read and decoded once: up to `batch` of them, and a message per unreadable one.
 
         Args:
             size: width and height, pixels, that the photos are squashed to.
@@ -68,7 +68,7 @@ class Queries:
         return hashes
 
     def unmeasured(self, known: Collection[str]) -> "Queries":
-        """The same photos; the labels of those whose SHA-256 is among `known` do not count. Reads none of them."""
+        """Return the same photos, without the labels of those whose SHA-256 is in `known`; reads no file."""
         return replace(self, known=self.known.union(known))
 
 

@@ -32,7 +32,7 @@ def _alone(
     fits: Callable[[Path], bool] | None,
     load: Callable[[Path], Category],
 ) -> Dataset:
-    """A data set of one category, called as the set is."""
+    """Return a data set of one category with the set's name."""
     return Dataset(
         name, title, licence, where, layout, PUBLISHED[name], fits, lambda _: [name], lambda root, _: load(root)
     )
@@ -45,7 +45,7 @@ def _cells(name: str, kinds: str) -> Dataset:
 
 
 def _folder(said: LabelNames) -> Dataset:
-    """The data set "folder", whose folders' names are as the user says."""
+    """Return the data set "folder", with what the user says about its folders' names."""
     return Dataset(
         "folder",
         "any data set in MVTec layout",
@@ -163,7 +163,7 @@ _LISTED = (
     ),
     _folder(LabelNames()),
 )
-DATASETS = {each.name: each for each in _LISTED}
+DATASETS = {dataset.name: dataset for dataset in _LISTED}
 
 
 def find_dataset(name: str, said: LabelNames | None = None) -> Dataset:
@@ -191,7 +191,7 @@ def check_said(said: LabelNames, datasets: Iterable[str], categories: Iterable[C
 
 
 def departures(category: Category, *, fewer_tests: bool = False) -> list[str]:
-    """How a category departs from the published whole: what its reader says, and other counts.
+    """Return how a category departs from the published whole: what its reader says, and other counts.
 
     Args:
         category: as read.

@@ -20,18 +20,18 @@ Box = tuple[int, int, int, int]
 
 
 def thirds(width: int, height: int) -> list[Box]:
-    """Three boxes (left, top, right, bottom) of equal height, top to bottom."""
+    """Return three boxes (left, top, right, bottom) of equal height, top to bottom."""
     edges = [height * part // 3 for part in range(4)]
     return [(0, top, width, bottom) for top, bottom in pairwise(edges)]
 
 
 def columns(width: int, height: int, step: int) -> list[Box]:
-    """Boxes `step` wide and as high as the image, left to right; the last may be narrower."""
+    """Return boxes `step` wide and as high as the image, left to right; the last may be narrower."""
     return [(left, 0, min(left + step, width), height) for left in range(0, width, step)]
 
 
 def window(item: ImageItem, box: Box, size: tuple[int, int], name: str) -> ImageItem:
-    """The part `box` of an image that must have (width, height) = `size`; reads as PNG."""
+    """Return the part `box` of an image that must have (width, height) = `size`; reads as PNG."""
     left, top, right, bottom = box
     return ImageItem(name, f"{item.source} [{left}:{right}, {top}:{bottom}]", partial(_read, item, box, size))
 
@@ -44,7 +44,7 @@ def _read(item: ImageItem, box: Box, size: tuple[int, int]) -> bytes:
 
 
 def png(values: NDArray[np.uint8]) -> bytes:
-    """(H, W) or (H, W, 3) as PNG."""
+    """Return an array (H, W) or (H, W, 3) as PNG."""
     buffer = BytesIO()
     # Stored, not deflated: the same bytes whichever zlib is at work, as manifests compare their SHA-256.
     Image.fromarray(values).save(buffer, "png", compress_level=0)
@@ -52,7 +52,7 @@ def png(values: NDArray[np.uint8]) -> bytes:
 
 
 def marks(file: Path) -> NDArray[np.bool_]:
-    """Where the mask in a file marks, (H, W)."""
+    """Return the pixels that the mask in a file marks, (H, W)."""
     return decode_mask(file_item(file))
 
 
@@ -69,10 +69,10 @@ def _united(files: tuple[Path, ...]) -> bytes:
 
 
 def width_and_height(file: Path) -> tuple[int, int]:
-    """The size of an image file by its head, without decoding it.
+    """Return the size of an image file from its header, without decoding it.
 
     Raises:
-        DataError: the head cannot be read.
+        DataError: the header cannot be read.
     """
     try:
         with Image.open(file) as image:

@@ -201,7 +201,7 @@ def test_one_normal_image_cannot_be_split(tmp_path: Path) -> None:
     root = tiny_sets.brain_mri(tmp_path)
     for file in list((root / "no").iterdir())[1:]:
         file.unlink()
-    with pytest.raises(DataError, match="at least 2 normal images, found 1"):
+    with pytest.raises(DataError, match="at least 2 normal images, got 1"):
         find_dataset("brain-mri").read(root, "brain-mri")
 
 

@@ -41,12 +41,12 @@ KINDS = {
 
 
 def fits_aitex(root: Path) -> bool:
-    """Whether `root` holds a folder of images with or without defects."""
+    """Return whether `root` holds a folder of images with or without defects."""
     return any(subfolder(root, *names) is not None for names in (NORMAL, DEFECT))
 
 
 def aitex(root: Path) -> Category:
-    """All columns, called `FABRIC_IMAGE_CC.png` and `IMAGE_CC.png` with CC from 00 at the left.
+    """Return all columns, called `FABRIC_IMAGE_CC.png` and `IMAGE_CC.png` with CC from 00 at the left.
 
     Raises:
         DataError: a folder is missing or empty, or a mask is not as large as its image.
@@ -65,7 +65,7 @@ def aitex(root: Path) -> Category:
 
 
 def _named(files: list[Path], folder: Path) -> list[tuple[str, Path]]:
-    """Each file with its fabric's and its own name.
+    """Return each file with its fabric's and its own name.
 
     Raises:
         DataError: two bear the same.
@@ -82,11 +82,11 @@ def _named(files: list[Path], folder: Path) -> list[tuple[str, Path]]:
 def _columns(file: Path, stem: str) -> list[ImageItem]:
     size = width_and_height(file)
     boxes = columns(*size, WIDTH)
-    return [window(file_item(file), box, size, f"{stem}_{place:02d}.png") for place, box in enumerate(boxes)]
+    return [window(file_item(file), box, size, f"{stem}_{index:02d}.png") for index, box in enumerate(boxes)]
 
 
 def _by_image(files: list[Path]) -> dict[str, list[Path]]:
-    """The masks of each image: `x_mask.png`, or `x_mask1.png` and `x_mask2.png`."""
+    """Return the masks of each image: `x_mask.png`, or `x_mask1.png` and `x_mask2.png`."""
     masks: dict[str, list[Path]] = {}
     for file in files:
         masks.setdefault(file.stem.partition("_mask")[0], []).append(file)

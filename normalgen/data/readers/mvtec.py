@@ -172,11 +172,11 @@ def _masks(truth: Path | None, kind: str, *, alone: bool) -> dict[str, ImageItem
 
     They are in a folder of the same name; those of the only kind may be directly in `truth`.
     """
-    places = [place for place in (subfolder(truth, kind), truth if alone else None) if place] if truth else []
+    holders = [folder for folder in (subfolder(truth, kind), truth if alone else None) if folder] if truth else []
     masks: dict[str, list[Path]] = {}
-    for place in reversed(places):
-        masks |= {folder.name: files for folder in folders(place) if (files := image_files(folder))}
-        files = image_files(place)
+    for holder in reversed(holders):
+        masks |= {folder.name: files for folder in folders(holder) if (files := image_files(folder))}
+        files = image_files(holder)
         masks |= {file.stem: [file] for file in files}
         suffixed: dict[str, list[Path]] = {}
         for file in files:
