@@ -22,6 +22,7 @@ class MaskCheck:
         problems: one message per anomalous image whose mask is missing, unreadable, empty or of another size.
         regions: number of marked regions.
         thin: how many of them are thinner than half a pixel at `size`.
+        large: names of masks that mark more than half of their image.
         size: width and height that the masks are squashed to.
     """
 
@@ -29,6 +30,7 @@ class MaskCheck:
     problems: tuple[str, ...]
     regions: int
     thin: int
+    large: tuple[str, ...]
     size: int
 
     @property
@@ -49,22 +51,29 @@ class MaskCheck:
                 f"{self.thin} of {self.regions} marked regions cover no pixel by half at {self.size} px; each keeps "
                 "the pixels that it covers most"
             )
+        if self.large:
+            first = self.large[0]
+            lines.append(
+                f"{len(self.large)} of {self.masks} masks mark more than half of their image; is {first} inverted?"
+            )
         return lines
 
 
 def check_masks(tests: Sequence[TestImage], size: int = PIXELS, watch: Watch = silent, stage: str = "") -> MaskCheck:
     """Read every mask, and compare it with its image; of images only the headers are read."""
     anomalous = [test for test in tests if test.label]
-    problems, regions, thin = [], 0, 0
+    problems, large, regions, thin = [], [], 0, 0
     for index, test in enumerate(anomalous):
         try:
             marks = test.marks(size)
             regions, thin = regions + marks.regions, thin + marks.thin
+            large += [test.mask.source] if test.mask and marks.mask.mean() > 0.5 else []
         except DataError as error:
             problems.append(str(error))
         if stage:
             watch(stage, index + 1, len(anomalous))
-    return MaskCheck(sum(test.mask is not None for test in anomalous), tuple(problems), regions, thin, size)
+    masks = sum(test.mask is not None for test in anomalous)
+    return MaskCheck(masks, tuple(problems), regions, thin, tuple(large), size)
 
 
 def need_masks(categories: Sequence[Category], size: int, watch: Watch = silent) -> MaskCheck:

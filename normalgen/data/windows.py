@@ -14,7 +14,7 @@ from normalgen.data.split import file_item
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, decode, decode_mask
 
-__all__ = ["Box", "columns", "marks", "png", "thirds", "union", "width_and_height", "window"]
+__all__ = ["Box", "columns", "marks", "png", "thirds", "union", "window"]
 
 Box = tuple[int, int, int, int]
 
@@ -66,16 +66,3 @@ def _united(files: tuple[Path, ...]) -> bytes:
     if len({part.shape for part in parts}) > 1:
         raise DataError(f"the masks in {files[0].parent} differ in size; masks of one image must agree")
     return png(np.where(np.stack(parts).any(0), np.uint8(255), np.uint8(0)))
-
-
-def width_and_height(file: Path) -> tuple[int, int]:
-    """Return the size of an image file from its header, without decoding it.
-
-    Raises:
-        DataError: the header cannot be read.
-    """
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as an image ({error}); copy it again") from error

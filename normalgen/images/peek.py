@@ -1,6 +1,7 @@
 """What a file tells without becoming a photo: its size from the header, and whether it looks like a mask."""
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -17,6 +18,7 @@ from normalgen.images.decode import ImageItem, read_bytes
 
 __all__ = ["count_values", "lost_detail", "smallest_detail", "upright_size"]
 
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 COMPRESSED = ("PNG", "JPEG", "MPO", "WEBP", "GIF")
 PHOTO_BYTES, PHOTO_BITS = 600, 2
 """A compressed file of more than 600 bytes plus 2 bits per pixel is a photo: masks take far less."""
@@ -35,8 +37,10 @@ def _opened(item: ImageItem) -> Iterator[Image.Image]:
     """
     path = Path(item.source)
     try:
-        with Image.open(path if path.is_file() else BytesIO(read_bytes(item))) as image:
-            yield image
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path if path.is_file() else BytesIO(read_bytes(item)), formats=FORMATS) as image:
+                yield image
     except DataError:
         raise
     except Exception as error:  # decoders raise any error on damaged files

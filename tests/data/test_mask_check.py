@@ -84,3 +84,11 @@ def test_sound_masks_pass_whatever_their_depth(how: str, tmp_path: Path) -> None
 def test_a_set_without_masks_has_nothing_to_check(tmp_path: Path) -> None:
     tiny_sets.brain_mri(tmp_path)
     assert check_masks(brain_mri(tmp_path).tests).lines == []
+
+
+def test_masks_that_may_be_inverted_are_named(tmp_path: Path) -> None:
+    tiny_sets.mvtec(tmp_path, "screw")
+    tiny_sets.mask(tmp_path / "screw/ground_truth/scratch/001_mask.png", box=(0, 0, 12, 9))
+    (line,) = check_masks(mvtec_category(tmp_path, "screw", "mine", bare=True).tests).lines
+    assert line.startswith("1 of 2 masks mark more than half of their image; is ")
+    assert line.endswith("001_mask.png inverted?")

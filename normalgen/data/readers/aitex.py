@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from normalgen.data.category import Category, TestImage
 from normalgen.data.layout import child, found_in, image_files, subfolder
 from normalgen.data.split import file_item, split
-from normalgen.data.windows import columns, marks, png, width_and_height, window
+from normalgen.data.windows import columns, marks, png, window
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
+from normalgen.images.peek import upright_size
 
 __all__ = ["aitex", "fits_aitex"]
 
@@ -80,7 +81,7 @@ def _named(files: list[Path], folder: Path) -> list[tuple[str, Path]]:
 
 
 def _columns(file: Path, stem: str) -> list[ImageItem]:
-    size = width_and_height(file)
+    size = upright_size(file_item(file))
     boxes = columns(*size, WIDTH)
     return [window(file_item(file), box, size, f"{stem}_{index:02d}.png") for index, box in enumerate(boxes)]
 
@@ -96,7 +97,7 @@ def _by_image(files: list[Path]) -> dict[str, list[Path]]:
 def _defects(file: Path, masks: list[Path]) -> list[TestImage]:
     if not masks:
         return []
-    size = width_and_height(file)
+    size = upright_size(file_item(file))
     marked = _union(file, size, masks)
     code = file.stem.split("_")[1] if "_" in file.stem else ""
     kind = KINDS.get(code, "defect")
