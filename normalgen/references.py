@@ -13,6 +13,7 @@ from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.images import Images
 from normalgen.images.listing import note_skipped
+from normalgen.images.peek import lost_detail
 from normalgen.io.atomic import write_json
 from normalgen.io.notes import note
 from normalgen.io.rng import generator
@@ -193,10 +194,8 @@ def note_lost_detail(references: References, size: int) -> None:
     Raises:
         DataError: a photo cannot be read, or the crop extends beyond it.
     """
-    smallest = references.images.smallest_detail(size)
-    if smallest > 3:
-        hidden = f"defects narrower than about {smallest} of their pixels become invisible"
-        note(f"photos are scaled down to {size} px: {hidden}; use --crop, or a larger --size")
+    if hidden := lost_detail(references.images.smallest_detail(size), size):
+        note(f"{hidden}; use --crop, or a larger --size")
     longest = references.images.elongation(size)
     if longest > 1.1:
         skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"

@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from normalgen.cli import inputs
 from normalgen.cli.show import note, say, table
 from normalgen.errors import DataError
 from normalgen.io.progress import progress_bars
 
 if TYPE_CHECKING:
+    from normalgen.data.category import Category
     from normalgen.data.check import Checked
     from normalgen.data.counts import Counts
+    from normalgen.data.labels import LabelNames
     from normalgen.data.published_set import Dataset
 
 data_app = typer.Typer(
@@ -74,6 +77,8 @@ def check(
     dataset: Annotated[
         str | None, typer.Option(help="Check only this data set; fail unless it is complete and readable.")
     ] = None,
+    normal: inputs.NormalNames = None,
+    anomalous: inputs.AnomalousNames = None,
 ) -> None:
     """Read every image of the data sets under ROOT, and report missing, unreadable and duplicate images.
 
@@ -89,17 +94,18 @@ def check(
     """
     from normalgen.data.registry import find_dataset, found_datasets
 
+    said = inputs.label_names(normal, anomalous)
     if root is None and dataset is None:
         raise DataError("name the folder to check, or --dataset elpv for the package")
     if dataset:
-        chosen = find_dataset(dataset)
+        chosen = find_dataset(dataset, said)
         pairs = [(chosen, chosen.folder(root))]
     else:
-        pairs = found_datasets(root or Path())
+        pairs = found_datasets(root or Path(), said)
     if not pairs:
         say(f"no data set under {root}; to see the expected folders: normalgen data list")
         return
-    rows, broken, complete = _checked(pairs)
+    rows, broken, complete = _checked(pairs, said)
     say(table(HEADS, rows))
     for message in broken:
         note(message)
@@ -107,13 +113,15 @@ def check(
         raise DataError(f"{dataset} is not complete; see above")
 
 
-def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list[str], bool]:
+def _checked(pairs: "list[tuple[Dataset, Path]]", said: "LabelNames") -> tuple[list[list[str]], list[str], bool]:
     """Return one row per category, what is missing or unreadable, and whether all data sets are complete.
 
     Remarks are printed along the way.
     """
     from normalgen.data.check import check_category
+    from normalgen.data.registry import check_said
 
+    categories: list[Category] = []
     rows: list[list[str]] = []
     broken: list[str] = []
     complete = True
@@ -130,10 +138,13 @@ def _checked(pairs: "list[tuple[Dataset, Path]]") -> tuple[list[list[str]], list
                     broken.append(str(error))
                     rows.append([dataset.name, name, *["-"] * 3, "incomplete", *["-"] * 4])
                     continue
+                categories.append(category)
                 counts, checked = category.counts, check_category(category, watch)
                 rows.append([dataset.name, name, *map(str, counts), _published(dataset, name, counts), *_sums(checked)])
-                _remarks(f"{dataset.name}/{name}", category.notes, checked)
+                _remarks(f"{dataset.name}/{name}", category, checked)
                 complete &= not checked.unreadable and counts == dataset.published.get(name, counts)
+    if not broken:
+        check_said(said, [dataset.name for dataset, _ in pairs], categories)
     return rows, broken, complete and not broken
 
 
@@ -153,8 +164,10 @@ def _sums(checked: "Checked") -> list[str]:
     return [str(len(images)) for images in (checked.unreadable, checked.train, checked.test, checked.across)]
 
 
-def _remarks(name: str, notes: tuple[str, ...], checked: "Checked") -> None:
-    lines = [*notes, *checked.unreadable]
+def _remarks(name: str, category: "Category", checked: "Checked") -> None:
+    from normalgen.data.labels import describe
+
+    lines = [*([describe(category.folders)] if category.folders else []), *category.notes, *checked.unreadable]
     lines += [f"copy across: test image {copy} is training image {first}" for copy, first in checked.across]
     lines += [f"copy with the other label: {copy} is {first}" for copy, first in checked.contradicting]
     for line in lines[:MOST]:
@@ -168,6 +181,8 @@ def split(
     dataset: Annotated[str, typer.Option(help="Name of the data set; see: normalgen data list.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
     root: Root = None,
+    normal: inputs.NormalNames = None,
+    anomalous: inputs.AnomalousNames = None,
 ) -> None:
     """Write the names of the training and test images to a JSON file, so that others can use the same split.
 
@@ -177,21 +192,26 @@ def split(
     become test images, drawn from the sorted names with seed 42, so the same
     files give the same split on every machine.
     """
-    from normalgen.data.registry import find_dataset
+    from normalgen.data.labels import describe
+    from normalgen.data.registry import check_said, find_dataset
     from normalgen.io.atomic import write_json
 
     if out.exists():
         raise DataError(f"{out} already exists; remove it, or choose another file with --out")
-    chosen = find_dataset(dataset)
-    categories = {}
+    said = inputs.label_names(normal, anomalous)
+    chosen = find_dataset(dataset, said)
+    categories: list[Category] = []
+    parts = {}
     names = chosen.categories(root)
     if not names:
         raise DataError(f"{root} has no category of {chosen.title}; see: normalgen data check {root}")
     for name in names:
         category = chosen.read(root, name)
-        parts: dict[str, list[str]] = {"train": category.normals.names, "good": [], "anomalous": []}
-        for test in category.tests:
-            parts["anomalous" if test.label else "good"].append(test.image.name)
-        categories[name] = parts
-    write_json(out, {"dataset": chosen.name, "licence": chosen.licence, "categories": categories})
+        named = {label: [test.image.name for test in category.tests if test.label == label] for label in (0, 1)}
+        parts[name] = {"train": category.normals.names, "good": named[0], "anomalous": named[1]}
+        categories.append(category)
+        if category.folders:
+            note(f"{name}: {describe(category.folders)}")
+    check_said(said, [dataset], categories)
+    write_json(out, {"dataset": chosen.name, "licence": chosen.licence, "categories": parts})
     say(f"{len(categories)} {'category' if len(categories) == 1 else 'categories'} of {chosen.title}: {out}")

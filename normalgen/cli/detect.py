@@ -139,6 +139,8 @@ def detect(
     choice: ChoiceName = "ssim",
     rate: Rate = 0.05,
     calibrate: Calibrate = None,
+    normal: inputs.NormalNames = None,
+    anomalous: inputs.AnomalousNames = None,
     self_test: SelfTest = False,
     fitted: Fitted = None,
     save: Save = None,
@@ -163,6 +165,7 @@ def detect(
     asked = inputs.settings_in(context.params, "train", "twins")
     make_preset(preset, **asked)
     inputs.check_queries(queries)
+    labels = inputs.label_names(normal, anomalous)
     inputs.check_there(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
     chosen = None
     if fitted is None or references or category:
@@ -198,6 +201,7 @@ def detect(
             settings=asked,
             calibrate=calibrate,
             rate=rate,
+            labels=labels,
             save_maps=save_maps,
             seed=seed,
             device=device,

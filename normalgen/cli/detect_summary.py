@@ -51,6 +51,8 @@ def _show_method(detection: "Detection") -> None:
         note(f"{run.references} of the labelled photos are references: they are judged, but AUROC leaves them out")
     if run.auroc is not None and run.average_precision is not None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
+    elif run.unmeasured:
+        say(f"no AUROC: {run.unmeasured}")
 
 
 def show_proxy(proxy: "Proxy", references: int) -> None:

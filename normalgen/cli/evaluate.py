@@ -15,6 +15,7 @@ from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
 
 if TYPE_CHECKING:
+    from normalgen.data.category import Category
     from normalgen.evaluation.protocol import Plan
     from normalgen.pool.workers import Shard
 
@@ -87,6 +88,8 @@ def evaluate(
     augment: inputs.AugmentName = None,
     strength: inputs.Strength = None,
     gate: inputs.GateSwitch = None,
+    normal: inputs.NormalNames = None,
+    anomalous: inputs.AnomalousNames = None,
     out: OutFolder = Path("evaluation"),
     jobs: Jobs = 1,
     shard: ShardText = None,
@@ -126,6 +129,7 @@ def evaluate(
         n=n,
         tuning=tuning,
         device=pick_device(device),
+        said=inputs.label_names(normal, anomalous),
     )
     share = Shard.parse(shard) if shard else None
     check(plan, out)
@@ -144,7 +148,8 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
     from normalgen.evaluation.estimate import estimate
 
     for category in plan.categories:
-        for line in departures(category, fewer_tests=0 < plan.tests <= len(category.tests)):
+        lines = departures(category, fewer_tests=0 < plan.tests <= len(category.tests))
+        for line in [*lines, *_looked_at(category, plan.preset.size)]:
             note(f"{category.dataset}/{category.name}: {line}")
     if plan.tests:
         note(f"at most {plan.tests} test images per category are measured (--tests 0 for all)")
@@ -160,6 +165,19 @@ def _announce(plan: "Plan", out: Path, shard: "Shard | None") -> None:
         f"{seen.cells} cells in {seen.setups} setups (category, shots, seed), {seen.done} done; {left}, about {disk} "
         "on disk"
     )
+
+
+def _looked_at(category: "Category", size: int) -> list[str]:
+    """Return what the folders were taken for, what the masks lack, and what is too small to be seen at `size` px."""
+    from normalgen.data.labels import describe
+    from normalgen.data.mask_check import check_masks
+    from normalgen.images.peek import lost_detail, smallest_detail
+
+    with progress_bars() as watch:
+        checked = check_masks(category.tests, watch=watch, stage=f"check masks of {category.name}")
+    labels = describe(category.folders)
+    hidden = lost_detail(smallest_detail(category.queries.items, None, size), size)
+    return [*filter(None, [labels, hidden]), *checked.lines]
 
 
 def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:

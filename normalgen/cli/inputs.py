@@ -1,6 +1,6 @@
 """The options that several commands share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +13,12 @@ from normalgen.settings.preset import Preset, every_setting
 from normalgen.settings.presets import PRESETS
 
 if TYPE_CHECKING:
+    from normalgen.data.labels import LabelNames
     from normalgen.images.crop import Crop
     from normalgen.references import References
 
 WHICH, MODEL, SAMPLING, POOL, WORKERS = "Which photos", "Model", "Sampling", "Pool", "Several workers"
-TWINS = "Twins"
+TWINS, LABELS = "Twins", "Labels"
 _WORDS = {"True": "on", "False": "off", "": "none"}
 
 
@@ -126,6 +127,24 @@ QueriesPath = Annotated[
     Path,
     typer.Argument(help="Photos to judge: one, a folder, or a folder with labelled sub-folders (good, scratch ...)."),
 ]
+NormalNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--normal",
+        metavar="NAME",
+        help="Folder that holds normal photos, if its name does not say so; may be repeated.",
+        rich_help_panel=LABELS,
+    ),
+]
+AnomalousNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--anomalous",
+        metavar="NAME",
+        help="Folder that holds anomalous photos, if its name does not say so; may be repeated.",
+        rich_help_panel=LABELS,
+    ),
+]
 TwinPrompts = Annotated[int | None, _setting("twins.prompts", TWINS)]
 TwinStrength = Annotated[float | None, _setting("twins.strength", TWINS)]
 TwinSteps = Annotated[int | None, _setting("twins.steps", TWINS)]
@@ -186,6 +205,17 @@ def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":
     from normalgen.images.crop import parse_crop
 
     return None if params["crop"] is None else parse_crop(params["crop"])
+
+
+def label_names(normal: Sequence[str] | None, anomalous: Sequence[str] | None) -> "LabelNames":
+    """Return what --normal and --anomalous say about the names of folders.
+
+    Raises:
+        DataError: they contradict each other.
+    """
+    from normalgen.data.labels import LabelNames
+
+    return LabelNames(tuple(normal or ()), tuple(anomalous or ()))
 
 
 def check_queries(path: Path) -> None:

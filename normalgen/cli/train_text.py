@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import resumable, say
+from normalgen.cli.show import note, resumable, say
 from normalgen.errors import DataError, PresetError
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
@@ -25,6 +25,8 @@ def train_text(
     ] = "clip",
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images; VisA needs 15.")] = 3,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per step.")] = 8,
+    normal: inputs.NormalNames = None,
+    anomalous: inputs.AnomalousNames = None,
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
@@ -34,9 +36,12 @@ def train_text(
     """
     if out.exists():
         raise DataError(f"{out} already exists; remove it, or choose another file with --out")
+    from normalgen.data.labels import describe
     from normalgen.data.readers.mvtec import marked_categories
 
-    categories = marked_categories(data)
+    categories = marked_categories(data, inputs.label_names(normal, anomalous))
+    for category in categories:
+        note(f"{category.name}: {describe(category.folders)}")
     chosen = pick_device(device)
     from normalgen.detectors.one_to_normal.text_training import train_text as learn
     from normalgen.features.open_features import open_features

@@ -1,4 +1,4 @@
-"""The one shape that every reader gives."""
+"""The shape in which every reader returns a data set."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from normalgen.data.counts import Counts
+from normalgen.data.labels import GOOD, FolderLabel
+from normalgen.data.marks import Marks, marks_at, no_marks
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, decode_mask
 from normalgen.images.images import Images, to_tensor
+from normalgen.images.peek import upright_size
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["GOOD", "NORMAL", "Category", "TestImage", "category_noun", "check_name", "kind_of"]
-
-GOOD = "good"
-NORMAL = ("good", "ok", "normal")  # what people call folders of good parts
+__all__ = ["GOOD", "Category", "TestImage", "category_noun", "check_name"]
 
 
 @dataclass(frozen=True)
@@ -45,44 +44,43 @@ class TestImage:
         """1 for an anomalous image, 0 for a normal one."""
         return int(self.kind != GOOD)
 
-    def marked(self, image: Image.Image) -> NDArray[np.bool_]:
-        """Where `image`, which is this one decoded, is anomalous: bool (height, width); nowhere if it is normal.
+    def marked(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return where this image, of (width, height) `size`, is anomalous: bool (height, width).
 
         Raises:
-            DataError: anomalous without a mask, or the mask is unreadable or not as large as the image.
+            DataError: the image is anomalous, and its mask is missing, unreadable, of another size, or marks nothing.
         """
         if self.mask is None:
             if self.label:
                 raise DataError(f"{self.image.source} is anomalous ({self.kind}) and has no mask")
-            return np.zeros((image.height, image.width), bool)
+            return np.zeros(size[::-1], bool)
         marked = decode_mask(self.mask)
-        size = marked.shape[::-1]
-        if size != image.size:
-            raise DataError(f"{self.mask.source} has {size} pixels and its image {image.size}; they must agree")
+        own = marked.shape[::-1]
+        if own != size:
+            raise DataError(f"{self.mask.source} has {own} pixels and its image {size}; they must agree")
+        if self.label and not marked.any():
+            raise DataError(f"{self.mask.source} marks nothing, but its image is anomalous: {self.kind}")
         return marked
 
+    def marks(self, size: int) -> Marks:
+        """Return the mask squashed to `size` pixels; no region is lost. Reads no pixels of the image.
+
+        Raises:
+            DataError: as `marked`, or the image cannot be read.
+        """
+        if self.mask is None and not self.label:
+            return no_marks(size)
+        return marks_at(self.marked(upright_size(self.image)), size)
+
     def load(self, size: int) -> tuple[Tensor, Tensor]:
-        """The image (3, size, size) in [0, 1] and its mask (size, size) of 0 and 1, both squashed.
+        """Return the image (3, size, size) in [0, 1] and its mask (size, size) of 0 and 1, as `marks` squashes it.
 
         Raises:
-            DataError: unreadable, or as `marked`.
-        """
-        import torch
-        from torch.nn.functional import interpolate
-
-        image = Images([self.image])[0]
-        marked = torch.from_numpy(self.marked(image)).float()[None, None]
-        return to_tensor(image, size), (interpolate(marked, (size, size), mode="area")[0, 0] > 0.5).float()
-
-    def mask_at(self, size: int) -> Tensor:
-        """The mask as `load` gives it; of a normal image without one, nothing is read.
-
-        Raises:
-            DataError: as `load`.
+            DataError: as `marks`.
         """
         import torch
 
-        return self.load(size)[1] if self.label or self.mask else torch.zeros(size, size)
+        return to_tensor(Images([self.image])[0], size), torch.from_numpy(self.marks(size).mask).float()
 
 
 @dataclass(frozen=True)
@@ -96,6 +94,7 @@ class Category:
         normals: the normal images to choose references from.
         tests: the images that detectors are measured on, none of them among `normals`; empty where there are none.
         notes: what of the published files was left out, and why.
+        folders: what each folder was taken for; empty where the data set's layout says it.
     """
 
     dataset: str
@@ -104,6 +103,7 @@ class Category:
     normals: Images
     tests: tuple[TestImage, ...] = ()
     notes: tuple[str, ...] = ()
+    folders: tuple[FolderLabel, ...] = ()
 
     @property
     def queries(self) -> Images:
@@ -122,13 +122,8 @@ class Category:
         return Counts(len(self.normals), len(self.tests) - anomalous, anomalous)
 
 
-def kind_of(folder: str) -> str:
-    """What a folder's name says of the images in it: "good" where people call good parts so, else the name itself."""
-    return GOOD if folder.lower() in NORMAL else folder
-
-
 def check_name(name: str) -> str:
-    """`name`, if it can name a folder on any system.
+    """Return `name`, if it can name a folder on any system.
 
     Raises:
         DataError: empty, `..`, or with characters other than letters, digits, space, `_`, `-`, `.`.
@@ -142,5 +137,5 @@ def check_name(name: str) -> str:
 
 
 def category_noun(name: str) -> str:
-    """The noun of a category that names none: its name with spaces, "metal_nut" -> "metal nut"."""
+    """Return the noun of a category that names none: its name with spaces, "metal_nut" -> "metal nut"."""
     return name.replace("-", " ").replace("_", " ").strip()

@@ -1,4 +1,4 @@
-"""Is a downloaded data set what it should be: unreadable files, and copies of the same picture."""
+"""Checks a downloaded data set for unreadable files, and for copies of the same picture."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Checked", "check_category"]
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found in a category. A copy has the same pixels, whatever its file's name and format.
+    """What the check of a category gives. A copy has the same pixels, whatever its file's name and format.
 
     Attributes:
         unreadable: the message for each image or mask that cannot be used.
@@ -39,7 +39,7 @@ def check_category(category: Category, watch: Watch = silent) -> Checked:
     first, train = _copies(trained)
     _, test = _copies(tested)
     across = tuple((name, first[digest]) for name, digest in tested if digest in first)
-    labels = {each.image.name: each.label for each in category.tests}
+    labels = {test.image.name: test.label for test in category.tests}
     # A defect with the pixels of a good image, a training one among them, cannot be told from it.
     contradicting = tuple(pair for pair in test if labels[pair[0]] != labels[pair[1]])
     contradicting += tuple(pair for pair in across if labels[pair[0]])
@@ -55,23 +55,23 @@ class _Look:
         self.watch = watch
 
     def digests(self, pairs: Iterable[tuple[ImageItem, TestImage | None]]) -> list[tuple[str, str]]:
-        """Name and digest of the pixels of each readable image."""
-        found = []
+        """Return the name and the digest of the pixels of each readable image."""
+        digests = []
         for item, test in pairs:
             try:
                 image = decode(item)
-                found.append((item.name, pixel_digest(image)))
+                digests.append((item.name, pixel_digest(image)))
                 if test is not None and test.mask is not None:
-                    test.marked(image)
+                    test.marked(image.size)
             except DataError as error:
                 self.unreadable.append(str(error))
             self.done += 1
             self.watch(self.stage, self.done, self.total)
-        return found
+        return digests
 
 
 def _copies(digests: list[tuple[str, str]]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
-    """The first name with each digest, and every later one with the first."""
+    """Return the first name with each digest, and every later one with the first."""
     first: dict[str, str] = {}
     copies = []
     for name, digest in digests:

@@ -3,19 +3,19 @@
 from contextlib import suppress
 from pathlib import Path
 
-from normalgen.data.category import NORMAL, Category, category_noun, check_name
+from normalgen.data.category import Category, category_noun, check_name
 from normalgen.data.layout import USUAL, plain
 from normalgen.data.readers.elpv import ELPV, elpv
+from normalgen.data.readers.mvtec import mvtec_categories, normal_images, train_folders
 from normalgen.errors import DataError
-from normalgen.images.images import Images
 
 __all__ = ["find_category", "folder_category", "known_categories"]
 
-SAYS_NOTHING = (*NORMAL, "train")
+SAYS_NOTHING = ("good", "ok", "normal", "train")
 
 
 def folder_category(folder: Path, name: str | None = None) -> Category:
-    """The images directly in `folder` as a category.
+    """Return the images directly in `folder` as a category.
 
     `name` defaults to the folder's. A folder called good, ok, normal or train says nothing of what is in it: then the
     nearest one above it that does, and that `folder` spells out, gives the name ("bracket" for bracket/train/good).
@@ -24,7 +24,7 @@ def folder_category(folder: Path, name: str | None = None) -> Category:
     Raises:
         DataError: no such folder, no images, or a name that cannot name a folder.
     """
-    normals = Images.from_folder(folder)
+    normals = normal_images([folder])
     name = check_name(name or _name(folder))
     return Category("folder", name, category_noun(name), normals)
 
@@ -41,19 +41,18 @@ def _name(folder: Path) -> str:
 
 
 def known_categories(root: Path | None) -> list[str]:
-    """The built-in categories, and those in MVTec layout under `root`."""
-    inside = sorted(path.parent.parent.name for path in root.glob("*/train/good")) if root else []
-    return [*ELPV, *inside]
+    """Return the built-in categories, and those in MVTec layout under `root`."""
+    return [*ELPV, *(mvtec_categories(root) if root else [])]
 
 
 def _called(root: Path) -> str:
-    """What the data set in a folder is called; a published one as `normalgen evaluate` calls it, for the same shots."""
+    """Return the name of the data set in a folder; for a published one the name in `normalgen evaluate`."""
     own = root.resolve().name
     return next((name for name in ("mvtec", "visa") if plain(own) in USUAL[name]), own)
 
 
 def find_category(name: str, root: Path | None) -> Category:
-    """The category called `name`: `root/<name>/train/good` (MVTec layout), or a built-in.
+    """Return the category called `name`: `root/<name>/train/good` (MVTec layout), or a built-in.
 
     Raises:
         DataError: nothing is called so, with the lines that would make it work.
@@ -62,8 +61,9 @@ def find_category(name: str, root: Path | None) -> Category:
     check_name(name)
     if root is not None and not root.is_dir():
         raise DataError(f"the data folder {root} does not exist; name the folder that holds {name}/train/good")
-    if root is not None and (root / name / "train" / "good").is_dir():
-        return Category(_called(root), name, category_noun(name), Images.from_folder(root / name / "train" / "good"))
+    trained = train_folders(root / name) if root else []
+    if root is not None and trained:
+        return Category(_called(root), name, category_noun(name), normal_images(trained))
     if name in ELPV:
         return elpv(name)
     raise DataError(

@@ -26,12 +26,12 @@ USUAL = {
 
 
 def plain(name: str) -> str:
-    """The letters and digits of a folder's name, in lower case: so "OCT2017 " and "oct-2017" are one."""
+    """Return the letters and digits of a folder's name, in lower case: so "OCT2017 " and "oct-2017" are one."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def locate(root: Path, names: Iterable[str], fits: Callable[[Path], bool]) -> Path | None:
-    """`root` if it fits, else the first folder in it, up to three deep, that fits and is called as usual."""
+    """Return `root` if it fits, else the first folder up to three levels deep that fits and has one of `names`."""
     wanted, level = set(names), [root]
     for _ in range(DEPTH + 1):
         for folder in level:
@@ -42,28 +42,28 @@ def locate(root: Path, names: Iterable[str], fits: Callable[[Path], bool]) -> Pa
 
 
 def subfolder(folder: Path, *names: str) -> Path | None:
-    """The folder in `folder` with one of these names in any case; the inner one where it is doubled, `x/x`."""
+    """Return the folder in `folder` with one of these names, in any case; the inner one if it is doubled, `x/x`."""
     wanted = {name.lower() for name in names}
-    found = next((inner for inner in folders(folder) if inner.name.lower().strip() in wanted), None)
-    if found is None:
+    outer = next((inner for inner in folders(folder) if inner.name.lower().strip() in wanted), None)
+    if outer is None:
         return None
-    return next((inner for inner in folders(found) if inner.name.lower() in wanted), found)
+    return next((inner for inner in folders(outer) if inner.name.lower() in wanted), outer)
 
 
 def child(folder: Path, *names: str) -> Path:
-    """The same, where it must be there.
+    """Return the same folder, which must exist.
 
     Raises:
-        DataError: it is not.
+        DataError: it does not exist.
     """
-    found = subfolder(folder, *names)
-    if found is None:
+    inner = subfolder(folder, *names)
+    if inner is None:
         raise DataError(f"{folder} must hold the folder {' or '.join(names)}, found {found_in(folder)}")
-    return found
+    return inner
 
 
 def found_in(folder: Path, most: int = 8) -> str:
-    """The first names in a folder, for messages."""
+    """Return the first names in a folder, for messages."""
     if not folder.is_dir():
         return "no such folder"
     names = sorted(path.name for path in folder.iterdir())
@@ -72,13 +72,13 @@ def found_in(folder: Path, most: int = 8) -> str:
 
 
 def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
-    """The image files in a folder, sorted, without hidden ones and records of pools; `deep` goes into folders, too."""
+    """Return the image files in a folder, sorted, without hidden files and records of pools; `deep`: at any depth."""
     inside = folder.rglob("*") if deep else folder.iterdir()
     return sorted(path for path in inside if not passed_over(path, folder) and is_photo(path))
 
 
 def items(folder: Path, prefix: str = "") -> list[ImageItem]:
-    """The images directly in a folder, called `prefix` and the file's name.
+    """Return the images directly in a folder, called `prefix` and the file's name.
 
     Raises:
         DataError: no such folder, or no image in it.
@@ -90,12 +90,12 @@ def items(folder: Path, prefix: str = "") -> list[ImageItem]:
 
 
 def same_stem(folder: Path, stem: str) -> Path | None:
-    """The image in `folder` called `stem`, whatever its ending, in small letters or capitals."""
+    """Return the image in `folder` with this stem and any ending, in lower or upper case."""
     endings = (ending for suffix in sorted(photo_endings()) for ending in (suffix, suffix.upper()))
     return next((file for ending in endings if (file := folder / f"{stem}{ending}").is_file()), None)
 
 
 def folders(folder: Path) -> list[Path]:
-    """The folders in a folder, sorted, without hidden ones and records of pools; none where there is no such folder."""
+    """Return the folders in a folder, sorted, without hidden ones and records of pools; none if it does not exist."""
     inside = folder.iterdir() if folder.is_dir() else ()
     return sorted(path for path in inside if path.is_dir() and not passed_over(path, folder))

@@ -39,7 +39,7 @@ class Dataset:
     load: Callable[[Path, str], Category]
 
     def folder(self, root: Path | None) -> Path:
-        """Its folder: `root`, or one in it by its usual name.
+        """Return the set's folder: `root`, or one in it with its usual name.
 
         Raises:
             DataError: `root` holds no part of it.
@@ -50,13 +50,13 @@ class Dataset:
             raise DataError(
                 f"the data set {self.name} is read from a folder; name it or the folder above. {self._get()}"
             )
-        found = locate(root, USUAL.get(self.name, ()), self.fits)
-        if found is None:
+        folder = locate(root, USUAL.get(self.name, ()), self.fits)
+        if folder is None:
             raise DataError(f"{root} does not hold {self.title}: found {found_in(root)}. {self._get()}")
-        return found
+        return folder
 
     def categories(self, root: Path | None = None) -> list[str]:
-        """The names of the categories that are there, by the folders' names alone.
+        """Return the names of the categories that `root` holds, by the folders' names alone.
 
         Args:
             root: the set's folder, or one above that has it by its usual name; None for sets that come as a package.
@@ -67,7 +67,7 @@ class Dataset:
         return self.inside(self.folder(root))
 
     def read(self, root: Path | None, category: str) -> Category:
-        """One category, split into normal training images and labelled test images.
+        """Return one category, split into normal training images and labelled test images.
 
         Raises:
             DataError: no such category, or a part of it is missing; says what was expected and where to get it.

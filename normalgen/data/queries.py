@@ -1,17 +1,18 @@
-"""Photos to be judged: a folder, or a folder of labelled sub-folders such as MVTec's `test/`."""
+"""Photos to judge: a folder, or a folder of labelled sub-folders such as MVTec's `test/`."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from normalgen.data.category import GOOD, kind_of
+from normalgen.data.folder_names import Role
+from normalgen.data.labels import GOOD, FolderLabel, LabelNames, describe, masks_among, read_folders
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
-from normalgen.images.decode import file_item
+from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images, Photo
 from normalgen.images.listing import photo_files, photo_items
 
-__all__ = ["GOOD", "Queries", "find_queries", "is_labelled"]
+__all__ = ["GOOD", "Queries", "find_queries", "is_labelled", "unmeasured"]
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,23 @@ class Queries:
 
     Attributes:
         images: their names are paths inside the folder.
-        labels: one per image, None for a photo directly in the folder.
+        labels: one per image; None for a photo directly in the folder, or in a sub-folder that names no label.
         known: the SHA-256 of photos whose labels do not count, as they are references.
+        folders: what each sub-folder was taken for.
     """
 
     images: Images
     labels: tuple[str | None, ...]
     known: frozenset[str] = frozenset()
+    folders: tuple[FolderLabel, ...] = ()
 
     @property
-    def labelled(self) -> bool:
-        """Whether good and other labels are there."""
-        return is_labelled(self.labels)
+    def labels_line(self) -> str:
+        """One line that says what each sub-folder was taken for; empty if there is none."""
+        return describe(self.folders)
 
     def batches(self, size: int, batch: int, side: int = 0) -> Iterator[tuple[list[Photo], dict[str, str]]]:
-        """The photos, each read and decoded once: up to `batch` of them, and a message for each unreadable one.
+        """Yield the photos, each read and decoded once: up to `batch` of them, and a message per unreadable one.
 
         Args:
             size: width and height, pixels, that the photos are squashed to.
@@ -44,40 +47,56 @@ class Queries:
         for start in range(0, len(self.images), batch):
             yield self._read(range(start, min(start + batch, len(self.images))), size, side)
 
-    def _read(self, places: range, size: int, side: int) -> tuple[list[Photo], dict[str, str]]:
+    def _read(self, indices: range, size: int, side: int) -> tuple[list[Photo], dict[str, str]]:
         photos, errors = [], {}
-        for place in places:
+        for index in indices:
             try:
-                photos.append(self.images.photo(place, size, side))
+                photos.append(self.images.photo(index, size, side))
             except DataError as error:
-                errors[self.images.items[place].name] = str(error)
+                errors[self.images.items[index].name] = str(error)
         return photos, errors
 
     def hashes(self) -> list[str]:
-        """The SHA-256 of each photo's file, "" if it cannot be read; judging it gives the error."""
-        found = []
-        for place in range(len(self.images)):
+        """Return the SHA-256 of each photo's file, "" if it cannot be read; judging it gives the error."""
+        hashes = []
+        for index in range(len(self.images)):
             try:
-                found += self.images.take([place]).hashes()
+                hashes += self.images.take([index]).hashes()
             except (DataError, OSError):
-                found.append("")
-        return found
+                hashes.append("")
+        return hashes
 
     def unmeasured(self, known: Collection[str]) -> "Queries":
-        """The same photos; the labels of those whose SHA-256 is among `known` do not count. Reads none of them."""
+        """Return the same photos, without the labels of those whose SHA-256 is in `known`; reads no file."""
         return replace(self, known=self.known.union(known))
 
 
 def is_labelled(labels: Collection[str | None]) -> bool:
-    """Whether good and other labels are there, so that scores can be measured."""
+    """Return whether good and other labels are there, so that scores can be measured."""
     return GOOD in labels and any(label not in (None, GOOD) for label in labels)
 
 
-def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
-    """The photos at `path`: one file, a folder's, or those of its sub-folders, which name labels.
+def unmeasured(labels: Collection[str | None]) -> str:
+    """Return why labels cannot measure scores; empty if they can, or if there are none."""
+    known = [label for label in labels if label is not None]
+    if not known or is_labelled(labels):
+        return ""
+    own, other = ("normal", "anomalous") if GOOD in known else ("anomalous", "normal")
+    return f"all {len(known)} labelled photos are {own}; AUROC needs {other} ones, too"
+
+
+def find_queries(path: Path, crop: str | Crop | None = None, said: LabelNames | None = None) -> Queries:
+    """Return the photos at `path`: one file, a folder's, or those of its sub-folders, which name labels.
+
+    Masks are left out: folders of them, and those next to their photos ("a_mask.png" next to "a.png").
+
+    Args:
+        path: a file or a folder.
+        crop: as in `Images`.
+        said: what the user says about sub-folders.
 
     Raises:
-        DataError: nothing there.
+        DataError: nothing is there, or no sub-folder has a name that the user gives.
     """
     if path.is_file():
         return Queries(Images([file_item(path)], crop), (None,))
@@ -86,6 +105,29 @@ def find_queries(path: Path, crop: str | Crop | None = None) -> Queries:
     files = photo_files(path, depth=2)
     if not files:
         raise DataError(f"no images in {path} nor in its sub-folders; name a folder of PNG, JPEG, TIFF or other images")
-    items = photo_items(files, path)
-    labels = tuple(None if file.parent == path else kind_of(file.parent.name) for file in files)
-    return Queries(Images(items, crop), labels)
+    by_folder: dict[str, list[ImageItem]] = {}
+    for file, item in zip(files, photo_items(files, path), strict=True):
+        folder = "" if file.parent == path else file.parent.name
+        by_folder.setdefault(folder, []).append(item)
+    return _labelled(path, by_folder, crop, said or LabelNames())
+
+
+def _labelled(path: Path, by_folder: dict[str, list[ImageItem]], crop: str | Crop | None, said: LabelNames) -> Queries:
+    """Return the queries in these folders; "" is `path` itself."""
+    masks = {name for items in by_folder.values() for name in masks_among(items)}
+    photos = {folder: [item for item in items if item.name not in masks] for folder, items in by_folder.items()}
+    named = {folder: items for folder, items in photos.items() if folder and items}
+    read = read_folders(named, said)
+    folders = [*read.labels.values()]
+    said.check_used(folders, path)
+    if masks:
+        folders.append(FolderLabel(f"{len(masks)} files next to their photos", Role.MASKS, len(masks)))
+    if folders and photos.get(""):
+        folders.append(FolderLabel(f"{len(photos[''])} photos in no sub-folder", Role.UNSORTED, len(photos[""])))
+    judged = {folder: items for folder, items in photos.items() if folder not in read.of(Role.MASKS)}
+    pairs = [(item, read.labels[folder].label if folder else None) for folder in judged for item in judged[folder]]
+    pairs.sort(key=lambda pair: Path(pair[0].source))
+    if not pairs:
+        raise DataError(f"{path} holds masks only ({describe(folders)}); name a folder of photos")
+    items, labels = zip(*pairs, strict=True)
+    return Queries(Images(items, crop), labels, folders=tuple(folders))

@@ -1,10 +1,11 @@
 """The data sets that can be read by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from normalgen.data.category import Category
 from normalgen.data.counts import PUBLISHED
+from normalgen.data.labels import LabelNames
 from normalgen.data.layout import USUAL, locate, plain
 from normalgen.data.published_set import Dataset
 from normalgen.data.readers import cifar10, mnist, mvtec, visa
@@ -16,7 +17,7 @@ from normalgen.data.readers.ksdd import fits_ksdd, ksdd
 from normalgen.data.readers.oct import fits_oct2017, fits_resc, oct2017, resc
 from normalgen.errors import DataError
 
-__all__ = ["DATASETS", "departures", "find_dataset", "found_datasets"]
+__all__ = ["DATASETS", "check_said", "departures", "find_dataset", "found_datasets"]
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0 (no commercial use)"
 NOT_STATED = "none that we found stated; ask the owners"
@@ -31,7 +32,7 @@ def _alone(
     fits: Callable[[Path], bool] | None,
     load: Callable[[Path], Category],
 ) -> Dataset:
-    """A data set of one category, called as the set is."""
+    """Return a data set of one category with the set's name."""
     return Dataset(
         name, title, licence, where, layout, PUBLISHED[name], fits, lambda _: [name], lambda root, _: load(root)
     )
@@ -41,6 +42,21 @@ def _cells(name: str, kinds: str) -> Dataset:
     title = f"ELPV, electroluminescence images of solar cells{kinds}"
     package = "the package elpv-dataset (pip install elpv-dataset)"
     return _alone(name, title, NON_COMMERCIAL, package, "the package, no folder", None, lambda _: elpv(name))
+
+
+def _folder(said: LabelNames) -> Dataset:
+    """Return the data set "folder", with what the user says about its folders' names."""
+    return Dataset(
+        "folder",
+        "any data set in MVTec layout",
+        "as its owners say",
+        "your own folders",
+        "CATEGORY/train/good/x.png; to be tested on, also test/KIND/x.png and ground_truth/KIND/x_mask.png",
+        PUBLISHED["folder"],
+        lambda root: bool(mvtec.mvtec_categories(root, said=said, asked=True)),
+        lambda root: mvtec.mvtec_categories(root, said=said, asked=True),
+        lambda root, name: mvtec.mvtec_category(root, name, root.resolve().name, bare=True, said=said),
+    )
 
 
 _LISTED = (
@@ -145,34 +161,37 @@ _LISTED = (
         lambda _: [*cifar10.NAMES],
         cifar10.cifar10,
     ),
-    Dataset(
-        "folder",
-        "any data set in MVTec layout",
-        "as its owners say",
-        "your own folders",
-        "CATEGORY/train/good/x.png; to be tested on, also test/KIND/x.png and ground_truth/KIND/x_mask.png",
-        PUBLISHED["folder"],
-        lambda root: bool(mvtec.mvtec_categories(root)),
-        mvtec.mvtec_categories,
-        lambda root, name: mvtec.mvtec_category(root, name, root.resolve().name, bare=True),
-    ),
+    _folder(LabelNames()),
 )
-DATASETS = {each.name: each for each in _LISTED}
+DATASETS = {dataset.name: dataset for dataset in _LISTED}
 
 
-def find_dataset(name: str) -> Dataset:
-    """The data set called `name`.
+def find_dataset(name: str, said: LabelNames | None = None) -> Dataset:
+    """Return the data set called `name`; what is said about the names of folders counts for "folder" alone.
 
     Raises:
         DataError: none is; lists the names.
     """
     if name not in DATASETS:
         raise DataError(f"no data set is called {name!r}; there is {', '.join(DATASETS)} (see: normalgen data list)")
-    return DATASETS[name]
+    return _folder(said) if said is not None and name == "folder" else DATASETS[name]
+
+
+def check_said(said: LabelNames, datasets: Iterable[str], categories: Iterable[Category]) -> None:
+    """Check that what is said about the names of folders can count: each is in a category of "folder".
+
+    Raises:
+        DataError: it cannot.
+    """
+    if not (said.normal or said.anomalous):
+        return
+    if "folder" not in datasets:
+        raise DataError("--normal and --anomalous name folders of --dataset folder; published sets have fixed names")
+    said.check_used([folder for category in categories for folder in category.folders], "--dataset folder")
 
 
 def departures(category: Category, *, fewer_tests: bool = False) -> list[str]:
-    """How a category departs from the published whole: what its reader says, and other counts.
+    """Return how a category departs from the published whole: what its reader says, and other counts.
 
     Args:
         category: as read.
@@ -186,24 +205,24 @@ def departures(category: Category, *, fewer_tests: bool = False) -> list[str]:
     return [*category.notes, *([f"{counts} images, not the {whole} of the whole set"] if counts != whole else [])]
 
 
-def found_datasets(root: Path) -> list[tuple[Dataset, Path]]:
-    """The data sets of which a part is in `root`, and their folders.
+def found_datasets(root: Path, said: LabelNames | None = None) -> list[tuple[Dataset, Path]]:
+    """Return the data sets of which a part is in `root`, and their folders.
 
     MVTec-AD is one only under a usual name: other sets have hazelnuts, too. A folder in MVTec layout that is none of
-    the published sets comes as "folder", if it is `root` or directly in it.
+    the published sets comes as "folder", if it is `root` or directly in it; what is said about names counts there.
 
     Raises:
         DataError: `root` is no folder.
     """
     if not root.is_dir():
         raise DataError(f"the data folder {root} does not exist; name the folder that holds the data sets")
-    found = []
+    pairs = []
     for dataset in DATASETS.values():
         folder = locate(root, USUAL[dataset.name], dataset.fits) if dataset.fits and dataset.name in USUAL else None
         if folder and (dataset.name != "mvtec" or plain(folder.resolve().name) in USUAL["mvtec"]):
-            found.append((dataset, folder))
-    taken = {folder for _, folder in found}
+            pairs.append((dataset, folder))
+    taken, own = {folder for _, folder in pairs}, find_dataset("folder", said)
     for folder in (root, *sorted(path for path in root.iterdir() if path.is_dir())):
-        if folder not in taken and any(folder / name not in taken for name in mvtec.mvtec_categories(folder)):
-            found.append((DATASETS["folder"], folder))
-    return found
+        if folder not in taken and any(folder / name not in taken for name in own.inside(folder)):
+            pairs.append((own, folder))
+    return pairs

@@ -13,7 +13,7 @@ SHARE, SEED = 0.25, 42
 
 
 def split(normals: Iterable[ImageItem]) -> tuple[Images, tuple[TestImage, ...]]:
-    """Normal images as those to choose references from, 75 %, and as good test images, both sorted by name.
+    """Return 75 % of the normal images to choose references from, the others as good test images; sorted by name.
 
     As InCTRL (Zhu and Pang 2024) splits sets without official parts: scikit-learn's train_test_split, seed 42. Differs:
     names are sorted first, so that the same files split alike on every disk; counts agree with theirs, membership need
@@ -26,7 +26,7 @@ def split(normals: Iterable[ImageItem]) -> tuple[Images, tuple[TestImage, ...]]:
 
     items = sorted(normals, key=lambda item: item.name)
     if len(items) < 2:
-        raise DataError(f"a split wants at least 2 normal images, found {len(items)}")
+        raise DataError(f"a split needs at least 2 normal images, got {len(items)}")
     kept, tested = train_test_split(items, test_size=SHARE, random_state=SEED)
     by_name = [sorted(part, key=lambda item: item.name) for part in (kept, tested)]
     return Images(by_name[0]), tuple(TestImage(item, GOOD) for item in by_name[1])

@@ -108,9 +108,18 @@ def aupro(maps: Sequence[Tensor], masks: Sequence[Tensor], limit: float = FPR_LI
     return _pixels(maps, masks).aupro(limit)
 
 
-def pixel_metrics(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> dict[str, float]:
-    """Pixel AUROC, AP, F1-max and AUPRO by name, of maps (h, w) with masks (h, w)."""
-    pixels = _pixels(maps, masks)
+def pixel_metrics(
+    maps: Sequence[Tensor], masks: Sequence[Tensor], overlaps: Sequence[Tensor] | None = None
+) -> dict[str, float]:
+    """Return pixel AUROC, AP, F1-max and AUPRO by name, of maps (h, w) with masks (h, w).
+
+    Args:
+        maps: one per image, (h, w), finite.
+        masks: one per map and as large, anomalous where not 0.
+        overlaps: one per map and as large, what each pixel adds to the overlap of regions, for AUPRO with the regions
+            of larger masks (`normalgen.data.marks`); None takes the regions of `masks`.
+    """
+    pixels = _pixels(maps, masks, overlaps)
     return {
         "pixel_auroc": pixels.auroc(),
         "pixel_ap": pixels.ap(),
@@ -198,7 +207,7 @@ class _Pixels:
         return hits / (hits + false), hits / len(self.anomalous)
 
 
-def _pixels(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> _Pixels:
+def _pixels(maps: Sequence[Tensor], masks: Sequence[Tensor], overlaps: Sequence[Tensor] | None = None) -> _Pixels:
     if len(maps) != len(masks):
         raise ValueError(f"one mask a map, got {len(maps)} maps and {len(masks)} masks")
     normal, anomalous, overlap = [], [], []
@@ -206,7 +215,8 @@ def _pixels(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> _Pixels:
         scores, bad = _pair(place, each, mask)
         normal.append(scores[~bad])
         anomalous.append(scores[bad])
-        overlap.append(_overlap(bad) if bad.any() else np.zeros(0))
+        own = None if overlaps is None else overlaps[place].cpu().double().numpy()[bad]
+        overlap.append(np.zeros(0) if not bad.any() else _overlap(bad) if own is None else own)
     if not any(map(len, anomalous)) or not any(map(len, normal)):
         lacking = "normal" if any(map(len, anomalous)) else "anomalous"
         raise ValueError(f"no {lacking} pixel in {len(masks)} masks, nothing to compare")

@@ -1,22 +1,41 @@
 """Turns predictions into metrics."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from normalgen.data.category import TestImage
+from normalgen.data.mask_check import PIXELS
 from normalgen.detectors import metrics
 from normalgen.detectors.base import Prediction
+from normalgen.errors import DataError
 
-__all__ = ["PIXELS", "by_branch", "measure"]
+__all__ = ["Measured", "by_branch", "measure"]
 
-PIXELS = 256
-"""Width and height at which maps and masks are compared."""
 _PIXEL = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
 
 
-def measure(prediction: Prediction, tests: list[TestImage]) -> dict[str, float | None]:
-    """Image metrics and, if every anomalous image has a mask, pixel metrics; all in [0, 1].
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of a prediction.
+
+    Attributes:
+        metrics: in [0, 1], by name; None if not measured.
+        unmeasured: why there are no pixel metrics; empty if there are.
+        regions: how many marked regions the masks have.
+        thin: how many of them are thinner than half a pixel at the size at which maps are compared.
+    """
+
+    metrics: dict[str, float | None]
+    unmeasured: str = ""
+    regions: int = 0
+    thin: int = 0
+
+
+def measure(prediction: Prediction, tests: list[TestImage]) -> Measured:
+    """Return image metrics and, if every anomalous image has a mask, pixel metrics.
 
     Args:
         prediction: for `tests`, in their order.
@@ -24,15 +43,20 @@ def measure(prediction: Prediction, tests: list[TestImage]) -> dict[str, float |
     """
     labels = torch.tensor([test.label for test in tests])
     image: dict[str, float | None] = {**metrics.image_metrics(labels, prediction.image_scores)}
-    return image | _pixel_metrics(prediction.anomaly_maps, tests)
+    try:
+        return _with_pixels(image, prediction.anomaly_maps, tests)
+    except (DataError, ValueError) as error:
+        return Measured(image | dict.fromkeys(_PIXEL), str(error))
 
 
-def _pixel_metrics(maps: Tensor, tests: list[TestImage]) -> dict[str, float | None]:
-    if any(test.label and test.mask is None for test in tests) or not len(maps):
-        return dict.fromkeys(_PIXEL)
-    masks = [test.mask_at(PIXELS) > 0.5 for test in tests]
+def _with_pixels(image: dict[str, float | None], maps: Tensor, tests: list[TestImage]) -> Measured:
+    if not len(maps):
+        raise DataError("the detector gives no maps")
+    marks = [test.marks(PIXELS) for test in tests]
     grown = list(interpolate(maps[:, None].float(), (PIXELS, PIXELS), mode="bilinear", align_corners=False)[:, 0])
-    return {**metrics.pixel_metrics(grown, masks)}
+    masks, overlaps = ([torch.from_numpy(getattr(mark, part)) for mark in marks] for part in ("mask", "overlap"))
+    pixel: dict[str, float | None] = {**metrics.pixel_metrics(grown, masks, overlaps)}
+    return Measured(image | pixel, "", sum(mark.regions for mark in marks), sum(mark.thin for mark in marks))
 
 
 def by_branch(batches: list[dict[str, Tensor]], labels: Tensor) -> dict[str, float]:

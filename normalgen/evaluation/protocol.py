@@ -7,7 +7,7 @@ one arm in a setup. All cells of a setup share shots, seed and test images, so t
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -22,6 +22,7 @@ from normalgen.settings.presets import Preset, change
 
 __all__ = ["TUNING", "CellPlan", "Plan", "Setup"]
 
+T = TypeVar("T")
 TUNING = (("mvtec", "screw"), ("hazelnut_photos", "hazelnut"))
 """(data set, category) on which settings of preset `tiny` were chosen: MVTec-AD's screw, and photos of hazelnuts."""
 
@@ -90,6 +91,8 @@ class Plan:
     def __post_init__(self) -> None:
         # Augmented photos are a separate arm; a pool that held some would measure them twice.
         object.__setattr__(self, "preset", change(self.preset, pool={"plain": 0.0}))
+        for name in ("shots", "detectors", "arms", "categories"):  # what is named twice would be measured twice
+            object.__setattr__(self, name, _distinct(getattr(self, name)))
         for spec in self.detectors:
             spec.sampling_preset(self.preset)
         if self.tests == 1:
@@ -164,6 +167,20 @@ class Plan:
             | self.preset.flat()
             | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0]}
         )
+
+
+def _distinct(items: tuple[T, ...]) -> tuple[T, ...]:
+    """The items, each once, by the names that their cells have."""
+    distinct: dict[object, T] = {}
+    for item in items:
+        distinct.setdefault(_cell_name(item), item)
+    return tuple(distinct.values())
+
+
+def _cell_name(item: object) -> object:
+    if isinstance(item, Category):
+        return item.dataset, item.name
+    return item.text if isinstance(item, Arm | DetectorSpec) else item
 
 
 def _fewer(category: Category, count: int) -> Category:

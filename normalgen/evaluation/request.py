@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from normalgen.data.category import Category
-from normalgen.data.registry import find_dataset
+from normalgen.data.labels import LabelNames
+from normalgen.data.registry import check_said, find_dataset
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
 from normalgen.evaluation.detector_specs import DetectorSpec, split_list
@@ -35,16 +36,17 @@ def ask(
     n: int = 32,
     tuning: bool = False,
     device: str = "cpu",
+    said: LabelNames | None = None,
 ) -> Plan:
     """Build a plan from comma-separated lists, a study and a tier; explicit values override those of study and tier.
 
     Raises:
-        DataError: a name is unknown, a set is not under `root`, or a number is not a number.
+        DataError: a name is unknown, a set is not under `root`, a number is none, or a folder's name says no label.
     """
     wanted = USUAL if study is None else _named(STUDIES, study, "study")
     spent = TIERS["paper"] if tier is None else _named(TIERS, tier, "tier")
     return Plan(
-        _categories(split_list(datasets), root, split_list(categories or ""), spent),
+        _categories(split_list(datasets), root, split_list(categories or ""), spent, said or LabelNames()),
         tuple(DetectorSpec.parse(text) for text in _listed(detectors, wanted.detectors)),
         tuple(Arm.parse(text) for text in _listed(arms, wanted.arms)),
         _numbers(shots) if shots else spent.shots,
@@ -57,16 +59,19 @@ def ask(
     )
 
 
-def _categories(names: list[str], root: Path | None, only: list[str], spent: Tier) -> tuple[Category, ...]:
+def _categories(
+    names: list[str], root: Path | None, only: list[str], spent: Tier, said: LabelNames
+) -> tuple[Category, ...]:
     categories: list[Category] = []
     for name in dict.fromkeys(names):
-        dataset = find_dataset(name)
+        dataset = find_dataset(name, said)
         known = dataset.categories(root)
         chosen = [category for category in known if category in only] if only else known[: spent.categories or None]
         categories += [dataset.read(root, category) for category in chosen]
     missing = sorted(set(only) - {category.name for category in categories})
     if missing or not categories:
         raise DataError(f"no category {missing[0] if missing else ''!r} in {', '.join(names) or 'no data set'}")
+    check_said(said, names, categories)
     return tuple(categories)
 
 

@@ -146,10 +146,13 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
     seconds = {"fit": fitted - begun, "predict": time.monotonic() - fitted}
     asked = {"n": plan.n, "tests": plan.tests, "device": plan.device, "augment": given.banks.preset.augment}
     anomalous = sum(test.label for test in tests)
+    measured = measure(prediction, tests)
     return {
         "cell": cell.key(),
         "role": plan.role(cell.setup),
-        "metrics": measure(prediction, tests),
+        "metrics": measured.metrics,
+        "unmeasured": {"pixel": measured.unmeasured} if measured.unmeasured else {},
+        "regions": {"all": measured.regions, "thin": measured.thin},
         "branches": branches,
         "counts": {
             "references": len(given.references.images),

@@ -152,8 +152,11 @@ def as_markdown(table: Table) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text on one line, escaped for Markdown: no HTML, and nothing that ends a cell."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    """The text on one line, escaped for Markdown: no HTML, no link or picture, and nothing that ends a cell."""
+    plain = " ".join(text.split()).replace("\\", "\\\\")
+    for raw, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("](", "]\\(")):
+        plain = plain.replace(raw, safe)
+    return plain
 
 
 def as_csv(tables: Iterable[Table]) -> str:

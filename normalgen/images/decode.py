@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from normalgen.errors import DataError
 from normalgen.images.depth import check_range, from_16_bits, is_cut, is_deep, is_planar
 
-__all__ = ["ImageItem", "decode", "decode_mask", "file_item", "formats", "image_size", "read_bytes"]
+__all__ = ["ImageItem", "decode", "decode_mask", "file_item", "formats", "read_bytes", "without_bomb_warning"]
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO", "MSP", "PCX", "PNG", "PPM"),
@@ -66,21 +66,6 @@ def formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def image_size(file: Path) -> tuple[int, int]:
-    """Return width and height from a file's header, without decoding the pixels.
-
-    Raises:
-        DataError: the header cannot be read.
-    """
-    try:
-        if not file.is_file():
-            raise DataError(f"{file} is not a regular file; name a file with an image")
-        with _no_bomb_warning(), Image.open(file, formats=formats()) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file} cannot be read as an image ({_brief(error)}); copy it again") from error
-
-
 def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
     """Return the image upright and RGB, however it is stored; transparent pixels become white, 16 bits become 8.
 
@@ -99,7 +84,7 @@ def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -
     if not data:
         raise DataError(f"{item.source} is empty (0 bytes); remove it, or copy it again")
     try:
-        with _no_bomb_warning(), Image.open(BytesIO(data), formats=formats()) as image:
+        with without_bomb_warning(), Image.open(BytesIO(data), formats=formats()) as image:
             _check_stored(image, item.source)
             return read(image)
     except DataError:
@@ -113,7 +98,8 @@ def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -
 
 
 @contextmanager
-def _no_bomb_warning() -> Iterator[None]:
+def without_bomb_warning() -> Iterator[None]:
+    """Hide Pillow's warning about large images; it still refuses much larger ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield

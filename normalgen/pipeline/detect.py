@@ -13,6 +13,7 @@ from normalgen.pipeline.preparation import Preparation, calibration_photos, pool
 from normalgen.settings.presets import preset as preset_called
 
 if TYPE_CHECKING:
+    from normalgen.data.labels import LabelNames
     from normalgen.data.queries import Queries
     from normalgen.detectors.conformal import Threshold
     from normalgen.detectors.one_to_normal.detector import OneToNormal
@@ -56,6 +57,7 @@ def detect(
     settings: Settings | None = None,
     calibrate: str | Path | None = None,
     rate: float = 0.05,
+    labels: "LabelNames | None" = None,
     save_maps: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -77,6 +79,7 @@ def detect(
         settings: as for `customize`.
         calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
+        labels: which sub-folders are normal or anomalous, for names that do not say so.
         save_maps: also write each map as float32 .npy.
         seed: decides every draw.
         device: as for `customize`.
@@ -88,20 +91,18 @@ def detect(
     """
     from normalgen.report.detection_run import write_detection
 
-    where = pick_device(device)
-    chosen = _opened(detector, preset, seed, where)
+    chosen = _opened(detector, preset, seed, device := pick_device(device))
     category = _category(chosen, references)
-    photos, bank = _queries(queries, chosen, references), pool_folder(pool, category)
+    photos, bank = _queries(queries, chosen, references, labels), pool_folder(pool, category)
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
     work = None
     if references is not None and not chosen.is_fitted:
-        work = Preparation(references, preset_called(preset), settings or {}, model_folder, seed=seed, device=where)
+        work = Preparation(references, preset_called(preset), settings or {}, model_folder, seed=seed, device=device)
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
-    title = f"{category}: {len(photos.images)} photos"
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
-        run = write_detection(chosen, photos, threshold, target, title=title, save_maps=save_maps, watch=watch)
+        run = write_detection(chosen, photos, threshold, target, category, save_maps=save_maps, watch=watch)
     return Detection(run, target, chosen, threshold)
 
 
@@ -180,12 +181,14 @@ def _target(source: "ImageSource", folder: str | Path | None, category: str) -> 
     return target
 
 
-def _queries(source: "ImageSource", detector: "OneToNormal", references: "References | None") -> "Queries":
+def _queries(
+    source: "ImageSource", detector: "OneToNormal", references: "References | None", said: "LabelNames | None"
+) -> "Queries":
     """Return the photos to judge, cropped like the references; labels of references among them do not count."""
     if references is not None:
-        return queries_from(source, references.images.crop).unmeasured(references.images.hashes())
+        return queries_from(source, references.images.crop, said).unmeasured(references.images.hashes())
     training = detector.trained_from
-    return queries_from(source, training.crop).unmeasured(training.references)
+    return queries_from(source, training.crop, said).unmeasured(training.references)
 
 
 def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
+from normalgen.io.notes import note
 
 if TYPE_CHECKING:
+    from normalgen.data.labels import LabelNames
     from normalgen.data.queries import Queries
     from normalgen.images.sources import ImageSource
 
@@ -17,17 +19,22 @@ def target_folder(given: str | Path | None, kind: str, category: str) -> Path:
     return Path(kind) / category if given is None else Path(given)
 
 
-def queries_from(source: "ImageSource", crop: Any) -> "Queries":
-    """Return the photos to judge; the names of sub-folders are their labels.
+def queries_from(source: "ImageSource", crop: Any, said: "LabelNames | None" = None) -> "Queries":
+    """Return the photos to judge; the names of sub-folders, and what is said about them, are their labels.
+
+    A note says what each sub-folder was taken for.
 
     Raises:
-        DataError: there are no photos.
+        DataError: there are no photos, or no sub-folder has a name that is said.
     """
     from normalgen.data.queries import Queries, find_queries
     from normalgen.images.sources import as_images
 
     if isinstance(source, str | Path):
-        return find_queries(Path(source), crop)
+        queries = find_queries(Path(source), crop, said)
+        if queries.labels_line:
+            note(f"{source}: {queries.labels_line}")
+        return queries
     images = as_images(source)
     return Queries(images if crop is None else images.cropped(crop), (None,) * len(images))
 

@@ -42,12 +42,14 @@ class DetectionRun:
         auroc: image AUROC of the fused scores; None if labels are unknown.
         average_precision: average precision of the fused scores; None if labels are unknown.
         references: how many labelled photos were not measured, because they are references.
+        unmeasured: why labelled photos have no AUROC; empty if they have one, or no photo is labelled.
     """
 
     results: tuple[Result, ...]
     auroc: float | None
     average_precision: float | None
     references: int = 0
+    unmeasured: str = ""
 
     @property
     def errors(self) -> list[Result]:

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from normalgen.data.queries import GOOD, Queries, is_labelled
+from normalgen.data.queries import GOOD, Queries, is_labelled, unmeasured
 from normalgen.detectors.conformal import Threshold
 from normalgen.detectors.metrics import image_ap, image_auroc
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.errors import DataError
-from normalgen.images.images import Photo, to_pil
+from normalgen.images.images import Images, Photo, to_pil
+from normalgen.images.peek import lost_detail, smallest_detail
+from normalgen.io.notes import note
 from normalgen.io.outputs import Outputs, output_names, replacing
 from normalgen.io.progress import Watch, silent
 from normalgen.report.detection_page import Pictures, write_page
@@ -61,8 +63,8 @@ def write_detection(
     queries: Queries,
     threshold: Threshold,
     folder: Path,
+    category: str,
     *,
-    title: str,
     save_maps: bool = False,
     watch: Watch = silent,
 ) -> DetectionRun:
@@ -77,17 +79,19 @@ def write_detection(
         queries: photos; the results name unreadable ones.
         threshold: turns scores into verdicts.
         folder: a new folder, or one of an earlier run, whose files are replaced.
-        title: title of the page.
+        category: what the photos show, for the title of the page.
         save_maps: also write each raw fused map, float32 (H, W), to `maps/NAME.npy`.
         watch: receives the progress of "detect" and "maps".
 
     Raises:
         DataError: no photo can be read; or the folder holds other files, or is in use.
     """
+    title = f"{category}: {len(queries.images)} photos"
     names = output_names(queries.images.names)
     with replacing(folder, MADE_BY) as outputs, TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
+        _note_hidden(queries.images, detector.settings()["size"])
         judged = _judge(detector, queries, files, watch)
         return _finish(detector, judged, threshold, files, title, watch)
 
@@ -129,6 +133,12 @@ class _Files:
         self.pictures.add_map(name, drawn)
 
 
+def _note_hidden(photos: Images, size: int) -> None:
+    """Note the smallest defect that a detector can see in these photos."""
+    if hidden := lost_detail(smallest_detail(photos.items, photos.crop, size), size):
+        note(f"{hidden}; use --crop")
+
+
 def _judge(detector: OneToNormal, queries: Queries, files: _Files, watch: Watch) -> _Judged:
     """Read and judge all photos; writes twins, and raw maps if asked, along the way."""
     judged, done, total = _Judged(), 0, len(queries.images)
@@ -167,11 +177,11 @@ def _finish(
     results = _results(judged, scores, threshold)
     broken = [Result(name, error=message) for name, message in judged.errors.items()]
     ranked, measured = sorted(results, key=lambda result: result.rank), _measured(judged.labels, scores["fused"])
-    run = DetectionRun((*ranked, *broken), *measured, judged.references)
+    run = DetectionRun((*ranked, *broken), *measured, judged.references, unmeasured(judged.labels))
     write_tables(outputs, run)
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
-    facts = {"auroc": run.auroc, "average_precision": run.average_precision}
+    facts = {"auroc": run.auroc, "average_precision": run.average_precision, "unmeasured": run.unmeasured}
     outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts
     scale = _scale(maps, detector.left_out)
     for index, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
@@ -250,5 +260,5 @@ def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _measured_facts(run: DetectionRun) -> list[tuple[str, str]]:
     if run.auroc is None or run.average_precision is None:
-        return []
+        return [("image AUROC", f"not measured: {run.unmeasured}")] if run.unmeasured else []
     return [("image AUROC", f"{run.auroc:.3f}"), ("average precision", f"{run.average_precision:.3f}")]

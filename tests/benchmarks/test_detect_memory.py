@@ -53,7 +53,7 @@ begun = time.monotonic()
 detector = OneToNormal(branches=("n",)).fit(references, Pool(folder, tuple(rows)))
 fitted, fit_peak = time.monotonic(), peak()
 queries = Queries(images(range(bank, bank + count)), (None,) * count)
-write_detection(detector, queries, Threshold(detector.left_out, 0.1, "approximate"), Path("out"), title="")
+write_detection(detector, queries, Threshold(detector.left_out, 0.1, "approximate"), Path("out"), "part")
 print(peak(), fit_peak, fitted - begun, (time.monotonic() - fitted) / count)
 """
 

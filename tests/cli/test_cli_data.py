@@ -80,6 +80,30 @@ def test_check_names_files_that_cannot_be_read(root: Path, capsys: pytest.Captur
     assert "001_mask.png has (3, 3) pixels and its image (12, 10)" in shown.err
 
 
+def test_masks_that_mark_nothing_do_not_pass(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_sets.mask(root / "mine/hazelnut/ground_truth/scratch/001_mask.png")
+    assert run("check", root / "mine", "--dataset", "folder") == 1
+    shown = capsys.readouterr()
+    assert row(shown.out, "folder", "hazelnut")[-4] == "1"
+    assert "001_mask.png marks nothing, but its image is anomalous: scratch" in shown.err
+    assert "folder/hazelnut: train/good: 3 normal; test/good: 3 normal; test/scratch: 2 anomalous" in shown.err
+
+
+def test_names_that_say_nothing_are_asked_about_and_answered(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "mine/hazelnut/test/good").rename(root / "mine/hazelnut/test/fine")
+    assert run("check", root / "mine", "--dataset", "folder") == 1
+    assert "normal or anomalous: fine, scratch? Say it: --normal fine" in capsys.readouterr().err
+    words = ["--dataset", "folder", "--normal", "fine"]
+    assert run("check", root / "mine", *words) == 0
+    assert run("split", root / "mine", *words, "--out", root / "parts.json") == 0
+    parts = json.loads((root / "parts.json").read_text())["categories"]["hazelnut"]
+    assert parts["good"] == [f"test/fine/{number:03d}.png" for number in range(3)]
+    assert run("check", root / "mine", *words, "--anomalous", "dent") == 1
+    assert "--anomalous dent: --dataset folder has no folder of this name" in capsys.readouterr().err
+    assert run("check", root, "--dataset", "brain-mri", "--normal", "no") == 1
+    assert "published sets have fixed names" in capsys.readouterr().err
+
+
 def test_half_a_set_is_marked_and_an_error_only_if_asked_for(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "BrainMRI/yes").rename(root / "elsewhere")
     assert run("check", root) == 0

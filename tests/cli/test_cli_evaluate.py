@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,66 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert "72 cells in 6 setups" in said
     assert re.search(r"about \d+ MB on disk", said)
     assert not (tmp_path / "out").exists()
+
+
+SPOILT = {
+    "they must agree": Image.new("L", (40, 41), 255),
+    "marks nothing": Image.new("L", (40, 40)),
+    "has no mask": None,
+}
+
+
+@pytest.mark.parametrize("reason", SPOILT)
+def test_masks_are_checked_by_a_dry_run_and_images_are_measured_all_the_same(
+    reason: str, root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    file, mask = tmp_path / "data/disc/ground_truth/blot/2_mask.png", SPOILT[reason]
+    file.unlink() if mask is None else mask.save(file)
+    words = usual(tmp_path / "data", prior, tmp_path / "out")
+    words += ["--categories", "disc", "--arms", "none", "--detectors", "memory"]
+    assert run(*words, "--dry-run") == 0
+    told = capsys.readouterr().err
+    assert "data/disc: train/good: 4 normal; test/good: 4 normal; test/blot: 4 anomalous\n" in told
+    (line,) = [line for line in told.splitlines() if "1 mask cannot be used, so pixels are not measured" in line]
+    assert reason in line
+    assert not (tmp_path / "out").exists()
+    assert run(*words) == 0
+    (cell,) = [json.loads(path.read_text()) for path in (tmp_path / "out" / "cells").rglob("*.json")]
+    assert cell["metrics"]["image_auroc"] > 0.9
+    assert cell["metrics"]["pixel_auroc"] is None
+    assert reason in cell["unmeasured"]["pixel"]
+
+
+def test_other_names_for_good_and_bad_are_read_and_unknown_ones_asked_about(
+    root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    words = [*usual(tmp_path / "data", prior, tmp_path / "out"), "--dry-run"]
+    for old, new in (("train/good", "train/OK"), ("test/good", "test/OK"), ("test/blot", "test/NG")):
+        (tmp_path / "data/disc" / old).rename(tmp_path / "data/disc" / new)
+    assert run(*words, "--categories", "disc") == 0
+    assert "data/disc: train/OK: 4 normal; test/OK: 4 normal; test/NG: 4 anomalous\n" in capsys.readouterr().err
+    (tmp_path / "data/disc/test/OK").rename(tmp_path / "data/disc/test/spring")
+    assert run(*words, "--categories", "disc") == 1
+    assert "test: normal or anomalous: spring (next to test/NG: 4 anomalous)?" in capsys.readouterr().err
+    assert run(*words, "--categories", "disc", "--normal", "spring") == 0
+    assert run(*words, "--normal", "autumn") == 1
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_small_defect_on_a_large_photo_is_told_of(
+    root: Path, prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(root, tmp_path / "data")
+    photo, mask = Image.new("RGB", (1600, 1600)), Image.new("L", (1600, 1600))
+    mask.paste(255, (700, 700, 703, 703))
+    photo.save(tmp_path / "data/disc/test/blot/0.png")
+    mask.save(tmp_path / "data/disc/ground_truth/blot/0_mask.png")
+    assert run(*usual(tmp_path / "data", prior, tmp_path / "out"), "--categories", "disc", "--dry-run") == 0
+    told = capsys.readouterr().err
+    assert "photos are scaled down to 256 px: defects narrower than about 13 of their pixels become invisible" in told
+    assert "1 of 4 marked regions cover no pixel by half at 256 px; each keeps the pixels that it covers most" in told
 
 
 def test_fewer_test_images_as_asked_are_no_missing_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from detecting import crossed
 
-from normalgen.data.queries import find_queries
+from normalgen.data.queries import find_queries, is_labelled
 from normalgen.errors import DataError
 from normalgen.images.images import Images
 
@@ -34,7 +34,7 @@ def test_queries_are_a_file_a_folder_or_labelled_folders(here: Path) -> None:
     assert find_queries(Path("mixed/good/20.png")).labels == (None,)
     assert find_queries(Path("mixed/good")).labels == (None,) * 3
     found = find_queries(Path("mixed"))
-    assert found.labelled
+    assert is_labelled(found.labels)
     assert sorted(set(found.labels), key=str) == ["cross", "good"]
     with pytest.raises(DataError, match="does not exist"):
         find_queries(Path("nowhere"))

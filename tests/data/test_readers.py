@@ -161,8 +161,8 @@ def test_mvtec_keeps_its_parts_kinds_and_masks(tmp_path: Path) -> None:
     assert [test.kind for test in screw.tests] == 3 * ["good"] + 2 * ["scratch"]
     assert screw.tests[3].image.name == "test/scratch/000.png"
     image = screw.queries[3]
-    assert np.argwhere(screw.tests[3].marked(image)).min(0).tolist() == [3, 2]
-    assert not screw.tests[0].marked(image).any()
+    assert np.argwhere(screw.tests[3].marked(image.size)).min(0).tolist() == [3, 2]
+    assert not screw.tests[0].marked(image.size).any()
 
 
 def test_a_folder_may_lack_tests_and_masks(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_visa_is_split_by_its_table(tmp_path: Path) -> None:
         ("Normal/0003.JPG", "good"),
         ("Anomaly/000.JPG", "anomaly"),
     ]
-    assert candle.tests[1].marked(candle.queries[1]).sum() == 9
+    assert candle.tests[1].marked(candle.queries[1].size).sum() == 9
 
 
 def test_a_table_of_visa_without_its_columns_is_refused(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_one_normal_image_cannot_be_split(tmp_path: Path) -> None:
     root = tiny_sets.brain_mri(tmp_path)
     for file in list((root / "no").iterdir())[1:]:
         file.unlink()
-    with pytest.raises(DataError, match="at least 2 normal images, found 1"):
+    with pytest.raises(DataError, match="at least 2 normal images, got 1"):
         find_dataset("brain-mri").read(root, "brain-mri")
 
 

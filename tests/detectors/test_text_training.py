@@ -7,6 +7,7 @@ import pytest
 import torch
 import typer
 from marked import Pixels, write
+from PIL import Image
 from typer.testing import CliRunner
 
 from normalgen.cli.train_text import train_text as command
@@ -65,6 +66,36 @@ def test_the_command_says_what_is_wrong(run: Callable[..., str], root: Path, tmp
     assert "embedded' have no text encoder" in run("--data", root, "--out", out, "--features", "embedded")
     out.touch()
     assert "already exists" in run("--data", root, "--out", out)
+
+
+SPOILT = {
+    "marks nothing": Image.new("L", (64, 64)),
+    "they must agree": Image.new("L", (64, 63), 255),
+}
+
+
+@pytest.mark.parametrize("reason", SPOILT)
+def test_masks_are_checked_before_any_training(
+    run: Callable[..., str], tmp_path: Path, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "data", "disc", 3)
+    SPOILT[reason].save(sorted(tmp_path.glob("data/disc/ground_truth/stain/*"))[-1])
+    monkeypatch.setattr("normalgen.detectors.one_to_normal.text_training._Training", None)
+    told = run("--data", tmp_path / "data", "--out", tmp_path / "text.safetensors")
+    assert told.startswith("error: 1 mask cannot be used; the first: ")
+    assert reason in told
+
+
+def test_a_defect_thinner_than_the_maps_is_still_learnt_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "disc", 1)
+    Image.effect_noise((640, 640), 20).save(tmp_path / "disc/test/stain/0.png")
+    mask = Image.new("L", (640, 640))
+    mask.putpixel((300, 300), 255)
+    mask.save(tmp_path / "disc/ground_truth/stain/0_mask.png")
+    categories = marked_categories(tmp_path)
+    assert [int(test.load(64)[1].sum()) for test in categories[0].tests if test.label] == [1]
+    train_text(Pixels(), categories, epochs=1)
+    assert "1 of 1 marked regions cover no pixel by half at 64 px" in caplog.text
 
 
 def test_a_saved_detector_brings_its_text_maps_along(

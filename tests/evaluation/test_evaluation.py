@@ -108,7 +108,7 @@ def test_the_pool_of_another_category_lowers_the_auroc(toy: Preset, tmp_path: Pa
     none, wrong = (
         memory.fit(references, banks.pool(Arm.parse(arm))).predict(some.queries) for arm in ("none", "wrong")
     )
-    scores = [measure(each, list(some.tests))["image_auroc"] for each in (none, wrong)]
+    scores = [measure(each, list(some.tests)).metrics["image_auroc"] for each in (none, wrong)]
     assert scores[0] == 1
     assert (scores[1] or 0) < 0.9
 
@@ -275,3 +275,18 @@ def test_text_maps_are_not_measured_on_what_they_were_trained_on(
     monkeypatch.setattr(OneToNormal, "trained_on", lambda self, queries: queries.names[:3])
     with pytest.raises(DataError, match="trained on 3 of the 12 test images, such as good-0"):
         evaluate(plan(toy, "none", detectors=("one-to-normal[branches=n+]",)), tmp_path)
+
+
+def test_a_cell_with_a_spoilt_mask_measures_images_and_says_why_not_pixels(toy: Preset, tmp_path: Path) -> None:
+    some = category()
+    tests = [*some.tests[:-1], replace(some.tests[-1], mask=item("mask-7.png", drawn(1).resize((41, 40))))]
+    evaluate(plan(toy, "none", categories=(replace(some, tests=tuple(tests)),)), tmp_path)
+    row = results(tmp_path)["memory", "none"]
+    assert row["metrics"]["image_auroc"] == 1
+    assert row["metrics"]["aupro"] is None
+    assert row["unmeasured"] == {"pixel": "mask-7.png has (41, 40) pixels and its image (40, 40); they must agree"}
+
+
+def test_what_is_named_twice_is_measured_once(toy: Preset) -> None:
+    twice = plan(toy, "none", "none", shots=(2, 2), detectors=("memory", "memory"), categories=(category(), category()))
+    assert len([cell for setup in twice.setups() for cell in twice.cells(setup)]) == 1

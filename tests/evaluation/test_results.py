@@ -16,7 +16,7 @@ from normalgen.errors import DataError, MissingDependency
 from normalgen.evaluation.cells import arm_rank, frame, load_cells, optional, plain, sized
 from normalgen.evaluation.paper_numbers import PUBLISHED, published, published_name
 from normalgen.evaluation.statistics import means
-from normalgen.evaluation.table_format import as_csv, as_markdown
+from normalgen.evaluation.table_format import as_csv, as_markdown, escaped
 from normalgen.evaluation.tables import every_table, main_tables
 
 
@@ -256,3 +256,18 @@ def test_measuring_needs_neither_pandas_nor_matplotlib() -> None:
     code = "import sys; sys.modules.update(pandas=None, matplotlib=None); "
     code += "import normalgen.evaluation.run, normalgen.evaluation.request, normalgen.cli.evaluate"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)>"),
+        ("a & <b>", "a &amp; &lt;b>"),
+        ("![x](http://host/x.png)", "![x]\\(http://host/x.png)"),
+        ("[x](javascript:alert(1))", "[x]\\(javascript:alert(1))"),
+        ("a\\|b\nc", "a\\\\\\|b c"),
+        ("memory[grid=32] 90.1 [-0.4, +0.4]", "memory[grid=32] 90.1 [-0.4, +0.4]"),
+    ],
+)
+def test_no_text_becomes_html_a_link_or_another_cell(text: str, safe: str) -> None:
+    assert escaped(text) == safe

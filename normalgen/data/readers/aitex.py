@@ -18,7 +18,8 @@ from normalgen.data.layout import child, found_in, image_files, subfolder
 from normalgen.data.split import split
 from normalgen.data.windows import columns, marks, png, window
 from normalgen.errors import DataError
-from normalgen.images.decode import ImageItem, file_item, image_size
+from normalgen.images.decode import ImageItem, file_item
+from normalgen.images.peek import upright_size
 
 __all__ = ["aitex", "fits_aitex"]
 
@@ -41,12 +42,12 @@ KINDS = {
 
 
 def fits_aitex(root: Path) -> bool:
-    """Whether `root` holds a folder of images with or without defects."""
+    """Return whether `root` holds a folder of images with or without defects."""
     return any(subfolder(root, *names) is not None for names in (NORMAL, DEFECT))
 
 
 def aitex(root: Path) -> Category:
-    """All columns, called `FABRIC_IMAGE_CC.png` and `IMAGE_CC.png` with CC from 00 at the left.
+    """Return all columns, called `FABRIC_IMAGE_CC.png` and `IMAGE_CC.png` with CC from 00 at the left.
 
     Raises:
         DataError: a folder is missing or empty, or a mask is not as large as its image.
@@ -65,7 +66,7 @@ def aitex(root: Path) -> Category:
 
 
 def _named(files: list[Path], folder: Path) -> list[tuple[str, Path]]:
-    """Each file with its fabric's and its own name.
+    """Return each file with its fabric's and its own name.
 
     Raises:
         DataError: two bear the same.
@@ -80,13 +81,13 @@ def _named(files: list[Path], folder: Path) -> list[tuple[str, Path]]:
 
 
 def _columns(file: Path, stem: str) -> list[ImageItem]:
-    size = image_size(file)
+    size = upright_size(file_item(file))
     boxes = columns(*size, WIDTH)
-    return [window(file_item(file), box, size, f"{stem}_{place:02d}.png") for place, box in enumerate(boxes)]
+    return [window(file_item(file), box, size, f"{stem}_{index:02d}.png") for index, box in enumerate(boxes)]
 
 
 def _by_image(files: list[Path]) -> dict[str, list[Path]]:
-    """The masks of each image: `x_mask.png`, or `x_mask1.png` and `x_mask2.png`."""
+    """Return the masks of each image: `x_mask.png`, or `x_mask1.png` and `x_mask2.png`."""
     masks: dict[str, list[Path]] = {}
     for file in files:
         masks.setdefault(file.stem.partition("_mask")[0], []).append(file)
@@ -96,7 +97,7 @@ def _by_image(files: list[Path]) -> dict[str, list[Path]]:
 def _defects(file: Path, masks: list[Path]) -> list[TestImage]:
     if not masks:
         return []
-    size = image_size(file)
+    size = upright_size(file_item(file))
     marked = _union(file, size, masks)
     code = file.stem.split("_")[1] if "_" in file.stem else ""
     kind = KINDS.get(code, "defect")

@@ -13,12 +13,12 @@ __all__ = ["brain_mri", "fits_brain_mri"]
 
 
 def fits_brain_mri(root: Path) -> bool:
-    """Whether `root` holds a folder `no` or `yes`."""
+    """Return whether `root` holds a folder `no` or `yes`."""
     return (root / "no").is_dir() or (root / "yes").is_dir()
 
 
 def brain_mri(root: Path) -> Category:
-    """The images of `root/no`, split 75 to 25, and all of `root/yes` as anomalous.
+    """Return the images of `root/no`, split 75 to 25, and all of `root/yes` as anomalous.
 
     Its files hold duplicates, some across training and test images; `normalgen data check` lists them.
 

@@ -28,19 +28,19 @@ ROW = 3 * 32 * 32
 
 
 def fits_cifar10(root: Path) -> bool:
-    """Whether `root` holds batches or folders of classes."""
+    """Return whether `root` holds batches or folders of classes."""
     return any((root / name).is_file() for part in PARTS.values() for name in part) or has_class_folders(root, NAMES)
 
 
 def cifar10(root: Path, name: str) -> Category:
-    """The class `name` against all others; images in batches are called `data_batch_1/00000`.
+    """Return the class `name` against all others; images in batches are called `data_batch_1/00000`.
 
     Labels lie beside the pixels, so listing reads the batches; of them only what the category needs is kept.
 
     Raises:
         DataError: a file or folder is missing, cut off, or not what it should be.
     """
-    if not any((root / each).is_file() for part in PARTS.values() for each in part):
+    if not any((root / name).is_file() for part in PARTS.values() for name in part):
         train, test = (class_folders(root, part, NAMES) for part in PARTS)
     else:
         train, test = _batches(root, "train", {name}), _batches(root, "test", set(NAMES))
@@ -48,15 +48,15 @@ def cifar10(root: Path, name: str) -> Category:
 
 
 def _batches(root: Path, part: str, wanted: set[str]) -> list[Labelled]:
-    found = []
+    labelled = []
     for batch in PARTS[part]:
         values, labels = read_batch(root / batch)
         for row, label in enumerate(labels):
             if NAMES[label] in wanted:
                 image = values[row].reshape(3, 32, 32).transpose(1, 2, 0).copy()
                 item = ImageItem(f"{batch}/{row:05d}", f"{root / batch} [{row}]", partial(png, image))
-                found.append((item, NAMES[label]))
-    return found
+                labelled.append((item, NAMES[label]))
+    return labelled
 
 
 class _Kind:
@@ -93,7 +93,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read_batch(file: Path) -> tuple[NDArray[np.uint8], list[int]]:
-    """Pixels (N, 3072), red, green, blue, and labels 0 to 9 of a batch.
+    """Return pixels (N, 3072), red, green, blue, and labels 0 to 9 of a batch.
 
     Raises:
         DataError: missing, cut off, with other things in it than arrays, numbers and text, or of another shape.

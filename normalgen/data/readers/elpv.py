@@ -19,7 +19,7 @@ ELPV = {"elpv": ("mono", "poly"), "elpv-mono": ("mono",), "elpv-poly": ("poly",)
 
 
 def elpv(name: str = "elpv") -> Category:
-    """The cells of one wafer type, "elpv-mono" or "elpv-poly", or of both, "elpv".
+    """Return the cells of one wafer type, "elpv-mono" or "elpv-poly", or of both, "elpv".
 
     Of both: 1131 normals to choose from, and 377 normal and 715 anomalous test images.
 

@@ -13,7 +13,7 @@ __all__ = ["fits_head_ct", "head_ct"]
 
 
 def fits_head_ct(root: Path) -> bool:
-    """Whether `root` holds the list or the images."""
+    """Return whether `root` holds the list or the images."""
     table = root / "labels.csv"
     if table.is_file():
         with table.open("rb") as file:
@@ -22,7 +22,7 @@ def fits_head_ct(root: Path) -> bool:
 
 
 def head_ct(root: Path) -> Category:
-    """The images that the list calls 0, split 75 to 25, and those it calls 1 as anomalous.
+    """Return the images that the list calls 0, split 75 to 25, and those it calls 1 as anomalous.
 
     Raises:
         DataError: the list or an image is missing.

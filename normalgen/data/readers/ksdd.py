@@ -17,12 +17,12 @@ __all__ = ["fits_ksdd", "ksdd"]
 
 
 def fits_ksdd(root: Path) -> bool:
-    """Whether `root` holds folders `kosNN`."""
+    """Return whether `root` holds folders `kosNN`."""
     return any(path.is_dir() for path in root.glob("kos[0-9]*"))
 
 
 def ksdd(root: Path) -> Category:
-    """All tiles, called `kosNN_PartM_T.png` with T from 0 at the top.
+    """Return all tiles, called `kosNN_PartM_T.png` with T from 0 at the top.
 
     Raises:
         DataError: no images, or one without its mask.
@@ -38,8 +38,8 @@ def ksdd(root: Path) -> Category:
             raise DataError(f"{file} has no mask; expected {file.with_name(f'{file.stem}_label.bmp')}")
         marked = marks(mask)
         size = (marked.shape[1], marked.shape[0])
-        for place, box in enumerate(thirds(*size)):
-            name = f"{file.parent.name}_{file.stem}_{place}"
+        for index, box in enumerate(thirds(*size)):
+            name = f"{file.parent.name}_{file.stem}_{index}"
             tile = window(file_item(file), box, size, f"{name}.png")
             if marked[box[1] : box[3]].any():
                 tests.append(TestImage(tile, "defect", window(file_item(mask), box, size, f"{name}_mask.png")))

@@ -23,12 +23,12 @@ PARTS = {"train": "train", "test": "t10k"}
 
 
 def fits_mnist(root: Path) -> bool:
-    """Whether `root` holds idx files or folders of digits."""
+    """Return whether `root` holds idx files or folders of digits."""
     return any(_file(root, part, "images-idx3-ubyte") for part in PARTS) or has_class_folders(root, NAMES)
 
 
 def mnist(root: Path, name: str) -> Category:
-    """The digit `name` against all others; images in idx files are called `train/00000` and `test/00000`.
+    """Return the digit `name` against all others; images in idx files are called `train/00000` and `test/00000`.
 
     Idx files of images are read when the first image of them is.
 
@@ -46,8 +46,10 @@ def _idx(root: Path, part: str) -> list[Labelled]:
             raise DataError(f"{root} must hold {PARTS[part]}-images-idx3-ubyte.gz, found {found_in(root)}")
         return []
     if files[0] is None or files[1] is None:
-        there = files[0] or files[1]
-        raise DataError(f"{root} holds {there.name if there else ''} without its {'images' if files[1] else 'labels'}")
+        single = files[0] or files[1]
+        raise DataError(
+            f"{root} holds {single.name if single else ''} without its {'images' if files[1] else 'labels'}"
+        )
     labels = read_idx(files[1])
     images, count = files[0], len(labels)
     return [
@@ -57,13 +59,15 @@ def _idx(root: Path, part: str) -> list[Labelled]:
 
 
 def _file(root: Path, part: str, kind: str) -> Path | None:
-    """The file under its published name, unpacked or gzipped, or with the dot that some copies have before `idx`."""
-    names = [f"{PARTS[part]}-{each}{end}" for end in ("", ".gz") for each in (kind, kind.replace("-idx", ".idx"))]
+    """Return the file with its published name, unpacked or gzipped; some copies have a dot before `idx`."""
+    names = [
+        f"{PARTS[part]}-{spelling}{end}" for end in ("", ".gz") for spelling in (kind, kind.replace("-idx", ".idx"))
+    ]
     return next((root / name for name in names if (root / name).is_file()), None)
 
 
 def _read(file: Path, row: int, count: int) -> bytes:
-    """One image of `count` as PNG."""
+    """Return one image of `count` as PNG."""
     values = _values(file, file.stat().st_mtime_ns)
     if isinstance(values, DataError):
         raise values
@@ -74,7 +78,7 @@ def _read(file: Path, row: int, count: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def _values(file: Path, changed: int) -> NDArray[np.uint8] | DataError:
-    """What is in a file that was `changed` then, or what is wrong with it: of either, all digits share one."""
+    """Return the content of a file last `changed` at this time, or its error; all digits share one copy."""
     try:
         return read_idx(file)
     except DataError as error:
@@ -82,7 +86,7 @@ def _values(file: Path, changed: int) -> NDArray[np.uint8] | DataError:
 
 
 def read_idx(file: Path) -> NDArray[np.uint8]:
-    """The bytes of an idx file in their shape.
+    """Return the bytes of an idx file in their shape.
 
     Raises:
         DataError: damaged, cut off, or not of bytes.

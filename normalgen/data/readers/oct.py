@@ -27,13 +27,13 @@ TRAIN, VALID = ("train", "Edema_trainingset"), ("valid", "Edema_validationset")
 
 
 def fits_oct2017(root: Path) -> bool:
-    """Whether `root` holds OCT2017, raw or in BMAD's layout."""
+    """Return whether `root` holds OCT2017, raw or in BMAD's layout."""
     raw = any((root / part / kind).is_dir() for part in ("train", "test") for kind in DISEASES)
     return raw or _of_bmad(root) == "oct2017"
 
 
 def oct2017(root: Path) -> Category:
-    """OCT2017; test images are called `test/KIND/x.jpeg`. It has no masks.
+    """Return OCT2017, which has no masks; test images are called `test/KIND/x.jpeg`.
 
     Raises:
         DataError: a folder is missing or empty.
@@ -48,15 +48,16 @@ def oct2017(root: Path) -> Category:
 
 
 def fits_resc(root: Path) -> bool:
-    """Whether `root` holds RESC, raw or in BMAD's layout."""
+    """Return whether `root` holds RESC, raw or in BMAD's layout."""
     parts = [part for names in (TRAIN, VALID) if (part := subfolder(root, *names))]
     return any(subfolder(part, "original_images") for part in parts) or _of_bmad(root) == "resc"
 
 
 def resc(root: Path) -> Category:
-    """RESC, with masks. Raw, all slices of `valid` are test images; a slice is normal if nothing in it is marked.
+    """Return RESC, with masks.
 
-    Raw, every mask is decoded when listing, images are not.
+    In the raw set all slices of `valid` are test images, and a slice is normal if nothing in it is marked. So listing
+    the raw set decodes every mask, but no image.
 
     Raises:
         DataError: a folder or a mask is missing.
@@ -71,7 +72,7 @@ def resc(root: Path) -> Category:
 
 
 def _of_bmad(root: Path) -> str:
-    """Which of the two is here in BMAD's layout, "" for neither: as its folders are called, else by its masks."""
+    """Return which set `root` holds in BMAD's layout, "" for neither: by the folders' names, else by its masks."""
     ungood = subfolder(root / "test", "ungood")
     if ungood is None:
         return ""
@@ -91,7 +92,7 @@ def _bmad(root: Path, name: str, *, masked: bool) -> Category:
 
 
 def _inside(folder: Path) -> Path:
-    """BMAD keeps images in `img` where there are masks beside them; some copies always do."""
+    """Return the folder `img`, where BMAD keeps images next to masks, and some copies all images; else `folder`."""
     return subfolder(folder, "img") or folder
 
 
@@ -111,19 +112,19 @@ def _mask(folder: Path, image: ImageItem) -> ImageItem:
 
 
 def _slices(part: Path, prefix: str) -> list[TestImage]:
-    """All slices in `part/original_images`, by their masks in `part/label_images`.
+    """Return all slices in `part/original_images`, by their masks in `part/label_images`.
 
     There a volume `X.img` is called `X_labelMark`, or the same.
     """
     images, labels = child(part, "original_images"), child(part, "label_images")
     slices = []
     for file in image_files(images, deep=True):
-        place = file.relative_to(images)
-        marked = labels / f"{place.parent}".replace(".img", "_labelMark")
-        mask = same_stem(marked, file.stem) or same_stem(labels / place.parent, file.stem)
+        inside = file.relative_to(images)
+        marked = labels / f"{inside.parent}".replace(".img", "_labelMark")
+        mask = same_stem(marked, file.stem) or same_stem(labels / inside.parent, file.stem)
         if mask is None:
             raise DataError(f"{file} has no mask in {marked}")
-        item = file_item(file, f"{prefix}{place.as_posix()}")
+        item = file_item(file, f"{prefix}{inside.as_posix()}")
         slices.append(TestImage(item, "edema", file_item(mask)) if marks(mask).any() else TestImage(item, GOOD))
     if not slices:
         raise DataError(f"{images} must hold images, found {found_in(images)}")

@@ -31,7 +31,7 @@ Labelled = tuple[ImageItem, str]
 def one_against_all(
     dataset: str, name: str, noun: str, train: Sequence[Labelled], test: Sequence[Labelled]
 ) -> Category:
-    """The category of class `name`; at most `GOOD_TESTS` and `OTHER_TESTS` images are tested, drawn with `SEED`.
+    """Return the category of class `name`, with at most `GOOD_TESTS` and `OTHER_TESTS` test images, drawn with `SEED`.
 
     The draw depends on the names of the test images, the data set and the class alone.
 
@@ -60,17 +60,17 @@ def _drawn(tests: list[TestImage], most: int, dataset: str, name: str) -> list[T
 
     ordered = sorted(tests, key=lambda test: test.image.name)
     order = torch.randperm(len(ordered), generator=generator("tests", dataset, name, SEED)).tolist()
-    return [ordered[place] for place in sorted(order[:most])]
+    return [ordered[index] for index in sorted(order[:most])]
 
 
 def has_class_folders(root: Path, names: Sequence[str]) -> bool:
-    """Whether `root` holds folders `{train,test}/CLASS`."""
+    """Return whether `root` holds folders `{train,test}/CLASS`."""
     parts = [subfolder(root, *spelt) for spelt in PARTS.values()]
     return any(part is not None and (part / name).is_dir() for part in parts for name in names)
 
 
 def class_folders(root: Path, part: str, names: Sequence[str]) -> list[Labelled]:
-    """The images in `root/PART/CLASS`, `part` being "train" or "test", called `PART/CLASS/x.png`.
+    """Return the images in `root/PART/CLASS`, `part` being "train" or "test", called `PART/CLASS/x.png`.
 
     Raises:
         DataError: a folder is missing or empty.

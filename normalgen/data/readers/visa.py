@@ -17,17 +17,17 @@ TABLE = "split_csv/1cls.csv"
 
 
 def fits_visa(root: Path) -> bool:
-    """Whether `root` holds VisA, as downloaded or converted."""
+    """Return whether `root` holds VisA, as downloaded or converted."""
     return (root / TABLE).is_file() or bool(visa_categories(root))
 
 
 def visa_categories(root: Path) -> list[str]:
-    """The categories whose folders are there."""
+    """Return the categories whose folders exist."""
     return [name for name in NAMES if (root / name / "Data").is_dir()] or mvtec_categories(root, NAMES)
 
 
 def visa_category(root: Path, name: str) -> Category:
-    """One category; images are called `Normal/x.JPG` and `Anomaly/x.JPG` as downloaded.
+    """Return one category; images are called `Normal/x.JPG` and `Anomaly/x.JPG` as downloaded.
 
     Raises:
         DataError: the table of the split or a file that it names is missing.

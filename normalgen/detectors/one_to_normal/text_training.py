@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from normalgen.data.category import Category, TestImage
+from normalgen.data.mask_check import need_masks
 from normalgen.detectors.one_to_normal.text_branch import DIGITS, TextMaps, text_vectors
 from normalgen.errors import DataError, PresetError
 from normalgen.features.contract import Features, TextSide
 from normalgen.images.images import Images
 from normalgen.io.atomic import write_whole
+from normalgen.io.notes import note
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 
@@ -68,7 +70,8 @@ def train_text(
 
     Raises:
         PresetError: features without a text side, a number below 1, or a checkpoint of more epochs.
-        DataError: no test images, or one that cannot be read, or is anomalous without a mask.
+        DataError: no test images, or one that cannot be read; or masks are missing, empty or of another size, which is
+            told before any training.
     """
     if features.text is None:
         raise PresetError(f"the features {features.name} have no text side; use clip")
@@ -77,6 +80,9 @@ def train_text(
     items = [(test, category.noun) for category in categories for test in category.tests]
     if not items:
         raise DataError("there are no images to learn text maps from")
+    checked = need_masks(categories, features.size, watch)
+    for line in checked.lines:
+        note(line)
     state = _Training(features, features.text, items, batch=batch, rate=rate, seed=seed)
     if checkpoint is not None and checkpoint.is_file():
         state.read(checkpoint)
