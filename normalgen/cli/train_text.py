@@ -11,6 +11,7 @@ from normalgen.cli.show import resumable, say
 from normalgen.errors import DataError, PresetError
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
+from normalgen.io.run_folder import refuse_file
 
 
 def train_text(
@@ -34,6 +35,7 @@ def train_text(
     """
     if out.exists():
         raise DataError(f"{out} already exists; remove it, or choose another file with --out")
+    refuse_file(out.parent)
     from normalgen.data.readers.mvtec import marked_categories
 
     categories = marked_categories(data)

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "quarters",
     "quietly",
     "read_weights",
+    "refuse_not_finite",
     "resized",
     "weight_file",
 ]
@@ -82,16 +83,30 @@ def read_weights(path: str) -> dict[str, Tensor]:
     file = weight_file(path)
     try:
         with quietly():
-            if file.suffix == ".safetensors":
-                return load_file(file)
-            held: Any = torch.load(file, map_location="cpu", weights_only=True)
+            held: Any = (
+                load_file(file)
+                if file.suffix == ".safetensors"
+                else torch.load(file, map_location="cpu", weights_only=True)
+            )
     except Exception as error:  # damaged files make pickle raise whatever it likes
         raise MissingWeights(f"{file} is no file of weights alone ({first_line(error)})") from error
     for name in ("state_dict", "model"):
         held = held.get(name, held) if isinstance(held, dict) else held
     if not isinstance(held, dict) or not all(isinstance(each, Tensor) for each in held.values()):
         raise MissingWeights(f"{file} holds no tensors by name; save the network's state_dict() alone")
+    refuse_not_finite(held, file, "download or train it again")
     return held
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], source: Path, remedy: str) -> None:
+    """Check that no weight is NaN or infinite: one would spoil every number. 10 ms per 10 million weights.
+
+    Raises:
+        MissingWeights: one is; `remedy` says what to do.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
+            raise MissingWeights(f"{source} is damaged: {name} holds values that are not finite; {remedy}")
 
 
 def fingerprint(network: nn.Module) -> str:

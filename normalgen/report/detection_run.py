@@ -25,6 +25,8 @@ from normalgen.report.spool import Span, Spool
 __all__ = ["MADE_BY", "write_detection"]
 
 MADE_BY = "normalgen detect"
+FILES = ("results.jsonl", "results.csv", "report.html", "maps/*.png", "maps/*.npy", "twins/*.png")
+"""How its files are named, for later runs that replace them."""
 DRAWN = 2048
 """Most pixels on the longer side of the photos under the maps."""
 
@@ -85,7 +87,7 @@ def write_detection(
         DataError: no photo can be read; or the folder holds other files, or is in use.
     """
     names = output_names(queries.images.names)
-    with replacing(folder, MADE_BY) as outputs, TemporaryFile(dir=folder) as waiting:
+    with replacing(folder, MADE_BY, FILES) as outputs, TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
         judged = _judge(detector, queries, files, watch)
@@ -172,7 +174,10 @@ def _finish(
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
     facts = {"auroc": run.auroc, "average_precision": run.average_precision}
-    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts
+    reasons = {} if threshold.supported else {"threshold_value": threshold.sentence()}
+    if run.auroc is None:
+        reasons |= dict.fromkeys(facts, "there are no labels of good and of other photos")
+    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts | {"reasons": reasons}
     scale = _scale(maps, detector.left_out)
     for index, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
         files.draw(name, waiting, maps[index], scale)

@@ -23,7 +23,7 @@ from normalgen.images.images import Images
 from normalgen.io.progress import silent
 from normalgen.io.run_folder import locked
 from normalgen.pool.dataset import Pool
-from normalgen.pool.from_images import write_pool
+from normalgen.pool.from_images import NO_SOURCE, write_pool
 from normalgen.settings.presets import Preset
 
 
@@ -101,7 +101,7 @@ def test_the_pool_of_another_category_lowers_the_auroc(toy: Preset, tmp_path: Pa
     """Where what is normal in the other category is a defect in this one."""
     some, references = category(), shots(Setup(category(), 2, 0))
     other = write_pool(
-        tmp_path / "other", [spoilt(300 + i)[0] for i in range(6)], [""] * 6, category="b", mode="img2img"
+        tmp_path / "other", [spoilt(300 + i)[0] for i in range(6)], [NO_SOURCE] * 6, category="b", mode="img2img"
     )
     banks = ArmPools(tmp_path / "arms", some, references, toy, None, other, 6, 0)
     memory = PatchMemory()
