@@ -208,6 +208,22 @@ def test_renamed_photos_keep_their_rows_their_order_and_the_threshold(
     assert found.images.names == ["z.png", "a.png"]
 
 
+def test_the_detect_command_that_made_a_pool_mends_it_and_others_name_the_check(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--branches", "n", "-n", "2")
+    assert detect(*words) == 0
+    whole = contents(here / "pools/good")
+    for damage in (b"", whole["metadata.jsonl"][:-20]):
+        (here / "pools/good/metadata.jsonl").write_bytes(damage)
+        capsys.readouterr()
+        assert detect(*words, "--pool", "pools/good") == 1
+        assert "normalgen pool check pools/good" in capsys.readouterr().err
+        assert detect(*words) == 0
+        assert "are missing or damaged, and are made again" in capsys.readouterr().err
+        assert contents(here / "pools/good") == whole
+
+
 def test_text_maps_are_refused_before_any_training_if_they_cannot_be_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from normalgen.cli import inputs
 from normalgen.cli.show import resumable, say
 from normalgen.errors import DataError, PresetError
 from normalgen.io.devices import pick_device
+from normalgen.io.paths import STALE, sweep
 from normalgen.io.progress import progress_bars
 from normalgen.io.run_folder import refuse_file
 
@@ -47,6 +48,7 @@ def train_text(
     if opened.text is None:
         raise PresetError(f"the features {features!r} have no text encoder; use --features clip")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
+    sweep(out.parent, deep=False, older=STALE)
     begun = time.monotonic()
     with resumable(), progress_bars() as watch:
         maps = learn(opened, categories, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)

@@ -56,6 +56,7 @@ def evaluate(
             measured, some cells could not be, with the reason of the first.
     """
     with locked(out, wait=True):
+        sweep(out, deep=False)
         check(plan, out, look=False)
     cells = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
     pending, failed = plan.setups(shard), list[str]()

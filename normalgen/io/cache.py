@@ -4,7 +4,6 @@ Each file ends with its SHA-256: a damaged one is never used, but made again.
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from normalgen.errors import DataError
 from normalgen.io.atomic import PARTIAL
 from normalgen.io.notes import note
+from normalgen.io.paths import STALE, sweep
 from normalgen.io.records import seal, unseal
 
 __all__ = ["KeptFiles", "user_cache"]
@@ -28,8 +28,6 @@ def user_cache(name: str) -> Path:
 
 
 T = TypeVar("T")
-STALE = 3600.0
-"""Seconds after which an unfinished file belongs to a killed process."""
 
 
 class KeptFiles:
@@ -78,10 +76,7 @@ class KeptFiles:
 
     def _make_room(self) -> int:
         """Remove unfinished and least recently used files; return how many bytes may be written until the next call."""
-        for left in self.folder.rglob(f".*{PARTIAL}"):
-            with suppress(OSError):
-                if left.stat().st_mtime < time.time() - STALE:
-                    left.unlink()
+        sweep(self.folder, older=STALE)
         files = sorted(self._files())
         total, least = sum(size for _, size, _ in files), self.limit // 10
         for _, size, path in files:

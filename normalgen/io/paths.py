@@ -1,6 +1,7 @@
 """Paths that a file's content names: inside their folder, or an error. Removes only regular files, behind no link."""
 
 import stat
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 from normalgen.errors import DataError
 from normalgen.io.atomic import PARTIAL
 
-__all__ = ["inside", "remove_file", "remove_files", "sweep"]
+__all__ = ["STALE", "inside", "remove_file", "remove_files", "sweep"]
+
+STALE = 3600.0
+"""Seconds after which an unfinished file is a killed process's: writing one takes far less."""
 
 
 def inside(folder: Path, name: str, source: Path) -> Path:
@@ -51,10 +55,17 @@ def remove_files(folder: Path, patterns: Iterable[str]) -> None:
                     path.parent.rmdir()
 
 
-def sweep(folder: Path, *, deep: bool = True) -> None:
+def sweep(folder: Path, *, deep: bool = True, older: float = 0.0) -> None:
     """Remove the unfinished files that killed processes left in `folder`, and below if `deep`.
 
-    Call it with the folder's lock, so that no other process is writing there.
+    Call it with the folder's lock, so that no other process is writing there; without one, name an age.
+
+    Args:
+        folder: where processes write.
+        deep: whether sub-folders are looked through.
+        older: seconds since a file was last written to; `STALE` where other processes may be writing.
     """
     for left in folder.glob(f"{'**/' * deep}.*{PARTIAL}"):
-        remove_file(folder, str(left.relative_to(folder)))
+        with suppress(OSError):
+            if not older or left.lstat().st_mtime < time.time() - older:
+                remove_file(folder, str(left.relative_to(folder)))

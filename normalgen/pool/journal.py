@@ -226,9 +226,10 @@ def refuse_other_pool(folder: Path) -> None:
     run = read_run(folder)
     if run is None:
         return
-    rows, settings = read_kept(folder).rows, run["settings"]
+    rows: list[Mapping[str, Any]] = [*read_rows(folder / METADATA, ImageRow).rows]
+    settings = {name: run["settings"].get(name) for name in ("category", "seed", "model")}
     foreign = not rows and _lines(folder / METADATA) and not any(row["kept"] for row in read_candidates(folder).rows)
-    same = all(row.get(name) == settings.get(name) for row in rows for name in ("category", "seed", "model"))
+    same = not rows or any(all(row.get(name) == value for name, value in settings.items()) for row in rows)
     images = (folder / IMAGES).iterdir() if (folder / IMAGES).is_dir() else ()
     if foreign or not same or any(not re.fullmatch(r"\..*|\d{5,}\.png", path.name) for path in images):
         records = record_folder(folder)

@@ -1,11 +1,13 @@
 """Paths that files name: inside their folder, or refused; only regular files inside are ever removed."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from normalgen.errors import DataError
-from normalgen.io.paths import inside, remove_file, remove_files, sweep
+from normalgen.io.paths import STALE, inside, remove_file, remove_files, sweep
 
 
 @pytest.fixture
@@ -68,3 +70,11 @@ def test_unfinished_files_of_killed_processes_go_and_others_stay(folder: Path) -
     sweep(folder)
     assert [path.name for path in folder.rglob("*partial")] == ["my.partial"]
     assert (folder.parent / "theirs" / ".x.1.partial").exists()
+
+
+def test_where_others_may_be_writing_only_old_unfinished_files_go(folder: Path) -> None:
+    for name, age in ((".new.1.partial", 60), (".old.1.partial", 2 * STALE)):
+        (folder / name).write_text("half")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    sweep(folder, deep=False, older=STALE)
+    assert [path.name for path in folder.glob("*.partial")] == [".new.1.partial"]
