@@ -86,7 +86,6 @@ def detect(
         DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder with other files.
         PresetError: the settings cannot work.
     """
-    from normalgen.pool.origin import in_recorded_order
     from normalgen.report.detection_run import write_detection
 
     where = pick_device(device)
@@ -96,7 +95,6 @@ def detect(
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
     work = None
     if references is not None and not chosen.is_fitted:
-        references = in_recorded_order(references, model_folder, bank)
         work = Preparation(references, preset_called(preset), settings or {}, model_folder, seed=seed, device=where)
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
     title = f"{category}: {len(photos.images)} photos"

@@ -60,8 +60,7 @@ def customize(
 
     chosen, where = preset_called(preset, **(settings or {})), pick_device(device)
     note_lost_detail(references, chosen.size)
-    target = target_folder(folder, "models", references.category)
-    references = in_recorded_order(references, target)
+    references = in_recorded_order(references, target := target_folder(folder, "models", references.category))
     with progress_bars(progress) as watch:
         chosen = settled_with_remark(chosen, references, watch)
         return fine_tune(references, chosen, target, seed=seed, device=where, watch=watch, overwrite=overwrite)

@@ -78,6 +78,9 @@ class Preparation:
             n: images in a new pool; 0 makes none.
             watch: shows the stages.
         """
+        from normalgen.pool.origin import in_recorded_order
+
+        self.references = in_recorded_order(self.references, self.folder, folder)
         bank = self.bank(pool, folder, n, watch) if "n" in detector.branches else None
         model = self.model(watch) if detector.needs_model else None
         references = self.references
