@@ -49,11 +49,18 @@ def in_recorded_order(references: References, *folders: Path) -> References:
     """
     hashes = references.images.hashes()
     for folder in folders:
-        origin = origin_of(folder)
+        origin = _origin_if_there(folder)
         if origin is not None and sorted(origin.hashes) == sorted(hashes):
             places = [hashes.index(digest) for digest in origin.hashes]
             return replace(references, images=references.images.take(places))
     return references
+
+
+def _origin_if_there(folder: Path) -> Origin | None:
+    try:
+        return origin_of(folder) if folder.exists() else None
+    except OSError:  # no folder can have this name; whoever writes there says so
+        return None
 
 
 def note_other_photos(what: str, folder: Path, references: References, remedy: str) -> None:
