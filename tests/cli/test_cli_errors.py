@@ -296,7 +296,7 @@ def test_a_row_cut_off_by_a_full_disk_is_made_again(made: Tree, quick: list[str]
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert "cannot read or write (File too large" in said
     assert metadata.stat().st_size == 8000
-    with pytest.raises(DataError, match="its last line is not finished.*normalgen pool check"):
+    with pytest.raises(DataError, match=r"its last line is not finished.*normalgen pool check"):
         Pool.load(metadata.parent)
     assert run(*quick, "good", "-n", "60") == 0
     assert [row["index"] for row in Pool.load(metadata.parent).rows] == list(range(60))
