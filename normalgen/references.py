@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from normalgen.data.category import check_name
 from normalgen.data.find import find_category, folder_category
@@ -16,12 +17,11 @@ from normalgen.images.listing import note_skipped
 from normalgen.images.peek import lost_detail
 from normalgen.io.atomic import write_json
 from normalgen.io.notes import note
+from normalgen.io.records import read_json
 from normalgen.io.rng import generator
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = [
+    "Manifest",
     "ReferenceChoice",
     "References",
     "Shots",
@@ -34,6 +34,22 @@ __all__ = [
 ]
 
 DEFAULT_K = 4
+
+
+class ManifestRow(TypedDict):
+    """One reference: the SHA-256 decides, the name is for people."""
+
+    name: str
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """`references.json`: which photos the references are."""
+
+    category: str
+    seed: int | None
+    k: NotRequired[int]
+    references: list[ManifestRow]
 
 
 @dataclass(frozen=True)
@@ -234,37 +250,41 @@ def read_manifest(path: Path) -> Shots:
     Raises:
         DataError: the file does not exist, or is not a manifest.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        rows = tuple((str(row["name"]), str(row["sha256"])) for row in data["references"])
-        shots = Shots(str(data["category"]), data["seed"], rows)
-    except OSError as error:
-        raise DataError(f"manifest {path} cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is not a shot manifest; use a references.json that normalgen wrote") from error
+    remedy = "use a references.json that normalgen wrote"
+    data = read_json(path, Manifest, remedy)
+    if data is None:
+        raise DataError(f"manifest {path} does not exist; {remedy}")
+    rows = tuple((row["name"], row["sha256"]) for row in data["references"])
+    if len(rows) != data.get("k", len(rows)):
+        raise DataError(f"manifest {path} names {len(rows)} references, but says k is {data.get('k')}; {remedy}")
     if not rows:
         raise DataError(f"manifest {path} names no references; use one that does")
-    if len({name for name, _ in rows}) < len(rows):
+    if len(set(rows)) < len(rows):
         raise DataError(f"manifest {path} names a reference twice; remove one of the two")
-    return shots
+    return Shots(data["category"], data["seed"], rows)
 
 
 def from_manifest(normals: Images, shots: Shots, *, category: str, noun: str) -> References:
-    """Return the references that a manifest names, in its order, after checking their hashes.
+    """Return the references that a manifest names, in its order, found by their hashes, whatever they are called now.
 
     Raises:
         DataError: an image is missing or has changed.
     """
-    index = {name: i for i, name in enumerate(normals.names)}
-    missing = [name for name, _ in shots.rows if name not in index]
-    if missing:
+    normals = normals.kept()
+    named = {name: place for place, name in enumerate(normals.names)}
+    chosen = [_place(normals, named.get(name), name, digest, category) for name, digest in shots.rows]
+    return References(normals.take(chosen), category, noun, shots.seed, len(normals))
+
+
+def _place(normals: Images, named: int | None, name: str, digest: str, category: str) -> int:
+    """Return the index of the image with this SHA-256: the one at `named`, or else any; raises if there is none."""
+    if named is not None and normals.take([named]).hashes() == [digest]:
+        return named
+    hashes = normals.hashes()
+    if digest not in hashes:
+        changed = "" if named is None else f"; {name} is another image now"
         raise DataError(
-            f"the manifest names {missing[0]!r}, which is not among the {len(normals)} images of {category}"
+            f"the manifest names {name!r} (SHA-256 {digest[:12]}), which is not among the {len(normals)} images of "
+            f"{category}{changed}"
         )
-    images = normals.take([index[name] for name, _ in shots.rows]).kept()
-    for name, expected, actual in zip(images.names, [digest for _, digest in shots.rows], images.hashes(), strict=True):
-        if expected != actual:
-            raise DataError(
-                f"{name} is not the image that the manifest names: SHA-256 {actual[:12]}, expected {expected[:12]}"
-            )
-    return References(images, category, noun, shots.seed, len(normals))
+    return hashes.index(digest)

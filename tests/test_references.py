@@ -103,25 +103,31 @@ def test_a_manifest_is_plain_json_that_people_can_read(references: References, t
 def test_a_changed_image_is_refused_by_name(photos: Path, references: References, tmp_path: Path) -> None:
     write_manifest(references, tmp_path / "shots.json")
     (photos / "1.png").write_bytes((photos / "2.png").read_bytes())
-    with pytest.raises(DataError, match=r"1\.png is not the image that the manifest names"):
+    with pytest.raises(DataError, match=r"names '1\.png' .*; 1\.png is another image now"):
         from_manifest(Images.from_folder(photos), read_manifest(tmp_path / "shots.json"), category="good", noun="part")
 
 
 def test_a_missing_image_is_refused_by_name(photos: Path, references: References, tmp_path: Path) -> None:
     write_manifest(references, tmp_path / "shots.json")
     (photos / "1.png").unlink()
-    with pytest.raises(DataError, match=r"names '1\.png', which is not among the 5 images of good"):
+    with pytest.raises(DataError, match=r"names '1\.png' \(SHA-256 \w{12}\), which is not among the 5 images of good"):
         from_manifest(Images.from_folder(photos), read_manifest(tmp_path / "shots.json"), category="good", noun="part")
 
 
 ROW = '{"name": "0.png", "sha256": "00"}'
 MALFORMED = {
-    "not JSON": ("hello", "is not a shot manifest"),
-    "a list": ("[]", "is not a shot manifest"),
-    "no references": ('{"category": "nut", "seed": 0}', "is not a shot manifest"),
-    "no category": (f'{{"seed": 0, "references": [{ROW}]}}', "is not a shot manifest"),
-    "a bare name": ('{"category": "nut", "seed": 0, "references": ["0.png"]}', "is not a shot manifest"),
-    "no hash": ('{"category": "nut", "seed": 0, "references": [{"name": "0.png"}]}', "is not a shot manifest"),
+    "not JSON": ("hello", "is damaged, or normalgen did not write it"),
+    "a list": ("[]", "is damaged, or normalgen did not write it"),
+    "no references": ('{"category": "nut", "seed": 0}', "is damaged, or normalgen did not write it"),
+    "no category": (f'{{"seed": 0, "references": [{ROW}]}}', "is damaged, or normalgen did not write it"),
+    "a bare name": (
+        '{"category": "nut", "seed": 0, "references": ["0.png"]}',
+        "is damaged, or normalgen did not write it",
+    ),
+    "no hash": (
+        '{"category": "nut", "seed": 0, "references": [{"name": "0.png"}]}',
+        "is damaged, or normalgen did not write it",
+    ),
     "empty": ('{"category": "nut", "seed": 0, "references": []}', "names no references"),
     "twice": (f'{{"category": "nut", "seed": 0, "references": [{ROW}, {ROW}]}}', "names a reference twice"),
 }
@@ -140,9 +146,9 @@ def test_bytes_a_folder_and_nothing_are_no_manifests(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "folder").mkdir()
     for name, reason in {
-        "bytes": "is not a shot manifest",
+        "bytes": "is damaged, or normalgen did not write it",
         "folder": "cannot be read",
-        "gone": "cannot be read",
+        "gone": "does not exist",
     }.items():
         with pytest.raises(DataError, match=f"{name} {reason}"):
             read_manifest(tmp_path / name)

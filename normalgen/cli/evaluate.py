@@ -186,8 +186,9 @@ def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
     def tell(row: dict[str, Any]) -> None:
         cell, seconds = row["cell"], row["seconds"]
         where = f"{cell['category']} {cell['k']} shots seed {cell['seed']}  {cell['detector']} {cell['arm']}"
-        auroc = 100 * row["metrics"]["image_auroc"]
-        say(f"{where}  AUROC {auroc:.1f}  ({seconds['fit'] + seconds['predict']:.0f} s)")
+        value = row["metrics"]["image_auroc"]
+        auroc = "unknown" if value is None else f"{100 * value:.1f}"
+        say(f"{where}  AUROC {auroc}  ({seconds['fit'] + seconds['predict']:.0f} s)")
 
     with resumable(), progress_bars() as watch:
         measure(plan, out, shard=shard, watch=watch, tell=tell)

@@ -122,7 +122,8 @@ def _show_rejected(pool: "Pool", n: int, *, drawn: bool) -> None:
     reasons = Counter(item.reason for item in pool.rejected())
     if settings.draws and not drawn and reasons:
         note("the gate rejected every image that diffusion made; more --training-steps may help")
-    for sentence in pool.gate().get("unknown", []):
+    gate = pool.gate()
+    for sentence in gate["unknown"] if gate else ():
         note(sentence)
     if reasons:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

@@ -7,12 +7,13 @@ import typer
 
 from normalgen.cli import inputs
 from normalgen.cli.show import MARK, say, table
+from normalgen.errors import DataError
 from normalgen.io.progress import progress_bars
 
 if TYPE_CHECKING:
     from normalgen.quality.acceptance import Line
 
-pool_app = typer.Typer(no_args_is_help=True, help="Merge and measure pools.")
+pool_app = typer.Typer(no_args_is_help=True, help="Merge, check and measure pools.")
 
 
 @pool_app.command()
@@ -31,6 +32,25 @@ def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
     say(f"{len(pool)} of {wanted} images: {folder}")
     if len(pool) < wanted:
         say("to continue, run the same generate command, with or without --shard; workers still drawing carry on")
+
+
+@pool_app.command()
+def check(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) -> None:
+    """Read every record and image of a pool, and print what is damaged or missing.
+
+    The generate command that made the pool makes the damaged images again.
+
+    normalgen pool check pools/elpv-mono
+    """
+    from normalgen.pool.inspection import pool_faults
+
+    with progress_bars() as watch:
+        faults = pool_faults(folder, watch=watch)
+    for fault in faults:
+        say(fault)
+    if faults:
+        raise DataError(f"{folder} has {len(faults)} faults; the normalgen generate command that made it mends them")
+    say(f"no faults: {folder}")
 
 
 @pool_app.command()

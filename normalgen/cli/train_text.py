@@ -10,7 +10,9 @@ from normalgen.cli import inputs
 from normalgen.cli.show import note, resumable, say
 from normalgen.errors import DataError, PresetError
 from normalgen.io.devices import pick_device
+from normalgen.io.paths import STALE, sweep
 from normalgen.io.progress import progress_bars
+from normalgen.io.run_folder import refuse_file
 
 
 def train_text(
@@ -36,6 +38,7 @@ def train_text(
     """
     if out.exists():
         raise DataError(f"{out} already exists; remove it, or choose another file with --out")
+    refuse_file(out.parent)
     from normalgen.data.labels import describe
     from normalgen.data.readers.mvtec import marked_categories
 
@@ -50,6 +53,7 @@ def train_text(
     if opened.text is None:
         raise PresetError(f"the features {features!r} have no text encoder; use --features clip")
     checkpoint = out.with_name(f".{out.name}.checkpoint")
+    sweep(out.parent, deep=False, older=STALE)
     begun = time.monotonic()
     with resumable(), progress_bars() as watch:
         maps = learn(opened, categories, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)

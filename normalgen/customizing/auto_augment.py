@@ -19,6 +19,7 @@ from normalgen.images.augment import DEGREES, LIGHT, SCALE, augment_each
 from normalgen.images.images import Images
 from normalgen.io.cache import KeptFiles
 from normalgen.io.progress import Watch, silent
+from normalgen.io.records import parse
 from normalgen.io.rng import generator
 from normalgen.references import References
 from normalgen.settings.presets import Augment, Preset, change
@@ -42,7 +43,7 @@ def settled(preset: Preset, references: References, watch: Watch = silent) -> Pr
     few = references.images.take(sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)}))
     files = KeptFiles(platformdirs.user_cache_path("normalgen") / "augment", "*.json")
     path = files.folder / _file(few, preset.size)
-    found = files.read(path, lambda data: CHOICES[CHOICES.index(json.loads(data))])
+    found = files.read(path, _choice)
     if found is None:
         found = suited(few.pixels(preset.size), watch)
         files.keep(path, json.dumps(found).encode())
@@ -81,6 +82,11 @@ def _apart(known: Tensor, views: list[Tensor]) -> float:
         others = torch.cat([each for i, each in enumerate(views) if i != place])
         found.append(float((others - one).norm(dim=-1).mean((1, 2)).amin()))
     return sum(found) / len(found)
+
+
+def _choice(data: bytes) -> Augment:
+    known: dict[str, Augment] = {kind: kind for kind in CHOICES}
+    return known[parse(data, str)]
 
 
 def _file(images: Images, size: int) -> str:

@@ -4,8 +4,6 @@ Instance images are augmented references with the prompt "a photo of normal [obj
 un-customized model with "a photo of [object]", preserve its knowledge (One-to-Normal, Li et al. 2024, Eq. 1).
 """
 
-import json
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -18,14 +16,15 @@ import normalgen
 from normalgen.customizing.auto_augment import settled
 from normalgen.customizing.saved_models import RECORD, is_customized
 from normalgen.customizing.training_batches import batches, class_images
-from normalgen.diffusion import INDEX, MODEL_FILE
+from normalgen.diffusion import MODEL_FILE, WEIGHT_FILES
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
 from normalgen.images.images import is_grey
-from normalgen.io.atomic import PARTIAL
+from normalgen.io.paths import remove_files, sweep
 from normalgen.io.progress import Watch, silent
+from normalgen.io.records import write_record
 from normalgen.io.run_folder import agree, differing, locked
 from normalgen.references import References, write_manifest
 from normalgen.settings.presets import Preset
@@ -84,10 +83,10 @@ def fine_tune(
         agree(folder / RECORD, record, look=True)  # before the lock, which makes the folder
     with locked(folder, wait=wait):
         if overwrite and differing(folder / RECORD, settings):
-            _clear(folder)
+            remove_files(folder, [*WEIGHT_FILES, MODEL_FILE, CHECKPOINT, MANIFEST])
+            write_record(folder / RECORD, record)
         agree(folder / RECORD, record)
-        for left in folder.rglob(f".*{PARTIAL}"):  # of killed writes
-            left.unlink(missing_ok=True)
+        sweep(folder)
         if is_customized(folder):
             (folder / CHECKPOINT).unlink(missing_ok=True)
             return NormalModel.load(folder, device=device, changes=preset.settings())
@@ -149,13 +148,3 @@ def _threads(preset: Preset, device: str) -> AbstractContextManager[object]:
 
 def _settings(references: References, preset: Preset, seed: int, digest: str) -> dict[str, Any]:
     return preset.deciding("model") | references.identity() | {"seed": seed, "base": digest}
-
-
-def _clear(folder: Path) -> None:
-    if (folder / INDEX).is_file():
-        listed = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        for name in (name for name, value in listed.items() if isinstance(value, list)):
-            shutil.rmtree(folder / name, ignore_errors=True)
-    for pattern in ("*.safetensors", "tiny.json", INDEX, MODEL_FILE, CHECKPOINT, MANIFEST, RECORD):
-        for path in folder.glob(pattern):
-            path.unlink()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from normalgen.diffusion import MODEL_FILE
 from normalgen.errors import DataError, PresetError
-from normalgen.io.run_folder import read_record
 from normalgen.references import References
 from normalgen.settings.preset import Preset, flatten, label
 
@@ -81,8 +80,10 @@ def saved_preset(folder: Path | None) -> Preset | None:
     """
     if folder is None or not folder.is_dir():
         return None
-    record = read_record(folder / MODEL_FILE) if is_customized(folder) else None
-    return Preset.from_settings(record["preset"]) if record and "preset" in record else None
+    from normalgen.diffusion.model import read_saved
+
+    record = read_saved(folder) if is_customized(folder) else None
+    return None if record is None else Preset.from_settings(record["preset"])
 
 
 def with_noun_of(model: "NormalModel", references: References) -> References:

@@ -3,7 +3,6 @@
 Merging uses no adapter code of transformers or diffusers, because that needs certain versions of peft.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from normalgen.features.weights import refuse_not_finite
 from normalgen.io.optional import optional_module
+from normalgen.io.records import parse
 
 __all__ = ["add_lora", "merge_lora"]
 
@@ -66,8 +67,11 @@ def merge_lora(parts: Mapping[str, nn.Module], file: Path) -> set[str]:
 
     Raises:
         ValueError: the file is not a LoRA, or not for these parts; nothing is changed.
+        MissingWeights: a weight is not finite.
     """
-    layers, settings = _layers(load_file(file)), _settings(file)
+    tensors = load_file(file)
+    refuse_not_finite(tensors, file, "train it again")
+    layers, settings = _layers(tensors), _settings(file)
     weights = {part: _weights(part, module) for part, module in parts.items()}
     updates = [
         _update(weights[part].get(_flat(part, layer)), f"{part}.{layer}", tensors, settings)
@@ -95,8 +99,7 @@ def _layers(tensors: Mapping[str, Tensor]) -> dict[tuple[str, str], dict[str, Te
 def _settings(file: Path) -> dict[str, Any]:
     """Return peft's settings of the adapters, such as `unet.lora_alpha`, from the metadata that diffusers writes."""
     with safe_open(file, "pt") as tensors:
-        settings: dict[str, Any] = json.loads((tensors.metadata() or {}).get("lora_adapter_metadata", "{}"))
-    return settings
+        return parse((tensors.metadata() or {}).get("lora_adapter_metadata", "{}").encode(), dict[str, Any])
 
 
 def _weights(part: str, module: nn.Module) -> dict[str, Tensor]:

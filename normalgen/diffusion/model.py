@@ -3,22 +3,43 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from normalgen.diffusion import MODEL_FILE
 from normalgen.diffusion.loading import open_foreign, open_saved
 from normalgen.diffusion.parts import Parts
 from normalgen.diffusion.sampler import advance
-from normalgen.errors import DataError, PresetError
-from normalgen.io.atomic import write_json
+from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.io.records import read_json, write_record
 from normalgen.io.rng import generator, noise_like
-from normalgen.io.run_folder import read_record
 from normalgen.settings.presets import Preset, change
 
-__all__ = ["NormalModel"]
+__all__ = ["NormalModel", "SavedModel", "read_saved"]
+
+
+class SavedModel(TypedDict):
+    """`preset.json` of a finished model."""
+
+    category: str
+    noun: str
+    grey: bool
+    preset: dict[str, Any]
+    digest: NotRequired[str]
+    merged: NotRequired[str]
+
+
+def read_saved(folder: Path) -> SavedModel | None:
+    """Return what the finished model in `folder` was saved with; None if there is none.
+
+    Raises:
+        DataError: the record is damaged.
+    """
+    path = folder / MODEL_FILE
+    return read_json(path, SavedModel, f"to train the model again, remove {path} and run the same command")
 
 
 class NormalModel:
@@ -100,7 +121,7 @@ class NormalModel:
             "merged": parts.distilled,
             "settings": made_with or {},
         }
-        write_json(folder / MODEL_FILE, record)
+        write_record(folder / MODEL_FILE, record)
         self.parts = parts
         return self._finished()
 
@@ -130,22 +151,24 @@ class NormalModel:
             changes: sampling settings that replace the saved ones.
 
         Raises:
-            DataError: the folder holds no model.
-            MissingWeights: its weights, or the weights that it builds on, are missing.
+            DataError: the folder holds no model, or its record is damaged.
+            MissingWeights: its weights, or the weights that it builds on, are missing, damaged or others than saved.
             PresetError: another version wrote it, or other distilled weights were merged into it.
         """
-        record = read_record(folder / MODEL_FILE)
+        record = read_saved(folder)
         if record is None:
             raise DataError(
                 f"{folder} holds no model ({MODEL_FILE}); make one with: normalgen customize --out {folder}"
             )
-        try:
-            settings, category, noun, grey = (record[name] for name in ("preset", "category", "noun", "grey"))
-        except KeyError as error:
-            raise DataError(f"{folder / MODEL_FILE} lacks {error}; make the model again") from error
-        saved = Preset.from_settings(settings)
-        preset = change(saved, **(changes or {}))
-        parts = replace(open_saved(folder, saved), distilled=record.get("merged", ""))
+        saved = Preset.from_settings(record["preset"])
+        preset, parts = change(saved, **(changes or {})), open_saved(folder, saved)
+        if record.get("digest", parts.digest) != parts.digest:
+            raise MissingWeights(
+                f"the weights in {folder}, or those that they build on, are damaged or replaced: their SHA-256 is not "
+                f"the saved one; to train the model again, remove {folder / MODEL_FILE} and run the same command"
+            )
+        parts = replace(parts, distilled=record.get("merged", ""))
+        category, noun, grey = record["category"], record["noun"], record["grey"]
         return cls(parts, preset, category=category, noun=noun, device=device, grey=grey)._finished()
 
     @classmethod

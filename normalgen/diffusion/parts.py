@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from normalgen.diffusion.codec import Codec
 from normalgen.diffusion.schedule import NoiseSchedule
 from normalgen.errors import MissingWeights
+from normalgen.features.weights import refuse_not_finite
 from normalgen.io.atomic import write_whole
 from normalgen.settings.configs import Method
 from normalgen.settings.presets import Preset
@@ -111,9 +112,11 @@ def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
         MissingWeights: the file is missing or damaged; `remedy` says what to do.
     """
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+        tensors = load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
         raise MissingWeights(f"{path} is missing or damaged ({error}); {remedy}") from error
+    refuse_not_finite(tensors, path, remedy)
+    return tensors
 
 
 def digest(paths: Iterable[Path], base: str = "") -> str:

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
-from normalgen.diffusion import INDEX
+from normalgen.diffusion import INDEX, STABLE_FILES
 from normalgen.diffusion.codec import LatentCodec
 from normalgen.diffusion.lora import add_lora, merge_lora
 from normalgen.diffusion.parts import Parts, digest, write_halves
 from normalgen.diffusion.schedule import NoiseSchedule, Prediction, Spacing
 from normalgen.errors import DataError, MissingWeights, PresetError
+from normalgen.features.weights import refuse_not_finite
 from normalgen.io.atomic import PARTIAL, write_whole
 from normalgen.settings.presets import Preset
 from normalgen.settings.prompts import fill
@@ -116,8 +117,9 @@ class StableParts(Parts):
             adapters = convert_state_dict_to_diffusers(get_peft_model_state_dict(self.denoiser))
             write_halves(folder / LORA, {f"unet.{name}": value for name, value in adapters.items()})
             return open_stable(str(self.folder)).merge(folder)
-        for name in ("vae", "text_encoder", "tokenizer", "scheduler"):
-            _share(self.folder / name, folder / name)
+        for pattern in STABLE_FILES:
+            if not pattern.startswith("unet/"):
+                _share(self.folder, folder, pattern)
         if self.taught:
             write_halves(_weight_file(folder, "text_encoder", None), self.pipeline.text_encoder.state_dict())
         write_halves(_weight_file(folder, "unet", None), self.denoiser.state_dict())
@@ -153,12 +155,14 @@ def open_stable(weights: str) -> StableParts:
 
     unet, vae = load(UNet2DConditionModel, "unet"), load(AutoencoderKL, "vae")
     encoder, tokenizer = load(CLIPTextModel, "text_encoder"), load(CLIPTokenizer, "tokenizer")
+    _check_tokenizer(tokenizer, encoder.config.vocab_size, folder / "tokenizer")
     scheduler = load(DDIMScheduler, "scheduler")
     pipeline = StableDiffusionPipeline(
         vae, encoder, tokenizer, unet, scheduler, None, None, requires_safety_checker=False
     )
-    for module in (unet, vae, encoder):
+    for name, module in zip(FOLDERS, (unet, vae, encoder), strict=True):
         module.float().eval()
+        refuse_not_finite(module.state_dict(), folder / name, "download it again")
     return StableParts(
         codec=LatentCodec(vae),
         denoiser=unet,
@@ -168,6 +172,15 @@ def open_stable(weights: str) -> StableParts:
         pipeline=pipeline,
         folder=folder,
     )
+
+
+def _check_tokenizer(tokenizer: CLIPTokenizer, size: int, folder: Path) -> None:
+    """Check that the tokenizer has the text encoder's tokens: without its files, transformers makes one of two."""
+    if len(tokenizer) != size:
+        raise MissingWeights(
+            f"{folder} is missing or damaged: it has {len(tokenizer)} tokens, the text encoder {size}; it needs "
+            "vocab.json and merges.txt, or tokenizer.json"
+        )
 
 
 def _lora_file(path: Path) -> Path:
@@ -183,7 +196,9 @@ def _lora_file(path: Path) -> Path:
 def _merge(pipeline: StableDiffusionPipeline, file: Path) -> set[str]:
     try:
         return merge_lora({"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}, file)
-    except (OSError, ValueError, SafetensorError) as error:
+    except MissingWeights:
+        raise
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, SafetensorError) as error:
         raise MissingWeights(f"{file} is not a LoRA of this model ({_first_line(error)})") from error
 
 
@@ -231,13 +246,13 @@ def _schedule(scheduler: DDIMScheduler, folder: Path) -> NoiseSchedule:
     )
 
 
-def _share(source: Path, target: Path) -> None:
-    """Link a folder's files into another, or copy them; an old file stays until its replacement is complete."""
-    target.mkdir(parents=True, exist_ok=True)
-    for file in source.iterdir():
-        copy = target / file.name
+def _share(source: Path, target: Path, pattern: str) -> None:
+    """Link or copy matching files of a folder into another; an old file stays until its replacement is complete."""
+    for file in source.glob(pattern):
+        copy = target / file.relative_to(source)
         if copy.exists() and copy.samefile(file):
             continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
         partial = copy.with_name(f".{copy.name}.{os.getpid()}{PARTIAL}")
         partial.unlink(missing_ok=True)
         try:

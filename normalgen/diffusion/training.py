@@ -4,13 +4,12 @@ Step `s` draws only from `(seed, s)`, and a checkpoint holds weights, optimizer,
 ends with the same weights as an uninterrupted one.
 """
 
-import io
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from normalgen.diffusion.losses import FeatureError
 from normalgen.diffusion.model import NormalModel
 from normalgen.io.atomic import write_whole
+from normalgen.io.checkpoint import read_checkpoint, write_checkpoint
 from normalgen.io.rng import generator, noise_like
 
 __all__ = ["Batch", "Noising", "TrainingPlan", "denoising_loss", "train"]
@@ -206,21 +206,21 @@ class _State:
             self.parameters[name].copy_(average)
 
     def save(self, path: Path) -> None:
-        state: dict[str, Any] = {
-            "plan": asdict(self.plan),
-            "step": self.step,
-            "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        path.write_bytes(buffer.getbuffer())
+        write_checkpoint(
+            path,
+            {
+                "plan": asdict(self.plan),
+                "step": self.step,
+                "parameters": {name: parameter.detach() for name, parameter in self.parameters.items()},
+                "average": self.average,
+                "optimizer": self.optimizer.state_dict(),
+            },
+        )
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.model.device, weights_only=True)
-        if state["plan"] != asdict(self.plan):
+        state = read_checkpoint(path, self.model.device)
+        if state is None or state["plan"] != asdict(self.plan):
             return
         self.step = state["step"]
         for name, parameter in self.parameters.items():

@@ -16,8 +16,8 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from normalgen.images.augment import augment_each
 from normalgen.images.images import pixel_digest, to_pil
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
-from normalgen.pool.from_images import write_pool
+from normalgen.pool.from_images import NO_SOURCE, source_of, write_pool
 from normalgen.references import References
 from normalgen.settings.presets import Preset
 
@@ -125,10 +125,10 @@ class ArmPools:
             case "wrong":
                 most = count if self.generated is None else min(count, len(self.generated))
                 images = list(self._needed(self.other, arm.text).images)[:most]
-                return self._kept(f"wrong-{len(images)}", images, [""] * len(images))
+                return self._kept(f"wrong-{len(images)}", images, [NO_SOURCE] * len(images))
             case "poisoned":
                 images = list(self.category.queries.take(self.spoilers(count)))
-                return self._kept(f"poisoned-{len(images)}", images, [""] * len(images), label=1)
+                return self._kept(f"poisoned-{len(images)}", images, [NO_SOURCE] * len(images), label=1)
             case "rotations":
                 return self._views("rotations", rotations(self._pixels(), count))
             case _:
@@ -160,7 +160,7 @@ class ArmPools:
 
     def _generated(self, count: int) -> Pool:
         pool = self._needed(self.generated, "generated")
-        return Pool(pool.folder, pool.rows[:count])
+        return replace(pool, rows=pool.rows[:count])
 
     def _augmented(self, count: int) -> Pool:
         draws = [generator("augmented", self.seed, i) for i in range(count)]
@@ -170,10 +170,10 @@ class ArmPools:
 
     def _views(self, name: str, images: Tensor) -> Pool:
         """A pool of images (n, 3, S, S), made from the references in turn."""
-        names = self.references.images.names
-        return self._kept(
-            f"{name}-{len(images)}", [to_pil(i) for i in images], [names[i % len(names)] for i in range(len(images))]
-        )
+        named = zip(self.references.images.names, self.references.images.hashes(), strict=True)
+        sources = [source_of(*pair) for pair in named]
+        made_from = [sources[i % len(sources)] for i in range(len(images))]
+        return self._kept(f"{name}-{len(images)}", [to_pil(i) for i in images], made_from)
 
     def _real(self, count: int) -> Pool:
         known, names = set(self.references.images.names), self.category.normals.names
@@ -186,7 +186,7 @@ class ArmPools:
         keys = (self.category.dataset, self.category.name, len(known), self.seed)
         order = torch.randperm(len(unused), generator=generator("real", *keys)).tolist()
         more = self.category.normals.take([unused[i] for i in order[:count]])
-        return self._kept(f"real-{count}", list(more), [""] * count)
+        return self._kept(f"real-{count}", list(more), [NO_SOURCE] * count)
 
     def _needed(self, pool: Pool | None, arm: str) -> Pool:
         if pool is None:
@@ -208,7 +208,9 @@ class ArmPools:
     def _pixels(self) -> Tensor:
         return self.references.images.pixels(self.preset.size).float() / 255
 
-    def _kept(self, name: str, images: Sequence[Image.Image], sources: Sequence[str], label: int = 0) -> Pool:
+    def _kept(
+        self, name: str, images: Sequence[Image.Image], sources: Sequence[Mapping[str, str]], label: int = 0
+    ) -> Pool:
         return write_pool(self.folder / name, images, sources, category=self.category.name, mode=name, label=label)
 
 
@@ -221,5 +223,5 @@ def rotations(references: Tensor, n: int) -> Tensor:
     return grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
 
 
-def _sources(pools: Sequence[Pool]) -> list[str]:
-    return [row["reference"] for pool in pools for row in pool.rows]
+def _sources(pools: Sequence[Pool]) -> list[dict[str, str]]:
+    return [source_of(row["reference"], row.get("reference_sha256", "")) for pool in pools for row in pool.rows]

@@ -10,29 +10,67 @@ Columns of a frame, besides dataset, category, k, seed, detector, arm and role:
         "settings.version.NAME" for a package's version.
 """
 
-import json
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+from annotated_types import Interval
+from typing_extensions import TypedDict
 
 from normalgen.errors import DataError
 from normalgen.evaluation.studies import ARMS
 from normalgen.io.optional import optional_module
+from normalgen.io.records import read_json
 
-__all__ = ["CELLS", "FAILING", "Frame", "arm_rank", "frame", "load_cells", "optional", "plain", "sized"]
+__all__ = [
+    "CELLS",
+    "FAILING",
+    "Cell",
+    "Frame",
+    "arm_rank",
+    "frame",
+    "load_cells",
+    "optional",
+    "plain",
+    "read_cell",
+    "sized",
+]
 
 CELLS = "cells"
 KEY = ["dataset", "category", "k", "seed", "detector", "arm"]
-PARTS = ("cell", "role", "metrics", "branches", "counts", "settings", "versions", "seconds", "memory_mb")
 DEFAULTS = {"image_auroc": float("nan"), "counts.extra": 0, "counts.normal": 0, "counts.anomalous": 0}
-ROLES = ("reporting", "tuning")
 FAILING = ("no-twins", "wrong", "poisoned", "unpoisoned")
 ROUNDING = 1e-9
 AGAIN = "remove the file and run normalgen evaluate again"
-T = TypeVar("T")
+Rate = Annotated[float, Interval(ge=-ROUNDING, le=1 + ROUNDING)]
 Frame: TypeAlias = Any
 """A `pandas.DataFrame`; pandas may be missing, and has no types."""
+
+
+class Key(TypedDict):
+    """The values that identify a cell."""
+
+    dataset: str
+    category: str
+    k: int
+    seed: int
+    detector: str
+    arm: str
+
+
+class Cell(TypedDict):
+    """The file of a cell; a metric that cannot be measured is null, with the reason in "reasons"."""
+
+    cell: Key
+    role: Literal["reporting", "tuning"]
+    metrics: dict[str, Rate | None]
+    branches: dict[str, Rate]
+    counts: dict[str, int]
+    settings: dict[str, Any]
+    versions: dict[str, Any]
+    seconds: dict[str, float | None]
+    memory_mb: float | None
 
 
 optional = partial(optional_module, extra="evaluate")
@@ -61,8 +99,8 @@ def load_cells(folder: Path) -> Frame:
 
 
 def frame(cells: list[dict[str, Any]]) -> Frame:
-    """The frame of cells as `normalgen evaluate` writes them; raises KeyError, TypeError or ValueError for others."""
-    return optional("pandas").DataFrame([_row(cell) for cell in cells])
+    """The frame of cells as `normalgen evaluate` writes them; raises KeyError or ValueError for others."""
+    return optional("pandas").DataFrame([_row(cast(Cell, cell)) for cell in cells])
 
 
 def plain(cells: Frame) -> Frame:
@@ -83,39 +121,47 @@ def arm_rank(arm: str) -> str:
     return f"{ARMS.index(kind) if kind in ARMS else len(ARMS):02} {kind} {size:0>9}"
 
 
+def read_cell(file: Path) -> Cell:
+    """Return the cell in `file`.
+
+    Raises:
+        DataError: the file is damaged, or not a cell.
+    """
+    cell = read_json(file, Cell, AGAIN)
+    if cell is None:
+        raise DataError(f"{file} is missing; run normalgen evaluate again")
+    return cell
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return _row(json.loads(file.read_text(encoding="utf-8")))
-    except KeyError as error:
-        raise DataError(f"{file} is not a complete cell: it lacks {error}; {AGAIN}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+        return _row(read_cell(file))
+    except DataError:
+        raise
+    except ValueError as error:
         raise DataError(f"{file} is not a complete cell: {error}; {AGAIN}") from error
 
 
-def _row(data: dict[str, Any]) -> dict[str, Any]:
-    which, role, metrics, branches, counts, settings, versions, seconds, memory = (data[name] for name in PARTS)
-    words = {name: _is(str, which[name], name) for name in ("dataset", "category", "detector", "arm")}
-    detector = re.fullmatch(r"([^\[\]]+)(?:\[(.+)\])?", words["detector"])
-    arm = re.fullmatch(r"([^:]+)(?::(\d+))?", words["arm"])
+def _row(data: Cell) -> dict[str, Any]:
+    which, memory = data["cell"], data["memory_mb"]
+    detector = re.fullmatch(r"([^\[\]]+)(?:\[(.+)\])?", which["detector"])
+    arm = re.fullmatch(r"([^:]+)(?::(\d+))?", which["arm"])
     if not arm:
-        raise ValueError(f"an arm must be NAME or NAME:NUMBER, got {words['arm']!r}")
+        raise ValueError(f"an arm must be NAME or NAME:NUMBER, got {which['arm']!r}")
     if not detector:
-        raise ValueError(f"a detector must be NAME or NAME[settings], got {words['detector']!r}")
-    if role not in ROLES:
-        raise ValueError(f"role must be one of {', '.join(ROLES)}, got {role!r}")
+        raise ValueError(f"a detector must be NAME or NAME[settings], got {which['detector']!r}")
     return {
-        **words,
-        **{name: _is(int, which[name], name) for name in ("k", "seed")},
-        **{"role": role, "method": detector[1], "setting": detector[2] or ""},
-        **{"arm_kind": arm[1], "arm_size": int(arm[2] or 0), "arm_rank": arm_rank(words["arm"])},
+        **{name: which[name] for name in ("dataset", "category", "detector", "arm", "k", "seed")},
+        **{"role": data["role"], "method": detector[1], "setting": detector[2] or ""},
+        **{"arm_kind": arm[1], "arm_size": int(arm[2] or 0), "arm_rank": arm_rank(which["arm"])},
         **DEFAULTS,
-        **{name: float("nan") if value is None else _rate(name, value) for name, value in metrics.items()},
-        **{f"branches.{name}": _rate(name, value) for name, value in branches.items()},
-        **{f"counts.{name}": _is(int, value, name) for name, value in counts.items()},
-        **{f"seconds.{name}": float(value) for name, value in seconds.items() if value is not None},
+        **{name: float("nan") if value is None else _rate(value) for name, value in data["metrics"].items()},
+        **{f"branches.{name}": _rate(value) for name, value in data["branches"].items()},
+        **{f"counts.{name}": value for name, value in data["counts"].items()},
+        **{f"seconds.{name}": float(value) for name, value in data["seconds"].items() if value is not None},
         "memory_mb": float("nan") if memory is None else float(memory),
-        **_flat(_is(dict, settings, "settings"), "settings."),
-        **_flat(_is(dict, versions, "versions"), "settings.version."),
+        **_flat(data["settings"], "settings."),
+        **_flat(data["versions"], "settings.version."),
     }
 
 
@@ -126,14 +172,6 @@ def _flat(values: dict[str, Any], above: str) -> dict[str, str]:
     return flat
 
 
-def _is(kind: type[T], value: Any, name: str) -> T:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{name} must be of type {kind.__name__}, got {value!r}")
-    return value
-
-
-def _rate(name: str, value: Any) -> float:
-    """The value, moved to the end of [0, 1] if only rounding put it outside."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -ROUNDING <= value <= 1 + ROUNDING:
-        raise ValueError(f"{name} must be in [0, 1], got {value!r}")
+def _rate(value: float) -> float:
+    """Return the value, moved to the end of [0, 1] if only rounding put it outside."""
     return min(max(float(value), 0.0), 1.0)

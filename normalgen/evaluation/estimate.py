@@ -1,11 +1,10 @@
 """Estimates what a plan will take: cells, hours, disk; from finished cells, or else from times on two cores."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
+from normalgen.evaluation.cells import Cell, read_cell
 from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.pool.workers import Shard
 
@@ -42,7 +41,7 @@ def estimate(plan: Plan, out: Path, shard: Shard | None = None) -> Estimate:
     setups = plan.setups(shard)
     cells = [cell for setup in setups for cell in plan.cells(setup)]
     lacking = [cell for cell in cells if not cell.path(out).is_file()]
-    finished = [json.loads(cell.path(out).read_text()) for cell in cells if cell.path(out).is_file()]
+    finished = [read_cell(cell.path(out)) for cell in cells if cell.path(out).is_file()]
     took, usual, wanted = _took(finished), _usual(plan), _wanted(plan, lacking, out)
     rates = usual | took
     hours = sum(rates[name] * count for name, count in wanted.items()) / 3600 if wanted.keys() <= rates.keys() else None
@@ -62,12 +61,14 @@ def _wanted(plan: Plan, lacking: list[CellPlan], out: Path) -> dict[str, int]:
     return wanted | {name: count for name, count in made.items() if count}
 
 
-def _took(finished: list[dict[str, Any]]) -> dict[str, float]:
+def _took(finished: list[Cell]) -> dict[str, float]:
     """Mean seconds of each kind of work in finished cells."""
     known: dict[str, list[float]] = {}
     for row in finished:
-        tests, seconds = row["counts"]["normal"] + row["counts"]["anomalous"], row["seconds"]
-        known.setdefault(row["cell"]["detector"], []).append((seconds["fit"] + seconds["predict"]) / tests)
+        tests = row["counts"].get("normal", 0) + row["counts"].get("anomalous", 0)
+        seconds = {name: value for name, value in row["seconds"].items() if value is not None}
+        if tests and {"fit", "predict"} <= seconds.keys():
+            known.setdefault(row["cell"]["detector"], []).append((seconds["fit"] + seconds["predict"]) / tests)
         for name in (CUSTOMIZE, POOL):
             known.setdefault(name, []).extend([seconds[name]] if name in seconds else [])
     return {name: mean(values) for name, values in known.items() if values}

@@ -19,10 +19,11 @@ from normalgen.evaluation.measure import by_branch, measure
 from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
 from normalgen.images.images import Images
-from normalgen.io.atomic import write_json
+from normalgen.io.paths import sweep
 from normalgen.io.peak_memory import peak_memory
 from normalgen.io.progress import Watch, silent
 from normalgen.io.provenance import versions
+from normalgen.io.records import write_record
 from normalgen.io.run_folder import agree, locked, locked_if_free
 from normalgen.pool.dataset import Pool
 from normalgen.pool.workers import Shard
@@ -31,6 +32,7 @@ from normalgen.references import References
 __all__ = ["check", "evaluate"]
 
 RUN = "run.json"
+NO_MASKS = "an anomalous test image has no mask, or the detector gives no maps"
 _PACKAGES = ("torch", "diffusers", "open_clip_torch", "timm", "scikit-learn", "scikit-image", "pillow")
 Tell = Callable[[dict[str, Any]], None]
 
@@ -54,6 +56,7 @@ def evaluate(
             measured, some cells could not be, with the reason of the first.
     """
     with locked(out, wait=True):
+        sweep(out, deep=False)
         check(plan, out, look=False)
     cells = [cell for setup in plan.setups(shard) for cell in plan.cells(setup)]
     pending, failed = plan.setups(shard), list[str]()
@@ -101,6 +104,8 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
         with locked_if_free(out / "made" / setup.name) as free:
             if not free:
                 return False
+            for left in (out / "made" / setup.name, lacking[0].path(out).parent):
+                sweep(left)
             agree_on_data(setup, out, look=False)
             given = made(plan, setup, out, watch)
             for cell in [cell for cell in lacking if not cell.path(out).is_file()]:
@@ -113,7 +118,7 @@ def _visit(plan: Plan, setup: Setup, out: Path, watch: Watch, tell: Tell, failed
 def _write(plan: Plan, cell: CellPlan, given: Made, out: Path, tell: Tell, failed: list[str]) -> None:
     try:
         row = _measure(plan, cell, given, out / "cache")
-        write_json(cell.path(out), row)
+        write_record(cell.path(out), row)
     except NormalgenError as error:
         failed.append(f"{cell.setup.name} {cell.detector.text} {cell.arm.text}: {error}")
         return
@@ -151,7 +156,7 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
         "cell": cell.key(),
         "role": plan.role(cell.setup),
         "metrics": measured.metrics,
-        "unmeasured": {"pixel": measured.unmeasured} if measured.unmeasured else {},
+        "reasons": {name: measured.unmeasured for name, value in measured.metrics.items() if value is None},
         "regions": {"all": measured.regions, "thin": measured.thin},
         "branches": branches,
         "counts": {

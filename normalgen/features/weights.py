@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "quarters",
     "quietly",
     "read_weights",
+    "refuse_not_finite",
     "resized",
     "weight_file",
 ]
@@ -91,7 +92,19 @@ def read_weights(path: str) -> dict[str, Tensor]:
         content = content.get(name, content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise MissingWeights(f"{file} does not map names to tensors; save only the network's state_dict()")
+    refuse_not_finite(content, file, "download or train it again")
     return content
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], source: Path, remedy: str) -> None:
+    """Check that no weight is NaN or infinite: one would spoil every number. 10 ms per 10 million weights.
+
+    Raises:
+        MissingWeights: one is; `remedy` says what to do.
+    """
+    for name, value in tensors.items():
+        if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
+            raise MissingWeights(f"{source} is damaged: {name} holds values that are not finite; {remedy}")
 
 
 def fingerprint(network: nn.Module) -> str:

@@ -1,10 +1,12 @@
 """The part of each photo that is used: `--crop`."""
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from normalgen.errors import DataError
 
-__all__ = ["Crop", "cropped", "parse_crop"]
+__all__ = ["Crop", "as_crop", "cropped", "parse_crop"]
 
 Crop = tuple[int, int, int, int]
 
@@ -24,6 +26,17 @@ def parse_crop(text: str) -> str | Crop:
     if min(x, y) < 0 or min(width, height) < 1:
         raise DataError(f"crop must have x, y of at least 0 and width, height of at least 1, got {text!r}")
     return x, y, width, height
+
+
+def as_crop(recorded: str | Sequence[int] | None) -> str | Crop | None:
+    """Return the crop that a record holds.
+
+    Raises:
+        DataError: it is none.
+    """
+    if recorded is None:
+        return None
+    return parse_crop(recorded if isinstance(recorded, str) else ",".join(map(str, recorded)))
 
 
 def cropped(image: Image.Image, crop: str | Crop | None, source: str) -> Image.Image:

@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "RECORDS", "passed_over", "slug", "write_json", "write_whole"]
+__all__ = ["PARTIAL", "RECORDS", "json_bytes", "passed_over", "slug", "write_json", "write_whole"]
 
 PARTIAL = ".partial"
 RECORDS = ".normalgen"  # suffix of the folder next to a pool that holds its records
@@ -28,13 +28,23 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write `data` as readable JSON, completely or not at all."""
-    write_whole(path, lambda partial: _dump(partial, data))
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write `data` as readable JSON, completely or not at all.
+
+    Raises:
+        ValueError: a number is not finite; a measure that cannot be taken is None, with a reason beside it.
+    """
+    write_whole(path, lambda partial: partial.write_bytes(json_bytes(data, indent=2) + b"\n"))
 
 
-def _dump(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def json_bytes(data: Any, indent: int | None = None) -> bytes:
+    """Return `data` as JSON in UTF-8; bytes of a file name that are not text become escapes that JSON gives back.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace")
 
 
 def passed_over(path: Path, above: Path) -> bool:

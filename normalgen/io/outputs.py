@@ -2,25 +2,34 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from normalgen.errors import DataError
-from normalgen.io.atomic import write_json, write_whole
-from normalgen.io.run_folder import locked, read_record, refuse_file, refuse_foreign
+from normalgen.io.atomic import write_whole
+from normalgen.io.paths import remove_file, sweep
+from normalgen.io.records import read_json, write_record
+from normalgen.io.run_folder import REMEDY, Recorded, locked, refuse_file, refuse_foreign
 
 __all__ = ["RUN", "Outputs", "output_names", "replacing", "see_free"]
 
 RUN = "run.json"
 LONGEST = 196
 """Most bytes in a file name, without its extension."""
+
+
+class _Run(Recorded):
+    """`run.json`: the command that wrote it, and the files it wrote."""
+
+    made_by: NotRequired[str]
+    files: NotRequired[list[str]]
 
 
 class Outputs:
@@ -61,7 +70,7 @@ class Outputs:
 
 
 @contextmanager
-def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
+def replacing(folder: Path, made_by: str, patterns: Sequence[str]) -> Iterator[Outputs]:
     """Lock `folder` for a run; at its end, write `run.json` and remove files that only an earlier run wrote.
 
     A run that fails or is stopped removes nothing; `run.json` lists its files for the next run.
@@ -69,31 +78,36 @@ def replacing(folder: Path, made_by: str) -> Iterator[Outputs]:
     Args:
         folder: new, empty, or written by an earlier run of the same command.
         made_by: the command.
+        patterns: how the command names its files, such as "maps/*.png"; no other file is removed, whatever is listed.
 
     Raises:
         DataError: as `see_free`, or another process holds the folder.
     """
     with locked(folder):
-        earlier, before = set(see_free(folder, made_by)), read_record(folder / RUN)
+        earlier, before = set(see_free(folder, made_by)), read_json(folder / RUN, _Run, REMEDY)
+        sweep(folder)
         outputs, begun = Outputs(folder), {"made_by": made_by, "settings": {}, "files": sorted(earlier)}
-        write_json(folder / RUN, begun)
+        write_record(folder / RUN, begun)
         try:
             yield outputs
         except BaseException:
             begun["files"] = sorted(earlier | outputs.names)
-            write_json(folder / RUN, begun if outputs.names or before is None else before)
+            write_record(folder / RUN, begun if outputs.names or before is None else before)
             raise
-        _remove(folder, earlier, outputs.names)
-        write_json(folder / RUN, {"made_by": made_by} | outputs.record | {"files": sorted(outputs.names)})
+        _remove(folder, earlier, outputs.names, patterns)
+        write_record(folder / RUN, {"made_by": made_by} | outputs.record | {"files": sorted(outputs.names)})
 
 
-def _remove(folder: Path, earlier: set[str], kept: set[str]) -> None:
+def _remove(folder: Path, earlier: set[str], kept: set[str], patterns: Sequence[str]) -> None:
     """Remove the files in `earlier` except those in `kept`, which some disks also find by other spellings."""
     same = {_plain(name) for name in kept}
     for name in earlier:
-        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
-        if inside and _plain(name) not in same:
-            (folder / name).unlink(missing_ok=True)
+        if _plain(name) not in same and any(_fits(name, pattern) for pattern in patterns):
+            remove_file(folder, name)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern)
 
 
 def _plain(name: str) -> str:
@@ -107,14 +121,13 @@ def see_free(folder: Path, made_by: str) -> list[str]:
         DataError: the folder holds other files or another command's, is no folder, or cannot be written.
     """
     refuse_file(folder)
-    record = read_record(folder / RUN)
+    record = read_json(folder / RUN, _Run, REMEDY)
     if record is None:
         refuse_foreign(folder)
         return []
     if record.get("made_by") != made_by:
         raise DataError(f"{folder} holds a {RUN} that {made_by} did not write; choose another folder")
-    files: list[str] = record.get("files", [])
-    return files
+    return record.get("files", [])
 
 
 def output_names(names: Iterable[str]) -> dict[str, str]:

@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from typing_extensions import TypedDict
 
 from normalgen.errors import DataError
-from normalgen.io.atomic import write_json
+from normalgen.io.records import read_json, write_record
 from normalgen.settings.preset import label
 
-__all__ = ["agree", "differing", "locked", "locked_if_free", "read_record", "refuse_file", "refuse_foreign"]
+__all__ = ["Recorded", "agree", "differing", "locked", "locked_if_free", "read_record", "refuse_file", "refuse_foreign"]
+
+REMEDY = "remove its folder to start again, or choose another"
+
+
+class Recorded(TypedDict):
+    """What every record of a run holds."""
+
+    settings: dict[str, Any]
 
 
 @contextmanager
@@ -57,17 +66,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
     """Return the record at `path`; None if there is none.
 
     Raises:
-        DataError: the file is not JSON, or holds no settings.
+        DataError: the file is damaged, or holds no settings.
     """
-    if not path.is_file():
-        return None
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not readable JSON ({error}); remove its folder to start again") from error
-    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
-        raise DataError(f"{path} holds no settings and was not made by this command; choose another folder")
-    return record
+    record = read_json(path, Recorded, REMEDY)
+    return None if record is None else {**record}
 
 
 def differing(path: Path, settings: dict[str, Any]) -> list[str] | None:
@@ -119,7 +121,7 @@ def agree(
                 refuse_foreign(inside, names)
     if differs is None:
         if not look:
-            write_json(path, record)
+            write_record(path, record)
     elif differs:
         recorded, wanted = (read_record(path) or {}).get("settings", {}), record["settings"]
         raise DataError(

@@ -55,11 +55,12 @@ def customize(
         MissingWeights: the preset's weights are missing.
     """
     from normalgen.customizing.dreambooth import fine_tune
+    from normalgen.pool.origin import in_recorded_order
     from normalgen.references import note_lost_detail
 
     chosen, where = preset_called(preset, **(settings or {})), pick_device(device)
     note_lost_detail(references, chosen.size)
-    target = target_folder(folder, "models", references.category)
+    references = in_recorded_order(references, target := target_folder(folder, "models", references.category))
     with progress_bars(progress) as watch:
         chosen = settled_with_remark(chosen, references, watch)
         return fine_tune(references, chosen, target, seed=seed, device=where, watch=watch, overwrite=overwrite)
@@ -99,8 +100,9 @@ def generate_pool(
     """
     with progress_bars(progress) as watch:
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
-        work = _pool_making(references, n, watch, model=model, overwrite=overwrite, **options)
-        return work.pool(target_folder(folder, "pools", references.category), n)
+        target = target_folder(folder, "pools", references.category)
+        work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
+        return work.pool(target, n)
 
 
 def generate_shard(
@@ -142,14 +144,16 @@ def generate_shard(
     """
     with progress_bars(progress) as watch:
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
-        work = _pool_making(references, n, watch, model=model, overwrite=overwrite, **options)
-        return work.shard(target_folder(folder, "pools", references.category), n, shard)
+        target = target_folder(folder, "pools", references.category)
+        work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
+        return work.shard(target, n, shard)
 
 
 def _pool_making(
     references: "References",
     n: int,
     watch: Watch,
+    target: Path,
     *,
     model: str | Path | None = None,
     preset: str = "tiny",
@@ -158,16 +162,16 @@ def _pool_making(
     device: str = "auto",
     overwrite: bool = False,
 ) -> "PoolMaking":
-    """Return the pool making, with the model in the folder `model` if there is one."""
+    """Return the making of the pool in `target`, with the model in the folder `model` if there is one."""
     from normalgen.customizing.saved_models import find_model, saved_preset, with_noun_of
-    from normalgen.pool.origin import note_other_photos
+    from normalgen.pool.origin import in_recorded_order, note_other_photos
     from normalgen.references import note_lost_detail
 
     if n < 1:
         raise DataError(f"n must be at least 1, got {n}")
     asked, where = settings or {}, pick_device(device)
     folder = target_folder(model, "models", references.category)
-    given = None if model is None else folder
+    references, given = in_recorded_order(references, folder, target), None if model is None else folder
     chosen = change(saved_preset(given) or preset_called(preset), **asked)
     named = {"category": references.category, "noun": references.noun}
     ready = None if given is None else find_model(given, chosen, asked, device=where, **named)

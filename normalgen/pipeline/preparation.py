@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from normalgen.errors import DataError, PresetError
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch
-from normalgen.io.run_folder import read_record
 from normalgen.pipeline.make import PoolMaking, Settings, settled_with_remark
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
@@ -79,6 +78,9 @@ class Preparation:
             n: images in a new pool; 0 makes none.
             watch: shows the stages.
         """
+        from normalgen.pool.origin import in_recorded_order
+
+        self.references = in_recorded_order(self.references, self.folder, folder)
         bank = self.bank(pool, folder, n, watch) if "n" in detector.branches else None
         model = self.model(watch) if detector.needs_model else None
         references = self.references
@@ -130,10 +132,10 @@ class Preparation:
         """Return the pool in `folder`, unchanged."""
         from normalgen.customizing.saved_models import need_made_with
         from normalgen.pool.dataset import Pool
-        from normalgen.pool.journal import RUN, record_folder
+        from normalgen.pool.journal import read_run
         from normalgen.pool.origin import note_other_photos
 
-        pool, run = Pool.load(folder), read_record(record_folder(folder) / RUN)
+        pool, run = Pool.load(folder), read_run(folder)
         if run is not None:
             need_made_with(Preset.from_settings(run["preset"]), folder, self.made_with)
         remedy = "to make one from these, move it away and leave --pool out"
@@ -142,12 +144,12 @@ class Preparation:
         return pool
 
     def _grows(self, folder: Path, n: int, watch: Watch) -> bool:
-        """Return whether to fill the pool further: it has this run's settings and fewer than `n` images."""
+        """Return whether to fill the pool further: it has this run's settings and fewer than `n` whole images."""
         from normalgen.customizing.saved_models import is_customized
         from normalgen.pool.dataset import Pool
         from normalgen.pool.generate import check_pool
 
-        if len(Pool.load(folder)) >= n or not is_customized(self.folder):
+        if (Pool.is_whole(folder) and len(Pool.load(folder)) >= n) or not is_customized(self.folder):
             return False
         try:
             model = self.model(watch)
@@ -173,7 +175,7 @@ def pool_folder(given: "Pool | str | Path | None", category: str) -> Path:
     if isinstance(given, Pool):
         return given.folder
     folder = Path("pools") / category if given is None else Path(given)
-    if not (folder / METADATA).is_file():
+    if not (folder / METADATA).is_file() or (given is None and not Pool.is_whole(folder)):
         if given is not None:
             raise DataError(
                 f"{given} holds no pool; make one with: normalgen generate PHOTOS --out {given}, or leave --pool out"

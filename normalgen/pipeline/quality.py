@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from normalgen.errors import DataError
 from normalgen.io.notes import note
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from normalgen.images.images import Images
     from normalgen.pool.dataset import Pool
+    from normalgen.pool.rows import PoolSettings
     from normalgen.quality.acceptance import Line
 
 __all__ = ["PoolQuality", "measure_pool"]
@@ -68,23 +69,22 @@ def measure_pool(
     return PoolQuality(pool, result, measures["augmented"].images, path)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    from normalgen.io.run_folder import read_record
-    from normalgen.pool.journal import RUN, record_folder
+def _settings(folder: Path) -> "PoolSettings":
+    from normalgen.pool.journal import RUN, read_run, record_folder
 
-    path = record_folder(folder) / RUN
-    run = read_record(path)
+    run = read_run(folder)
     if run is None:
+        path = record_folder(folder) / RUN
         raise DataError(f"{path} is missing, so the pool's settings are unknown; make the pool again")
-    settings: dict[str, Any] = run["settings"]
-    return settings
+    return run["settings"]
 
 
-def _photos(settings: dict[str, Any], photos: Path | None, data: Path | None) -> "tuple[Images, Images | None]":
+def _photos(settings: "PoolSettings", photos: Path | None, data: Path | None) -> "tuple[Images, Images | None]":
     """Return the pool's references, found by SHA-256, and the other normal photos, or None if there are too few."""
     from normalgen.data.find import find_category, folder_category
+    from normalgen.images.crop import as_crop
 
-    category, wanted, crop = settings["category"], settings["references"], settings["crop"]
+    category, wanted, crop = settings["category"], settings["references"], as_crop(settings["crop"])
     try:
         normals = (folder_category(photos, category) if photos else find_category(category, data)).normals
     except DataError:
@@ -98,7 +98,6 @@ def _photos(settings: dict[str, Any], photos: Path | None, data: Path | None) ->
             f"{len(missing)} of the pool's {len(wanted)} references are not among the {len(normals)} photos of "
             f"{category}; name their folder with --photos"
         )
-    crop = tuple(crop) if isinstance(crop, list) else crop
     references = normals.take([hashes.index(digest) for digest in wanted]).cropped(crop)
     others = normals.take([i for i, digest in enumerate(hashes) if digest not in wanted]).cropped(crop)
     if len(others) >= LEAST_HELD_OUT:

@@ -41,7 +41,7 @@ pool = load_dataset("path/to/this/folder", split="train")
 | prompt | the sentence the image was drawn under |
 | seed, index | decide the image's noise |
 | mode | `img2img`: an augmented reference, noised and denoised; `txt2img`: from noise; `augmented`: no diffusion |
-| reference | the reference's name (img2img), else empty |
+| reference, reference_sha256 | name and SHA-256 of the reference it was made from; empty for txt2img |
 | strength | share of the noise schedule: {settings["pool.strength"]:g} for img2img, 1 for txt2img, 0 for augmented |
 | preset, model | preset's name; SHA-256 of the model's weights, empty if diffusion made none of the images |
 | nearest_reference, nearest_pool | the reference, and the earlier image, that it is most like (if the gate was on) |

@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError
 from normalgen.images.augment import augment, augment_each
+from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import to_pil
 from normalgen.io.atomic import write_whole
 from normalgen.io.rng import generator
@@ -123,14 +125,19 @@ class PoolSheet:
 
 
 def _rejected_rows(rejected: list[Rejected]) -> list[Row]:
-    """Return one row per reason, with its first few images."""
-    rejected = [item for item in rejected if item.path.is_file()]
+    """Return one row per reason, with its first few images; those that cannot be read are left out."""
     reasons = dict.fromkeys(item.reason for item in rejected)
     by_reason = {reason: [item.path for item in rejected if item.reason == reason] for reason in reasons}
     return [
-        (f"rejected: {reason} ({len(paths)})", [Image.open(path).convert("RGB") for path in paths[:COLUMNS]])
+        (f"rejected: {reason} ({len(paths)})", [image for path in paths[:COLUMNS] if (image := _opened(path))])
         for reason, paths in by_reason.items()
     ]
+
+
+def _opened(path: Path) -> Image.Image | None:
+    with suppress(DataError):
+        return decode(ImageItem(path.name, str(path), path.read_bytes))
+    return None
 
 
 def _explained(mode: str, preset: Preset) -> str:

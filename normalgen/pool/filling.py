@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.errors import NothingKept
+from normalgen.errors import DataError, NothingKept
+from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import to_pil, to_tensor
-from normalgen.io.atomic import write_json, write_whole
+from normalgen.io.atomic import write_whole
+from normalgen.io.notes import note
 from normalgen.io.progress import Watch
+from normalgen.io.records import write_record
 from normalgen.pool.dataset import Pool
 from normalgen.pool.journal import GATE, Ledger, image_name, image_path, numbered, record_folder
 from normalgen.pool.plan import Candidate, candidate, draw_group
@@ -32,7 +34,8 @@ class PoolFilling:
         folder: folder of the pool.
         preset: how candidates are made and judged.
         settings: everything that decides the pool, as in its `run.json`.
-        names: the references' names.
+        names: the references' names, for people.
+        hashes: the SHA-256 of each reference.
         sources: the references, uint8 (k, 3, S, S).
         ledger: the candidates judged so far.
         model: draws candidates, or the preset if diffusion draws none; None takes only candidates drawn ahead.
@@ -43,6 +46,7 @@ class PoolFilling:
     preset: Preset
     settings: dict[str, Any]
     names: list[str]
+    hashes: list[str]
     sources: Tensor
     ledger: Ledger
     model: NormalModel | Preset | None
@@ -56,7 +60,7 @@ class PoolFilling:
         def wanting() -> bool:
             return len(ledger.kept) < n and ledger.judged < limit
 
-        if wanting() and preset.pool.gate:
+        if preset.pool.gate and (wanting() or self._lacks_limits()):
             self._open_gate(watch)
         watch("generate", min(len(ledger.kept), n), n)
         while wanting():
@@ -90,17 +94,27 @@ class PoolFilling:
         """Return the group of candidates from `start` on: drawn ahead, else drawn now, else empty."""
         wanted = range(max(start, self.ledger.judged), start + self.preset.pool.group)
         paths = [self.drawn / numbered(index) for index in wanted]
-        if all(path.is_file() for path in paths):
+        images = [_read(path, self.preset.size) for path in paths]
+        whole = [image for image in images if image is not None]
+        if len(whole) == len(paths):
             return [
-                (candidate(index, self.preset, len(self.names)), _read(path, self.preset.size))
-                for index, path in zip(wanted, paths, strict=True)
+                (candidate(index, self.preset, len(self.names)), image)
+                for index, image in zip(wanted, whole, strict=True)
             ]
         return [] if self.model is None else draw_group(self.model, start, self.sources, self.settings["seed"])
+
+    def _lacks_limits(self) -> bool:
+        """Return whether the record of the gate's cut-offs is missing or, with a note, damaged."""
+        try:
+            return Pool(self.folder, ()).gate() is None
+        except DataError:
+            note(f"{record_folder(self.folder) / GATE} is damaged, and is made again")
+            return True
 
     def _open_gate(self, watch: Watch) -> None:
         """Calibrate the gate, and show it the images already in the pool."""
         self._gate = Gate(self.sources, self.preset.augment, seed=self.settings["seed"], watch=watch)
-        write_json(record_folder(self.folder) / GATE, self._gate.settings())
+        write_record(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
             self._gate.remember(to_tensor(image, self.preset.size))
 
@@ -124,6 +138,7 @@ class PoolFilling:
             "index": item.index,
             "mode": item.mode,
             "reference": "" if item.reference is None else self.names[item.reference],
+            "reference_sha256": "" if item.reference is None else self.hashes[item.reference],
             "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0}[item.mode],
             "preset": settings["preset"],
             "model": settings["model"],
@@ -137,6 +152,16 @@ class PoolFilling:
         }
 
 
-def _read(path: Path, size: int) -> Tensor:
-    with Image.open(path) as image:
-        return to_tensor(image.convert("RGB"), size)
+def _read(path: Path, size: int) -> Tensor | None:
+    """Return an image drawn ahead, (3, size, size); None if it is missing or, with a note, damaged."""
+    if not path.is_file():
+        return None
+    try:
+        image = decode(ImageItem(path.name, str(path), path.read_bytes))
+        if image.size != (size, size):
+            raise DataError(f"{path} has {image.size} pixels, expected {size}")
+    except DataError as error:
+        note(f"{error}; it is drawn again")
+        path.unlink()
+        return None
+    return to_tensor(image, size)

@@ -16,7 +16,8 @@ from normalgen.errors import DataError
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
 from normalgen.io.provenance import versions
-from normalgen.io.run_folder import agree, differing, locked, read_record
+from normalgen.io.records import write_record
+from normalgen.io.run_folder import agree, differing, locked
 from normalgen.pool.card import card
 from normalgen.pool.dataset import Pool
 from normalgen.pool.filling import PoolFilling
@@ -29,6 +30,7 @@ from normalgen.pool.journal import (
     discard,
     discard_pool,
     drawn_folder,
+    read_run,
     record_folder,
     refuse_other_pool,
 )
@@ -137,14 +139,15 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         raise DataError(nothing)
     with _locked(folder):
         refuse_other_pool(folder)
-        run, drawn = read_record(record_folder(folder) / RUN), _drawn(folder)
+        run, drawn = read_run(folder), _drawn(folder)
         under_way = Window.read(drawn)
         if run is None or under_way is None:
             raise DataError(nothing)
         window, sources = under_way
         preset = Preset.from_settings(run["preset"])
-        names = [row["name"] for row in run["references"]["references"]]
-        making = PoolFilling(folder, preset, run["settings"], names, sources, Ledger.open(folder), None, drawn)
+        rows, settings = run["references"]["references"], {**run["settings"]}
+        names, hashes = [row["name"] for row in rows], [row["sha256"] for row in rows]
+        making = PoolFilling(folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn)
         making.fill(window.n, watch, lambda: None)
         if window.is_drawn(drawn):
             discard(record_folder(folder), [DRAWN])
@@ -206,12 +209,14 @@ def _begun(
         refuse_other_pool(folder)
         if overwrite and differing(record, settings):
             discard_pool(folder)
+            write_record(record, _record(settings, model, references))
         _agree(folder, _record(settings, model, references))
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
-        sources = references.images.pixels(preset.size)
-        yield PoolFilling(folder, preset, settings, references.images.names, sources, ledger, model, _drawn(folder))
+        images = references.images
+        named = images.names, images.hashes(), images.pixels(preset.size)
+        yield PoolFilling(folder, preset, settings, *named, ledger, model, _drawn(folder))
 
 
 def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
@@ -243,8 +248,8 @@ def _agree(folder: Path, record: dict[str, Any], *, look: bool = False) -> None:
 
 def _drawn(folder: Path) -> Path:
     """Return the folder where workers put what they draw for the recorded pool in `folder`."""
-    run = read_record(record_folder(folder) / RUN)
-    return drawn_folder(folder, run["settings"] if run else {})
+    run = read_run(folder)
+    return drawn_folder(folder, {**run["settings"]} if run else {})
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:

@@ -1,30 +1,66 @@
 """Tells which photos a model or pool was made from, and notes if they differ from the references."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
+
+from typing_extensions import TypedDict
 
 from normalgen.customizing.saved_models import RECORD
 from normalgen.io.notes import note
-from normalgen.io.run_folder import read_record
+from normalgen.io.records import read_json
+from normalgen.io.run_folder import REMEDY
 from normalgen.pool.journal import RUN, record_folder
 from normalgen.references import References
 
-__all__ = ["Origin", "note_other_crop", "note_other_photos", "origin_of"]
+__all__ = ["Origin", "in_recorded_order", "note_other_crop", "note_other_photos", "origin_of"]
+
+
+class _Settings(TypedDict):
+    references: NotRequired[list[str]]
+    crop: NotRequired[str | list[int] | None]
+
+
+class _Made(TypedDict):
+    settings: _Settings
 
 
 class Origin(NamedTuple):
-    """SHA-256 of the photos that a model or pool was made from, and their crop."""
+    """SHA-256 of the photos that a model or pool was made from, in order, and their crop."""
 
-    hashes: frozenset[str]
+    hashes: tuple[str, ...]
     crop: Any
 
 
 def origin_of(folder: Path) -> Origin | None:
     """Return the origin of the model or pool in `folder`; None if it is not recorded."""
     for path in (folder / RECORD, record_folder(folder) / RUN):
-        if (record := read_record(path)) and "references" in record["settings"]:
-            return Origin(frozenset(record["settings"]["references"]), record["settings"].get("crop"))
+        record = read_json(path, _Made, REMEDY)
+        if record is not None and "references" in record["settings"]:
+            return Origin(tuple(record["settings"]["references"]), record["settings"].get("crop"))
     return None
+
+
+def in_recorded_order(references: References, *folders: Path) -> References:
+    """Return the references in the order in which the model or pool in one of `folders` was made from them.
+
+    Names decide the order of new photos. If the same photos have other names now, the record decides, so that nothing
+    is made again or scored differently. Other photos come back as they are.
+    """
+    hashes = references.images.hashes()
+    for folder in folders:
+        origin = _origin_if_there(folder)
+        if origin is not None and sorted(origin.hashes) == sorted(hashes):
+            places = [hashes.index(digest) for digest in origin.hashes]
+            return replace(references, images=references.images.take(places))
+    return references
+
+
+def _origin_if_there(folder: Path) -> Origin | None:
+    try:
+        return origin_of(folder) if folder.exists() else None
+    except OSError:  # no folder can have this name; whoever writes there says so
+        return None
 
 
 def note_other_photos(what: str, folder: Path, references: References, remedy: str) -> None:
@@ -32,10 +68,10 @@ def note_other_photos(what: str, folder: Path, references: References, remedy: s
     origin = origin_of(folder)
     if origin is None:
         return
-    others = origin.hashes - set(references.images.hashes())
+    others = set(origin.hashes) - set(references.images.hashes())
     if others:
         note(
-            f"{what} {folder} was made from {len(origin.hashes)} photos, {len(others)} of them not among these "
+            f"{what} {folder} was made from {len(set(origin.hashes))} photos, {len(others)} of them not among these "
             f"references; {remedy}"
         )
     note_other_crop(what, folder, references.images.crop)

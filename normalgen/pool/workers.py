@@ -8,18 +8,22 @@ its workers are ignored.
 
 import re
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
 
-from safetensors.torch import load_file, save
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from normalgen.errors import DataError
 from normalgen.images.images import to_pil
-from normalgen.io.atomic import write_json, write_whole
+from normalgen.io.atomic import write_whole
 from normalgen.io.progress import Watch
-from normalgen.io.run_folder import locked, locked_if_free, read_record
+from normalgen.io.records import read_json, seal, unseal, write_record
+from normalgen.io.run_folder import locked, locked_if_free
 from normalgen.pool.filling import PoolFilling
 from normalgen.pool.journal import numbered
 from normalgen.pool.plan import draw_group
@@ -27,6 +31,12 @@ from normalgen.pool.plan import draw_group
 __all__ = ["Shard", "Window"]
 
 PLAN, SOURCES = "window.json", "references.safetensors"
+
+
+class _Round(TypedDict):
+    """`window.json`."""
+
+    settings: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -87,16 +97,29 @@ class Window:
         start = ledger.judged - ledger.judged % group
         lacking = max(0, n - len(ledger.kept)) + ledger.judged - start
         window = cls(n, shards, start, start + -(-lacking // group) * group, group)
-        pixels = save({"references": making.sources})
+        pixels = seal(save({"references": making.sources}))
         write_whole(making.drawn / SOURCES, lambda partial: partial.write_bytes(pixels))
-        write_json(making.drawn / PLAN, {"settings": asdict(window)})
+        write_record(making.drawn / PLAN, {"settings": asdict(window)})
         return window
 
     @classmethod
     def read(cls, drawn: Path) -> "tuple[Window, Tensor] | None":
-        """Return the current round and the references, uint8 (k, 3, S, S); None if there is no round."""
-        record = read_record(drawn / PLAN)
-        return None if record is None else (cls(**record["settings"]), load_file(drawn / SOURCES)["references"])
+        """Return the current round and the references, uint8 (k, 3, S, S); None if there is no round.
+
+        Raises:
+            DataError: the files of the round are damaged.
+        """
+        window = cls._read(drawn)
+        return None if window is None else (window, _sources(drawn))
+
+    @classmethod
+    def _read(cls, drawn: Path) -> "Window | None":
+        record = read_json(drawn / PLAN, _Round, _again(drawn))
+        if record is None:
+            return None
+        if record["settings"].keys() != {field.name for field in fields(cls)}:
+            raise DataError(f"{drawn / PLAN} is no round of workers; {_again(drawn)}")
+        return cls(**record["settings"])
 
     def hold(self, drawn: Path, shard: Shard) -> AbstractContextManager[None]:
         """Lock the shard for this process; call it while the pool is locked, so that `end` sees it.
@@ -120,8 +143,7 @@ class Window:
 
     def is_under_way(self, drawn: Path) -> bool:
         """Return whether the round has not ended and the pool was not replaced."""
-        record = read_record(drawn / PLAN)
-        return record is not None and record["settings"] == asdict(self)
+        return self._read(drawn) == self
 
     def is_drawn(self, drawn: Path) -> bool:
         """Return whether every worker has drawn its share."""
@@ -143,6 +165,20 @@ class Window:
 
     def _exists(self, drawn: Path, start: int) -> bool:
         return all((drawn / numbered(index)).is_file() for index in range(start, start + self.group))
+
+
+def _again(drawn: Path) -> str:
+    return f"stop the workers, remove {drawn}, and start them again"
+
+
+def _sources(drawn: Path) -> Tensor:
+    try:
+        pixels = load(unseal((drawn / SOURCES).read_bytes()))["references"]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise DataError(f"{drawn / SOURCES} is missing or damaged ({error}); {_again(drawn)}") from error
+    if pixels.dtype != torch.uint8 or pixels.dim() != 4:
+        raise DataError(f"{drawn / SOURCES} holds no references; {_again(drawn)}")
+    return pixels
 
 
 def _write(path: Path, image: Tensor) -> None:

@@ -66,14 +66,22 @@ def lines(measures: Mapping[str, Measures]) -> list[Line]:
     ]
 
 
-def _worst(octaves: tuple[float, ...]) -> float:
-    """The ratio farthest from 1; the lowest octave, which holds the light, is left out."""
-    return max(octaves[1:], key=lambda ratio: max(ratio, 1 / max(ratio, 1e-9)))
+def _worst(octaves: tuple[float | None, ...]) -> float | None:
+    """The ratio farthest from 1; the lowest octave, which holds the light, is left out. None if one is unknown."""
+    known = [ratio for ratio in octaves[1:] if ratio is not None]
+    if not known or len(known) < len(octaves) - 1:
+        return None
+    return max(known, key=lambda ratio: max(ratio, 1 / max(ratio, 1e-9)))
 
 
-def _ratio(measure: str, values: dict[str, float], bar: tuple[float, float], below: str, above: str) -> Line:
-    low, high = min(bar[0], values["augmented"]), max(bar[1], values["augmented"])
-    misses = {name: below if value < low else above for name, value in values.items() if not low <= value <= high}
+def _ratio(measure: str, values: dict[str, float | None], bar: tuple[float, float], below: str, above: str) -> Line:
+    plain = values["augmented"]
+    low, high = bar if plain is None else (min(bar[0], plain), max(bar[1], plain))
+    misses = {
+        name: below if value < low else above
+        for name, value in values.items()
+        if value is not None and not low <= value <= high
+    }
     return Line(measure, f"{low:.3g}-{high:.3g}", 2, {**values}, misses)
 
 
@@ -89,8 +97,7 @@ def _besides(
     )
 
 
-def _copies(values: dict[str, float]) -> Line:
-    misses = {
-        name: "an image is a copy of a reference, or of an augmented one" for name, at in values.items() if at < COPY
-    }
+def _copies(values: dict[str, float | None]) -> Line:
+    words = "an image is a copy of a reference, or of an augmented one"
+    misses = {name: words for name, at in values.items() if at is not None and at < COPY}
     return Line("likest pair", f"at least {COPY:g}", 3, {**values}, misses)

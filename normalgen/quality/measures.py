@@ -5,7 +5,7 @@ All images are (N, 3, S, S) in [0, 1] of one size, all patches (N, grid, grid, C
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -103,18 +103,20 @@ class Measures:
         seam: gradient on the borders of an 8-px grid over that elsewhere, as a ratio to real.
         patch_distance: mean distance of patches to their nearest held-out normal one; None if nothing was held out.
         nearer, closed: see `Coverage`; None if nothing was held out.
+        reasons: why a measure is None, by its name.
         copy_distance: how near the likest pair comes of an image and a reference, or another augmented one: mean
             distance patch by patch in place; 0 is a copy.
     """
 
     images: int
-    sharpness: float
-    octaves: tuple[float, ...]
-    seam: float
+    sharpness: float | None
+    octaves: tuple[float | None, ...]
+    seam: float | None
     patch_distance: float | None
     nearer: float | None
     closed: float | None
-    copy_distance: float
+    copy_distance: float | None
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def measure(
@@ -146,17 +148,31 @@ def measure(
         seen = plain if name == "augmented" else features.patches(images, grid)
         gain = None if unused is None else coverage(unused, bank, seen)
         octaves = spectrum(images).mean(0) / spectrum(real).mean(0)
-        found[name] = Measures(
-            images=count,
-            sharpness=float(sharpness(images).mean() / sharpness(real).mean()),
-            octaves=tuple(round(float(ratio), 3) for ratio in octaves),
-            seam=float(seam(images).mean() / seam(real).mean()),
-            patch_distance=None if unused is None else patch_distance(seen, unused),
-            nearer=gain.nearer if gain else None,
-            closed=gain.closed if gain else None,
-            copy_distance=_likest(seen, torch.cat([bank, plain]), itself=len(bank) if name == "augmented" else None),
-        )
+        taken = {
+            "sharpness": float(sharpness(images).mean() / sharpness(real).mean()),
+            "seam": float(seam(images).mean() / seam(real).mean()),
+            "patch_distance": None if unused is None else patch_distance(seen, unused),
+            "nearer": gain.nearer if gain else None,
+            "closed": gain.closed if gain else None,
+            "copy_distance": _likest(seen, torch.cat([bank, plain]), len(bank) if name == "augmented" else None),
+        }
+        ratios = tuple(_finite(round(float(ratio), 3)) for ratio in octaves)
+        reasons = {key: _reason(value) for key, value in taken.items() if _finite(value) is None}
+        if None in ratios:
+            reasons["octaves"] = _reason(math.inf)
+        finite = {key: _finite(value) for key, value in taken.items()}
+        found[name] = Measures(images=count, octaves=ratios, reasons=reasons, **finite)
     return found
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _reason(value: float | None) -> str:
+    if value is None:
+        return "there are too few normal photos that the pool never saw"
+    return "the images that it is compared with are flat, or there is one alone"
 
 
 def _likest(images: Tensor, others: Tensor, itself: int | None) -> float:

@@ -2,10 +2,10 @@
 
 import csv
 import io
-import json
 from dataclasses import asdict, dataclass
 
 from normalgen.io.outputs import Outputs
+from normalgen.io.records import row_line
 
 __all__ = ["DetectionRun", "Result", "write_tables"]
 
@@ -59,8 +59,7 @@ class DetectionRun:
 
 def write_tables(outputs: Outputs, run: DetectionRun) -> None:
     """Write `results.jsonl` and `results.csv`, with the photos' original names."""
-    lines = [json.dumps(asdict(result), ensure_ascii=False) for result in run.results]
-    outputs.text("results.jsonl", "\n".join(lines) + "\n")
+    outputs.text("results.jsonl", "".join(row_line(asdict(result)).decode() for result in run.results))
     branches = [*(run.results[0].scores or {})]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")

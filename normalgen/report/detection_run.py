@@ -27,6 +27,8 @@ from normalgen.report.spool import Span, Spool
 __all__ = ["MADE_BY", "write_detection"]
 
 MADE_BY = "normalgen detect"
+FILES = ("results.jsonl", "results.csv", "report.html", "maps/*.png", "maps/*.npy", "twins/*.png")
+"""How its files are named, for later runs that replace them."""
 DRAWN = 2048
 """Most pixels on the longer side of the photos under the maps."""
 
@@ -88,7 +90,7 @@ def write_detection(
     """
     title = f"{category}: {len(queries.images)} photos"
     names = output_names(queries.images.names)
-    with replacing(folder, MADE_BY) as outputs, TemporaryFile(dir=folder) as waiting:
+    with replacing(folder, MADE_BY, FILES) as outputs, TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
         _note_hidden(queries.images, detector.settings()["size"])
@@ -181,8 +183,11 @@ def _finish(
     write_tables(outputs, run)
     settings = detector.settings() | {"rate": threshold.rate, "threshold": threshold.kind}
     value = {"threshold_value": threshold.value() if threshold.supported else None}
-    facts = {"auroc": run.auroc, "average_precision": run.average_precision, "unmeasured": run.unmeasured}
-    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts
+    facts = {"auroc": run.auroc, "average_precision": run.average_precision}
+    reasons = {} if threshold.supported else {"threshold_value": threshold.sentence()}
+    if run.auroc is None:
+        reasons |= dict.fromkeys(facts, run.unmeasured or "there are no labels of good and of other photos")
+    outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts | {"reasons": reasons}
     scale = _scale(maps, detector.left_out)
     for index, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
         files.draw(name, waiting, maps[index], scale)

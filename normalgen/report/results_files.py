@@ -8,6 +8,7 @@ from normalgen.evaluation.figures import Drawing, every_figure
 from normalgen.evaluation.table_format import Table, as_csv, as_markdown, escaped
 from normalgen.evaluation.tables import every_table
 from normalgen.io.atomic import write_whole
+from normalgen.io.paths import STALE, sweep
 from normalgen.report.results_page import page, run_facts
 
 __all__ = ["FORMATS", "write_results"]
@@ -37,6 +38,8 @@ def write_results(cells: Frame, folder: Path, formats: Container[str] = FORMATS)
     texts |= {f"figures/{drawing.name}.svg": drawing.svg for drawing in drawings}
     if "html" in formats:
         texts["results.html"] = page(TITLE, cells, tables, drawings)
+    for held in (folder, folder / "figures"):
+        sweep(held, deep=False, older=STALE)
     for name, text in texts.items():
         _write(folder / name, text)
     return [folder / name for name in texts]

@@ -13,6 +13,8 @@ from normalgen.report.pictures import triptych
 __all__ = ["MADE_BY", "TRIPTYCHS", "TWINS", "write_twins"]
 
 MADE_BY, TWINS, TRIPTYCHS, BATCH = "normalgen personalize", "twin", "triptych", 8
+FILES = (f"{TWINS}/*.png", f"{TRIPTYCHS}/*.png")
+"""How its files are named, for later runs that replace them."""
 
 
 def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, watch: Watch = silent) -> dict[str, str]:
@@ -33,7 +35,7 @@ def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, w
     errors: dict[str, str] = {}
     done, total, model = 0, len(queries.images), personalizer.model
     names = output_names(queries.images.names)
-    with replacing(folder, MADE_BY) as outputs:
+    with replacing(folder, MADE_BY, FILES) as outputs:
         watch("personalize", 0, total)
         for photos, unread in queries.batches(model.preset.size, BATCH):
             made = personalizer.personalize_photos(photos).twins if photos else ()

@@ -141,6 +141,8 @@ class Preset:
                 "these settings are from another version of normalgen (they differ in: "
                 f"{', '.join(sorted(unlike))}); make them again"
             )
+        if not isinstance(settings["name"], str) or any(not isinstance(settings.get(name), Mapping) for name in GROUPS):
+            raise PresetError("these settings are damaged: a preset has a name and groups of settings; make them again")
         return cls(**{name: GROUPS[name](**value) if name in GROUPS else value for name, value in settings.items()})
 
 

@@ -112,7 +112,7 @@ def test_masks_are_checked_by_a_dry_run_and_images_are_measured_all_the_same(
     (cell,) = [json.loads(path.read_text()) for path in (tmp_path / "out" / "cells").rglob("*.json")]
     assert cell["metrics"]["image_auroc"] > 0.9
     assert cell["metrics"]["pixel_auroc"] is None
-    assert reason in cell["unmeasured"]["pixel"]
+    assert reason in cell["reasons"]["pixel_auroc"]
 
 
 def test_other_names_for_good_and_bad_are_read_and_unknown_ones_asked_about(

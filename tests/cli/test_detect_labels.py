@@ -54,7 +54,7 @@ def test_one_class_has_no_auroc_and_says_why(
     assert "image AUROC" not in shown.out
     assert len(lines(shown.err)) == 1
     record = json.loads(Path("out/run.json").read_text())
-    assert (record["auroc"], record["unmeasured"]) == (None, reason)
+    assert (record["auroc"], record["reasons"]["auroc"]) == (None, reason)
     assert reason in Path("out/report.html").read_text()
 
 

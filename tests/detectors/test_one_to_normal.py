@@ -22,7 +22,7 @@ from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.images import Images, to_tensor
 from normalgen.pool.dataset import Pool
-from normalgen.pool.from_images import write_pool
+from normalgen.pool.from_images import NO_SOURCE, write_pool
 from normalgen.pool.generate import fill_pool
 from normalgen.references import References
 from normalgen.settings.presets import Preset, change
@@ -190,7 +190,9 @@ def test_settings_that_cannot_work_are_refused(fast: NormalModel, references: Re
 def test_what_is_kept_of_one_pool_is_never_taken_for_another(
     fast: NormalModel, references: References, pool: Pool, tmp_path: Path
 ) -> None:
-    other = write_pool(tmp_path / "other", [drawn(i) for i in range(60, 64)], [""] * 4, category="good", mode="real")
+    other = write_pool(
+        tmp_path / "other", [drawn(i) for i in range(60, 64)], [NO_SOURCE] * 4, category="good", mode="real"
+    )
     OneToNormal(model=fast, cache=tmp_path / "cache").fit(references, pool)
     kept = OneToNormal(model=fast, cache=tmp_path / "cache").fit(references, other)
     fresh = OneToNormal(model=fast).fit(references, other)

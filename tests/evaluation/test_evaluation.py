@@ -23,7 +23,7 @@ from normalgen.images.images import Images
 from normalgen.io.progress import silent
 from normalgen.io.run_folder import locked
 from normalgen.pool.dataset import Pool
-from normalgen.pool.from_images import write_pool
+from normalgen.pool.from_images import NO_SOURCE, write_pool
 from normalgen.settings.presets import Preset
 
 
@@ -101,7 +101,7 @@ def test_the_pool_of_another_category_lowers_the_auroc(toy: Preset, tmp_path: Pa
     """Where what is normal in the other category is a defect in this one."""
     some, references = category(), shots(Setup(category(), 2, 0))
     other = write_pool(
-        tmp_path / "other", [spoilt(300 + i)[0] for i in range(6)], [""] * 6, category="b", mode="img2img"
+        tmp_path / "other", [spoilt(300 + i)[0] for i in range(6)], [NO_SOURCE] * 6, category="b", mode="img2img"
     )
     banks = ArmPools(tmp_path / "arms", some, references, toy, None, other, 6, 0)
     memory = PatchMemory()
@@ -284,7 +284,7 @@ def test_a_cell_with_a_spoilt_mask_measures_images_and_says_why_not_pixels(toy: 
     row = results(tmp_path)["memory", "none"]
     assert row["metrics"]["image_auroc"] == 1
     assert row["metrics"]["aupro"] is None
-    assert row["unmeasured"] == {"pixel": "mask-7.png has (41, 40) pixels and its image (40, 40); they must agree"}
+    assert row["reasons"]["aupro"] == "mask-7.png has (41, 40) pixels and its image (40, 40); they must agree"
 
 
 def test_what_is_named_twice_is_measured_once(toy: Preset) -> None:

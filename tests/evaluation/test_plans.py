@@ -20,7 +20,7 @@ from normalgen.evaluation.setups import shots
 from normalgen.images.decode import decode
 from normalgen.images.images import pixel_digest
 from normalgen.pool.dataset import Pool
-from normalgen.pool.from_images import write_pool
+from normalgen.pool.from_images import NO_SOURCE, source_of, write_pool
 from normalgen.pool.workers import Shard
 from normalgen.settings.presets import Preset, preset
 
@@ -62,7 +62,7 @@ def test_real_photos_that_join_are_neither_shots_nor_more_than_there_are(toy: Pr
 
 def test_arms_hold_no_more_than_the_gate_kept(toy: Preset, tmp_path: Path) -> None:
     some, references = category(), shots(Setup(category(), 2, 0))
-    pool = write_pool(tmp_path / "pool", [drawn(1)] * 3, [""] * 3, category="disc", mode="img2img")
+    pool = write_pool(tmp_path / "pool", [drawn(1)] * 3, [NO_SOURCE] * 3, category="disc", mode="img2img")
     banks = ArmPools(tmp_path / "arms", some, references, toy, pool, None, 8, 0)
     sizes = [len(banks.pool(Arm.parse(arm)) or ()) for arm in ("augmented", "generated", "rotations", "both")]
     assert sizes == [3, 3, 3, 6]
@@ -71,7 +71,8 @@ def test_arms_hold_no_more_than_the_gate_kept(toy: Preset, tmp_path: Path) -> No
 def test_an_arm_of_a_size_of_its_own_holds_that_many_of_a_wrong_pool(toy: Preset, tmp_path: Path) -> None:
     some, references = category(), shots(Setup(category(), 2, 0))
     own, other = (
-        write_pool(tmp_path / name, [drawn(1)] * 6, [""] * 6, category=name, mode="img2img") for name in ("disc", "b")
+        write_pool(tmp_path / name, [drawn(1)] * 6, [NO_SOURCE] * 6, category=name, mode="img2img")
+        for name in ("disc", "b")
     )
     banks = ArmPools(tmp_path / "arms", some, references, toy, own, other, 2, 0)
     sizes = [len(banks.pool(Arm.parse(arm)) or ()) for arm in ("wrong", "wrong:5", "wrong:9")]
@@ -85,7 +86,7 @@ def test_sets_that_settings_were_chosen_on_are_marked(toy: Preset) -> None:
 
 
 def test_a_written_pool_is_one_that_detectors_take(tmp_path: Path) -> None:
-    pool = write_pool(tmp_path, [drawn(1), drawn(2)], ["a.png", ""], category="disc", mode="real")
+    pool = write_pool(tmp_path, [drawn(1), drawn(2)], [source_of("a.png", "0f"), NO_SOURCE], category="d", mode="real")
     assert [row["reference"] for row in Pool.load(tmp_path).rows] == ["a.png", ""]
     assert np.array_equal(np.array(pool.images[1]), np.array(drawn(2)))
 

@@ -36,18 +36,18 @@ def test_cells_are_read_from_any_depth_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ('{"cell": {"data', "is not a complete cell"),
-        ("[]", "is not a complete cell"),
-        ("{}", "lacks 'cell'"),
-        (json.dumps(cell(1.5)), r"image_auroc must be in \[0, 1\], got 1.5"),
-        (json.dumps(cell(float("nan"))), "got nan"),
-        (json.dumps(cell(0.5, k="2")), "k must be of type int, got '2'"),
+        ('{"cell": {"data', "is damaged"),
+        ("[]", "should be an object"),
+        ("{}", "cell: Field required"),
+        (json.dumps(cell(1.5)), r"metrics\.image_auroc\S*: Input should be less than or equal to 1"),
+        (json.dumps(cell(float("nan"))), "Out of range float values"),
+        (json.dumps(cell(0.5, k="2")), r"cell\.k: Input should be a valid integer"),
         (json.dumps(cell(0.5, arm="real:many", extra=1)), "got 'real:many'"),
-        (json.dumps(cell(1 + 1e-8)), r"image_auroc must be in \[0, 1\], got 1.00000001"),
+        (json.dumps(cell(1 + 1e-8)), r"metrics\.image_auroc\S*: Input should be less than or equal to 1"),
         (json.dumps(cell(0.5, detector="a[b")), r"got 'a\[b'"),
         (json.dumps(cell(0.5, detector="a[b]c")), r"got 'a\[b\]c'"),
         (json.dumps(cell(0.5, detector="a[]")), r"got 'a\[\]'"),
-        (json.dumps(cell(0.5, role="other")), "got 'other'"),
+        (json.dumps(cell(0.5, role="other")), "role: Input should be 'reporting' or 'tuning'"),
     ],
 )
 def test_a_damaged_cell_is_named(tmp_path: Path, broken: str, words: str) -> None:

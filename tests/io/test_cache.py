@@ -14,12 +14,12 @@ from normalgen.io.cache import KeptFiles
 def test_those_not_used_for_longest_go(tmp_path: Path) -> None:
     kept = KeptFiles(tmp_path, "*.bin", limit=1000)
     for place in range(9):
-        kept.keep(tmp_path / f"{place}.bin", bytes(100))
+        kept.keep(tmp_path / f"{place}.bin", bytes(68))
         os.utime(tmp_path / f"{place}.bin", (place, place))
     (tmp_path / "other.txt").write_bytes(bytes(5000))
-    kept.read(tmp_path / "0.bin", bytes)
+    assert kept.read(tmp_path / "0.bin", bytes) == bytes(68)
     kept = KeptFiles(tmp_path, "*.bin", limit=600)
-    kept.keep(tmp_path / "new.bin", bytes(50))
+    kept.keep(tmp_path / "new.bin", bytes(18))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "0.bin", "5.bin", "6.bin", "7.bin", "8.bin", "new.bin", "other.txt"
     ]  # fmt: skip

@@ -10,9 +10,11 @@ from normalgen.io.atomic import write_json
 from normalgen.io.outputs import output_names, replacing, see_free
 from normalgen.io.run_folder import agree, locked, read_record
 
+PATTERNS = ("[a-c]", "*.csv", "*.png", "maps/*.png")
+
 
 def run(folder: Path, *names: str, made_by: str = "normalgen test") -> None:
-    with replacing(folder, made_by) as outputs:
+    with replacing(folder, made_by, PATTERNS) as outputs:
         for name in names:
             outputs.text(name, "of ours")
         outputs.record["settings"] = {"names": len(names)}
@@ -37,7 +39,7 @@ def test_a_later_run_replaces_what_the_earlier_one_wrote_and_nothing_else(tmp_pa
 
 def stopped(folder: Path, *names: str) -> None:
     """A run that writes these and is stopped then."""
-    with replacing(folder, "normalgen test") as outputs:
+    with replacing(folder, "normalgen test", PATTERNS) as outputs:
         for name in names:
             outputs.text(name, "of ours")
         raise KeyboardInterrupt

@@ -1,7 +1,6 @@
 """Pools with the gate on: what is rejected, where it lies, and that nothing of it depends on being killed."""
 
 import json
-import shutil
 from pathlib import Path
 
 import datasets
@@ -116,24 +115,18 @@ def test_a_pool_that_was_being_cleared_when_killed_leaves_nothing_to_the_next(
     gated: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rejected candidates that an old pool begins with would count as judged in the new one."""
-    real = shutil.rmtree
 
-    def killed(path: Path, ignore_errors: bool = False) -> None:
-        records = [*Path(path).rglob("run.json")]
-        for record in records:
-            record.unlink()
-        if records:
-            raise KeyboardInterrupt
-        real(path, ignore_errors=ignore_errors)
+    def raising(*_: object) -> None:
+        raise KeyboardInterrupt
 
     other = gated.using(change(gated.preset, pool={"strength": 0.25}))
     make(other, references, tmp_path / "whole")
     assert not json.loads((tmp_path / "whole.normalgen/candidates.jsonl").read_text().splitlines()[0])["kept"]
     make(gated.using(change(gated.preset, pool={"plain": 0.25})), references, tmp_path / "p")
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", killed)
+        patch.setattr("normalgen.pool.generate.write_record", raising)
         with pytest.raises(KeyboardInterrupt):
             fill_pool(other, references, 2, tmp_path / "p", overwrite=True)
-    make(other, references, tmp_path / "p")
+    fill_pool(other, references, 2, tmp_path / "p", overwrite=True)
     assert contents(tmp_path / "p") == contents(tmp_path / "whole")
     assert not list(tmp_path.rglob(".gone-*"))

@@ -17,7 +17,7 @@ from normalgen.errors import DataError
 from normalgen.images.listing import photo_endings
 from normalgen.pool.contact_sheet import PoolSheet
 from normalgen.pool.dataset import Pool
-from normalgen.pool.from_images import write_pool
+from normalgen.pool.from_images import NO_SOURCE, write_pool
 from normalgen.pool.generate import fill_pool
 from normalgen.pool.journal import record_folder
 from normalgen.pool.origin import origin_of
@@ -80,13 +80,13 @@ def test_readers_of_photos_pass_over_records(pool: Pool) -> None:
 def test_a_pool_that_was_handed_on_loads_without_its_records(pool: Pool, tmp_path: Path) -> None:
     shutil.copytree(pool.folder, tmp_path / "handed-on")
     handed = Pool.load(tmp_path / "handed-on")
-    assert (handed.rows, handed.gate(), handed.rejected()) == (pool.rows, {}, [])
+    assert (handed.rows, handed.gate(), handed.rejected()) == (pool.rows, None, [])
     assert origin_of(handed.folder) is None
     assert origin_of(pool.folder) is not None
 
 
 def test_a_written_pool_needs_no_records(tmp_path: Path) -> None:
-    made = write_pool(tmp_path / "all" / "p", [Image.new("RGB", (8, 8))], [""], category="nut", mode="real")
+    made = write_pool(tmp_path / "all" / "p", [Image.new("RGB", (8, 8))], [NO_SOURCE], category="nut", mode="real")
     assert [path.name for path in (tmp_path / "all").iterdir()] == ["p"]
     assert len(ImageFolder(tmp_path / "all")) == len(made) == 1
 

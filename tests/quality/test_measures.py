@@ -1,4 +1,6 @@
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
-from normalgen.quality.measures import coverage, measure, patch_distance, seam, sharpness, spectrum
+from normalgen.io.atomic import json_bytes
+from normalgen.quality.measures import Measures, coverage, measure, patch_distance, seam, sharpness, spectrum
 
 X = torch.arange(64.0)
 
@@ -148,13 +151,29 @@ def test_a_single_copy_is_seen_and_sets_are_cut_to_one_size() -> None:
     sets = {"copies": torch.cat([augmented.mT[:1], augmented[[2]]]), "turned": augmented.mT}
     found = measure(sets, augmented, noise(4)[3:], None, EmbeddedFeatures())
     assert {each.images for each in found.values()} == {2}
-    assert found["copies"].copy_distance > 0.1
+    assert apart(found["copies"]) > 0.1
     found = measure(sets, augmented[[2, 1, 0]], noise(4)[3:], None, EmbeddedFeatures())
-    assert found["copies"].copy_distance < 1e-3
-    assert min(found["turned"].copy_distance, found["augmented"].copy_distance) > 0.1
+    assert apart(found["copies"]) < 1e-3
+    assert min(apart(found["turned"]), apart(found["augmented"])) > 0.1
+
+
+def apart(found: Measures) -> float:
+    assert found.copy_distance is not None
+    return found.copy_distance
+
+
+def test_a_measure_that_cannot_be_taken_is_none_with_its_reason_and_json_is_json() -> None:
+    flat = torch.full((2, 3, 64, 64), 0.5)
+    found = measure({"drawn": noise(2)}, noise(2), flat[:1], flat, EmbeddedFeatures())["drawn"]
+    assert (found.sharpness, set(found.octaves)) == (None, {None})
+    assert found.reasons.keys() >= {"sharpness", "octaves"}
+    assert json.loads(json_bytes(asdict(found)))["sharpness"] is None
+    held = measure({}, noise(2), noise(1), None, EmbeddedFeatures())["augmented"]
+    assert held.reasons.keys() == {"patch_distance", "nearer", "closed"}
 
 
 def test_without_held_out_photos_what_needs_them_is_left_out() -> None:
     found = measure({}, noise(2), noise(1), None, EmbeddedFeatures())["augmented"]
     assert (found.patch_distance, found.nearer, found.closed) == (None, None, None)
+    assert found.sharpness is not None
     assert found.sharpness > 0

@@ -11,6 +11,7 @@ from normalgen.data.category import Category, TestImage
 from normalgen.data.split import split
 from normalgen.errors import DataError, MissingDependency
 from normalgen.images.decode import file_item
+from normalgen.io.paths import inside
 
 __all__ = ["ELPV", "elpv"]
 
@@ -36,13 +37,17 @@ def _cells(name: str) -> tuple[list[Path], list[Path]]:
     if spec is None or spec.origin is None:
         raise MissingDependency(f"{name} needs the package elpv-dataset: pip install elpv-dataset")
     folder = Path(spec.origin).parent / "data"
-    rows = [(folder / path, value) for path, value, kind in _rows(folder / "labels.csv") if kind in ELPV[name]]
+    table = folder / "labels.csv"
+    rows = [(inside(folder, path, table), value) for path, value, kind in _rows(table) if kind in ELPV[name]]
     return tuple(sorted(file for file, value in rows if value == wanted) for wanted in (0, 1))  # type: ignore[return-value]
 
 
 def _rows(labels: Path) -> list[tuple[str, float, str]]:
     try:
         lines = [line.split() for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [(path, float(probability), kind) for path, probability, kind in lines]
+        rows = [(path, float(probability), kind) for path, probability, kind in lines]
+        if any(not 0 <= probability <= 1 or kind not in ("mono", "poly") for _, probability, kind in rows):
+            raise ValueError("a probability outside [0, 1], or a kind that is neither mono nor poly")
     except (OSError, ValueError) as error:
         raise DataError(f"{labels} is not ELPV's list of cells ({error}); reinstall elpv-dataset") from error
+    return rows

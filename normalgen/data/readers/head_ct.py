@@ -1,15 +1,24 @@
 """HeadCT (Kaggle, "Head CT - hemorrhage"): `labels.csv` and `head_ct/head_ct/NNN.png`; 100 images each."""
 
-import csv
 from pathlib import Path
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from normalgen.data.category import Category, TestImage
 from normalgen.data.layout import child
 from normalgen.data.split import split
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, file_item
+from normalgen.io.paths import inside
+from normalgen.io.records import read_table
 
 __all__ = ["fits_head_ct", "head_ct"]
+
+
+class _Row(TypedDict):
+    id: str
+    hemorrhage: Literal["0", "1"]
 
 
 def fits_head_ct(root: Path) -> bool:
@@ -35,19 +44,19 @@ def head_ct(root: Path) -> Category:
 
 
 def _item(folder: Path, number: int) -> ImageItem:
-    file = folder / f"{number:03d}.png"
+    file = inside(folder, f"{number:03d}.png", folder / "labels.csv")
     if not file.is_file():
         raise DataError(f"labels.csv names {file}, which is not there")
     return file_item(file)
 
 
 def _labels(table: Path) -> list[tuple[int, int]]:
-    if not table.is_file():
-        raise DataError(f"{table} is missing")
+    remedy = "download it again"
+    rows = read_table(table, _Row, remedy)
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            # The published head is "id, hemorrhage", with a space.
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-        return [(int(row["id"]), int(row["hemorrhage"])) for row in rows]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{table} must be a list with the head 'id, hemorrhage' ({error!r})") from error
+        labels = [(int(row["id"]), int(row["hemorrhage"])) for row in rows]
+    except ValueError as error:
+        raise DataError(f"{table} must number its images ({error}); {remedy}") from error
+    if len(dict(labels)) < len(labels):
+        raise DataError(f"{table} names an image twice, so it could be trained on and tested; {remedy}")
+    return labels

@@ -1,7 +1,10 @@
 """VisA (Zou et al. 2022): as downloaded, with its official split `split_csv/1cls.csv`, or converted to MVTec layout."""
 
-import csv
+from collections import Counter
 from pathlib import Path
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from normalgen.data.category import GOOD, Category, TestImage, category_noun
 from normalgen.data.counts import PUBLISHED
@@ -9,11 +12,21 @@ from normalgen.data.readers.mvtec import mvtec_categories, mvtec_category
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images
+from normalgen.io.paths import inside
+from normalgen.io.records import read_table
 
 __all__ = ["NAMES", "fits_visa", "visa_categories", "visa_category"]
 
 NAMES = tuple(PUBLISHED["visa"])
 TABLE = "split_csv/1cls.csv"
+
+
+class _Row(TypedDict):
+    object: str
+    split: Literal["train", "test"]
+    label: Literal["normal", "anomaly"]
+    image: str
+    mask: str
 
 
 def fits_visa(root: Path) -> bool:
@@ -42,27 +55,21 @@ def visa_category(root: Path, name: str) -> Category:
     return Category("visa", name, category_noun(name), Images(normals), tuple(tests))
 
 
-def _test(root: Path, name: str, row: dict[str, str]) -> TestImage:
+def _test(root: Path, name: str, row: _Row) -> TestImage:
     kind = GOOD if row["label"] == "normal" else "anomaly"
     return TestImage(_item(root, name, row["image"]), kind, None if kind == GOOD else _item(root, name, row["mask"]))
 
 
 def _item(root: Path, name: str, path: str) -> ImageItem:
-    file = root / path
-    if not path or not file.is_file():
+    file = inside(root, path or "no mask", root / TABLE)
+    if not file.is_file():
         raise DataError(f"{root / TABLE} names {path or 'no mask'!r} of {name}, which is not there")
     return file_item(file, f"{file.parent.name}/{file.name}")
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError) as error:
-        raise DataError(f"VisA's split {table} cannot be read ({error})") from error
-    wanted = {"object", "split", "label", "image", "mask"}
-    if not rows or not wanted <= set(rows[0]):
-        raise DataError(
-            f"{table} must have the columns {', '.join(sorted(wanted))}, found {', '.join(rows[0] if rows else [])}"
-        )
+def _rows(table: Path) -> list[_Row]:
+    rows = read_table(table, _Row, "download VisA's split again")
+    twice = [path for path, count in Counter(row["image"] for row in rows).items() if count > 1]
+    if twice:
+        raise DataError(f"{table} names {twice[0]} twice, so it could be trained on and tested; download it again")
     return rows

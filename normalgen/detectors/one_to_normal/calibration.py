@@ -43,13 +43,14 @@ class Known:
     @classmethod
     def of(cls, references: References, pool: Pool | None, size: int, most: int) -> Self:
         """The references, and images of the pool by index: `most` in all, references first; 0 takes every image."""
-        photos, names = references.images.pixels(size), references.images.names
+        photos = references.images.pixels(size)
         count = 0 if pool is None else len(pool)
         count = min(count, max(0, most - len(photos))) if most else count
         if pool is None or not count:
             return cls(photos, torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(range(len(photos))))
-        made_from = [row["reference"] for row in pool.rows[:count]]
-        sources = [*range(len(photos)), *(names.index(name) if name in names else -1 for name in made_from)]
+        hashes = references.images.hashes()
+        made_from = pool.sources(references)[:count]
+        sources = [*range(len(photos)), *(hashes.index(one) if one in hashes else -1 for one in made_from)]
         return cls(photos, pool.images.take(range(count)).pixels(size), tuple(sources))
 
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from normalgen.detectors.base import Explanation, Prediction
 from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, bank_without, learn_usual
 from normalgen.detectors.one_to_normal.options import check_options
+from normalgen.detectors.one_to_normal.saved_detector import MODEL, SETTINGS, TENSORS, TEXT, read_detector
 from normalgen.detectors.one_to_normal.shared_banks import Kept, banks_of
 from normalgen.detectors.one_to_normal.state import Fitted, Training, levels_in, moments_in
 from normalgen.detectors.one_to_normal.text_branch import open_text
@@ -29,21 +30,21 @@ from normalgen.detectors.one_to_normal.triplet import (
 )
 from normalgen.detectors.one_to_normal.twins import Personalizer
 from normalgen.diffusion.model import NormalModel
+from normalgen.diffusion.parts import digest
 from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.open_features import open_features
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.images.sources import ImageSource, as_images
-from normalgen.io.atomic import write_json, write_whole
+from normalgen.io.atomic import write_whole
 from normalgen.io.progress import Watch, silent
-from normalgen.io.run_folder import read_record
+from normalgen.io.records import write_record
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
 __all__ = ["OneToNormal"]
 
-SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
 STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed")
 
 
@@ -210,38 +211,35 @@ class OneToNormal:
             NotFittedError: before `fit`.
         """
         fitted = self._ready()
-        data = save(fitted.tensors())
+        data, files = save(fitted.tensors()), [folder / TENSORS]
         write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
         if fitted.branches.text is not None:
             fitted.branches.text[0].save(folder / TEXT)
+            files.append(folder / TEXT)
         if fitted.branches.personalizer is not None:
             fitted.branches.personalizer.model.save(folder / MODEL)
         made: dict[str, Any] = {"sources": fitted.sources, "network": fitted.branches.network.name}
-        made["training"] = asdict(fitted.training)
-        write_json(folder / SETTINGS, {"settings": self.settings(), **made})
+        made |= {"training": asdict(fitted.training), "files": {file.name: digest([file]) for file in files}}
+        write_record(folder / SETTINGS, {"settings": self.settings(), **made})
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
         """The detector that `save` wrote, with the same scores.
 
         Raises:
-            DataError: there is none, or the features of that name are others now.
+            DataError, MissingWeights: as `read_detector`; or the features of that name are others now.
         """
-        record = read_record(folder / SETTINGS)
-        if record is None:
-            raise DataError(f"{folder} holds no detector ({SETTINGS})")
+        record, tensors = read_detector(folder)
         known = record["settings"]
-        stored = {name: known[name] for name in STORED} | {"text": str(folder / TEXT) if known["text"] else ""}
+        stored: dict[str, Any] = {name: value for name, value in known.items() if name in (*STORED, "branches")}
+        stored |= {"text": str(folder / TEXT) if known["text"] else "", "device": device, "batch": batch}
         model = NormalModel.load(folder / MODEL, device=device) if "p" in known["branches"] else None
-        given = {"branches": known["branches"], "device": device, "batch": batch, "cache": cache}
-        found = cls(model=model, **stored, **given)
-        tensors = load_file(folder / TENSORS)
+        found = cls(model=model, cache=cache, **stored)
         network = found._features()
         if network.name != record["network"]:
             raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
         branches = found._open(network, known["object"])
-        names = [name for name in WEIGHTS if name in found.branches]
-        usual = {name: moments_in(tensors, name) for name in names}
+        usual = {name: moments_in(tensors, name) for name in WEIGHTS if name in found.branches}
         banks, left_out = PatchBank(levels_in(tensors, "bank"), device), tensors["left_out"]
         named = (known["size"], Training.from_record(record["training"]), tuple(record["sources"]))
         found.fitted_ = Fitted(branches, banks, usual, known["weights"], left_out, *named)

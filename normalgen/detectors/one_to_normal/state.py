@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor
 
 from normalgen.detectors.one_to_normal.branches import Branches
+from normalgen.detectors.one_to_normal.saved_detector import SavedTraining
 from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank
-from normalgen.images.crop import Crop
+from normalgen.images.crop import Crop, as_crop
 from normalgen.references import References
 
 __all__ = ["Fitted", "Training", "levels_in", "moments_in"]
@@ -37,11 +38,9 @@ class Training:
         return cls(references.category, references.noun, images.crop, tuple(images.hashes()))
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
+    def from_record(cls, record: SavedTraining) -> Self:
         """The inverse of `asdict`, from JSON."""
-        crop = record["crop"]
-        given = {"crop": tuple(crop) if isinstance(crop, list) else crop, "references": tuple(record["references"])}
-        return cls(record["category"], record["noun"], **given)
+        return cls(record["category"], record["noun"], as_crop(record["crop"]), tuple(record["references"]))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Sentences as in WinCLIP (Jeong et al. 2023); maps as in APRIL-GAN (Chen et al. 2
 (Li et al., NeurIPS 2024, Eq. 6) leaves open.
 """
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.functional import normalize
 
 from normalgen.errors import MissingWeights, PresetError
 from normalgen.features.contract import Features, TextSide
+from normalgen.features.weights import refuse_not_finite
 from normalgen.images.images import Images
 from normalgen.io.atomic import write_whole
 
@@ -141,7 +143,7 @@ class TextMaps(nn.Module):
         """Write one safetensors file that says which features it is for, and which images it was learnt from."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         about = {"normalgen": "text maps", "features": self.features, "size": str(self.size)}
-        about["learnt_from"] = " ".join(sorted(self.learnt_from))
+        about |= {"learnt_from": " ".join(sorted(self.learnt_from)), "digest": _digest(state)}
         write_whole(path, lambda partial: save_file(state, partial, about))
 
     @classmethod
@@ -152,24 +154,37 @@ class TextMaps(nn.Module):
             MissingWeights: no such file, or not of text maps.
             PresetError: they were trained for other features, or another size.
         """
+        again = "make them again: normalgen train-text"
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        except (OSError, SafetensorError) as error:
-            raise MissingWeights(
-                f"{path} cannot be read as text maps ({error}); make them: normalgen train-text"
-            ) from error
-        if about.get("normalgen") != "text maps":
-            raise MissingWeights(f"{path} does not hold text maps; make them: normalgen train-text")
+        except (OSError, ValueError, SafetensorError) as error:
+            raise MissingWeights(f"{path} cannot be read as text maps ({error}); {again}") from error
+        if about.get("normalgen") != "text maps" or not {"features", "size", "learnt_from"} <= about.keys():
+            raise MissingWeights(f"{path} does not hold text maps; {again}")
+        if about.get("digest", _digest(state)) != _digest(state):
+            raise MissingWeights(f"{path} is damaged: its SHA-256 differs; {again}")
+        refuse_not_finite(state, path, again)
         if (about["features"], about["size"]) != (features.name, str(features.size)):
             raise PresetError(
                 f"{path} was trained for features {about['features']} at {about['size']} px, these are {features.name} "
                 f"at {features.size} px; use those, or train others: normalgen train-text"
             )
-        shapes = [state[f"levels.{level}.weight"].shape for level in range(len(state) // 2)]
-        widths, seen = [shape[1] for shape in shapes], about["learnt_from"].split()
-        maps = cls(widths, shapes[0][0], features=features.name, size=features.size, learnt_from=seen)
-        maps.load_state_dict(state)
+        try:
+            shapes = [state[f"levels.{level}.weight"].shape for level in range(len(state) // 2)]
+            widths, seen = [shape[1] for shape in shapes], about["learnt_from"].split()
+            maps = cls(widths, shapes[0][0], features=features.name, size=features.size, learnt_from=seen)
+            maps.load_state_dict(state)
+        except (LookupError, RuntimeError) as error:
+            raise MissingWeights(f"{path} does not hold whole text maps; {again}") from error
         where = features.text.encode(["part"]).device if features.text is not None else torch.device("cpu")
         return maps.eval().requires_grad_(False).to(where)
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors by name."""
+    summed = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        summed.update(name.encode() + value.contiguous().numpy().tobytes())
+    return summed.hexdigest()

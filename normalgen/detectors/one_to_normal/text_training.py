@@ -1,10 +1,8 @@
 """Text maps learnt from marked images of other objects, as in APRIL-GAN (Chen et al. 2023)."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +15,7 @@ from normalgen.errors import DataError, PresetError
 from normalgen.features.contract import Features, TextSide
 from normalgen.images.images import Images
 from normalgen.io.atomic import write_whole
+from normalgen.io.checkpoint import read_checkpoint, write_checkpoint
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
@@ -146,14 +145,12 @@ class _Training:
         self.optimizer.step()
 
     def write(self, path: Path) -> None:
-        buffer = io.BytesIO()
         held = {"epoch": self.epoch, "maps": self.maps.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save({"plan": self.plan, **held}, buffer)
-        path.write_bytes(buffer.getbuffer())
+        write_checkpoint(path, {"plan": self.plan, **held})
 
     def read(self, path: Path) -> None:
-        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if held["plan"] != self.plan:
+        held = read_checkpoint(path)
+        if held is None or held["plan"] != self.plan:
             return
         self.epoch = held["epoch"]
         self.maps.load_state_dict(held["maps"])

@@ -1,12 +1,13 @@
 """The parts of `tiny`: the prior bundled with the package, or another prior of the same kind."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, NotRequired
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from normalgen.diffusion.codec import PixelCodec
 from normalgen.diffusion.lora import add_lora
@@ -16,7 +17,8 @@ from normalgen.diffusion.tiny.text_encoder import WordEncoder
 from normalgen.diffusion.tiny.unet import TinyConfig, TinyDenoiser
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
-from normalgen.io.atomic import write_json
+from normalgen.features.weights import first_line
+from normalgen.io.records import read_json, write_record
 from normalgen.settings.presets import Preset
 
 __all__ = ["BUNDLED", "CONFIG", "TinyParts", "bundled_files", "load_adapters", "new_tiny", "open_tiny"]
@@ -24,6 +26,21 @@ __all__ = ["BUNDLED", "CONFIG", "TinyParts", "bundled_files", "load_adapters", "
 BUNDLED = Path(__file__).parent / "prior"
 WEIGHTS, CONFIG, ADAPTERS = "tiny.safetensors", "tiny.json", "lora.safetensors"
 _REMEDY = "reinstall normalgen if it is the bundled prior, else customize again"
+
+
+Size = Annotated[int, Interval(ge=1, le=8192)]
+
+
+class _Config(TypedDict):
+    """`tiny.json`: the sizes of `TinyConfig`, and the SHA-256 of the weights."""
+
+    channels: list[Size]
+    layers: Size
+    text: Size
+    patch: Size
+    fine: Size
+    fine_layers: Size
+    weights: NotRequired[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +85,11 @@ class TinyParts(Parts):
             name, weights = ADAPTERS, {key: p.detach() for key, p in self.trainable().items()}
         else:
             name, weights = WEIGHTS, self._state()
-            write_json(folder / CONFIG, self.denoiser.settings())
         self._fill(write_halves(folder / name, weights))
-        return replace(self, digest=digest([folder / name], self.base))
+        known = digest([folder / name], self.base)
+        if not self.adapted:
+            write_record(folder / CONFIG, self.denoiser.settings() | {"weights": known})
+        return replace(self, digest=known)
 
     def merge(self, lora: Path) -> "TinyParts":
         """Raise `PresetError`: the tiny preset takes no LoRA."""
@@ -116,15 +135,20 @@ def open_tiny(folder: Path) -> TinyParts:
     Raises:
         MissingWeights: a file is missing or damaged.
     """
-    weights = read_weights(folder / WEIGHTS, _REMEDY)
+    path, weights = folder / CONFIG, read_weights(folder / WEIGHTS, _REMEDY)
+    settings = read_json(path, _Config, _REMEDY)
+    if settings is None:
+        raise MissingWeights(f"{path} is missing; {_REMEDY}")
+    known = digest([folder / WEIGHTS])
+    if settings.get("weights", known) != known:
+        raise MissingWeights(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CONFIG}; {_REMEDY}")
+    sizes = {name: settings[name] for name in ("layers", "text", "patch", "fine", "fine_layers")}
     try:
-        settings: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        config = TinyConfig(**settings | {"channels": tuple(settings["channels"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MissingWeights(f"{folder / CONFIG} is missing or damaged ({error}); {_REMEDY}") from error
-    parts = new_tiny(config, seed=0)
-    parts._fill(weights)
-    return replace(parts, digest=digest([folder / WEIGHTS]))
+        parts = new_tiny(TinyConfig(tuple(settings["channels"]), **sizes), seed=0)
+        parts._fill(weights)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise MissingWeights(f"{path} does not fit its weights ({first_line(error)}); {_REMEDY}") from error
+    return replace(parts, digest=known)
 
 
 def load_adapters(parts: TinyParts, folder: Path, preset: Preset) -> TinyParts:

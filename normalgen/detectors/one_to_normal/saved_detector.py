@@ -1,0 +1,75 @@
+"""The files of a saved detector, checked against their digests."""
+
+from pathlib import Path
+from typing import Literal, NotRequired
+
+from torch import Tensor
+from typing_extensions import TypedDict
+
+from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice, Fusion, Reduce
+from normalgen.diffusion.parts import digest, read_weights
+from normalgen.errors import DataError, MissingWeights
+from normalgen.io.paths import inside
+from normalgen.io.records import read_json
+
+__all__ = ["MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
+
+SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
+AGAIN = "save the detector again: normalgen detect ... --save FOLDER"
+
+
+class SavedTraining(TypedDict):
+    """What `Training` holds, as JSON."""
+
+    category: str
+    noun: str
+    crop: str | list[int] | None
+    references: list[str]
+
+
+class SavedSettings(TypedDict):
+    """The settings of a saved detector, as far as `load` needs them."""
+
+    features: str
+    fusion: Fusion
+    reduce: Reduce
+    choice: Choice
+    bank: int
+    text: str
+    seed: int
+    branches: list[Literal["p", "n", "text"]]
+    object: str
+    size: int
+    weights: dict[str, float]
+
+
+class SavedDetector(TypedDict):
+    """`detector.json`; `files` holds the SHA-256 of the files of tensors."""
+
+    settings: SavedSettings
+    sources: list[int]
+    network: str
+    training: SavedTraining
+    files: NotRequired[dict[str, str]]
+
+
+def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
+    """Return the record and the tensors of the detector in `folder`.
+
+    Raises:
+        DataError: there is none, or its record is damaged.
+        MissingWeights: a file of tensors is missing, damaged, or not the one that was saved.
+    """
+    record = read_json(folder / SETTINGS, SavedDetector, AGAIN)
+    if record is None:
+        raise DataError(f"{folder} holds no detector ({SETTINGS})")
+    for name, saved in record.get("files", {}).items():
+        file = inside(folder, name, folder / SETTINGS)
+        if not file.is_file() or digest([file]) != saved:
+            raise MissingWeights(f"{file} is missing or damaged: its SHA-256 is not the saved one; {AGAIN}")
+    tensors, settings = read_weights(folder / TENSORS, AGAIN), record["settings"]
+    names = [name for name in WEIGHTS if name in settings["branches"]]
+    wanted = {"bank.0", "left_out", *(f"{moment}.{name}.0" for moment in ("mean", "deviation") for name in names)}
+    if lacks := sorted(wanted - tensors.keys()) or sorted(set(names) - settings["weights"].keys()):
+        raise DataError(f"{folder} is damaged: it lacks {lacks[0]}; {AGAIN}")
+    return record, tensors

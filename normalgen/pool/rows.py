@@ -1,0 +1,68 @@
+"""What the records of a pool hold."""
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+from normalgen.references import Manifest
+from normalgen.settings.configs import Augment
+
+__all__ = ["CandidateRow", "GateRecord", "ImageRow", "PoolRun", "PoolSettings"]
+
+
+class ImageRow(TypedDict):
+    """A row of `metadata.jsonl`: one image of the pool; more columns are allowed."""
+
+    file_name: str
+    category: str
+    index: int
+    mode: str
+    reference: str
+    reference_sha256: NotRequired[str]
+
+
+class CandidateRow(TypedDict):
+    """A row of `candidates.jsonl`: one candidate, kept or rejected.
+
+    `image` and `row` are the SHA-256 of a kept candidate's file and of its line in `metadata.jsonl`.
+    """
+
+    index: int
+    kept: bool
+    reason: str
+    numbers: NotRequired[dict[str, float]]
+    image: NotRequired[str]
+    row: NotRequired[str]
+
+
+class GateRecord(TypedDict):
+    """`gate.json`: the gate's cut-offs, and what too few references leave open."""
+
+    limits: dict[str, float]
+    unknown: list[str]
+
+
+PoolSettings = TypedDict(
+    "PoolSettings",
+    {
+        "preset": str,
+        "size": int,
+        "augment": Augment,
+        "pool.strength": float,
+        "category": str,
+        "object": str,
+        "references": list[str],
+        "crop": str | list[int] | None,
+        "seed": int,
+        "model": str,
+    },
+)
+"""Everything that decides a pool."""
+
+
+class PoolRun(TypedDict):
+    """`run.json`: how a pool was made."""
+
+    settings: PoolSettings
+    preset: dict[str, Any]
+    references: Manifest
