@@ -11,21 +11,35 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from normalgen.errors import DataError
+from normalgen.images.crop import Crop
 
-__all__ = ["SUFFIXES", "ImageItem", "decode", "decode_mask", "read_bytes"]
+__all__ = ["SUFFIXES", "ImageItem", "decode", "decode_mask", "read_bytes", "upright_size"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag for the orientation of a photo, and its values for photos stored on their side."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ImageItem:
-    """One image: a name unique in its data set, its source for messages, and a function that reads its bytes."""
+    """One image, or a part of one.
+
+    Attributes:
+        name: unique in its data set.
+        source: names it in messages.
+        read: reads the bytes of its file.
+        whole: the photo that it is a part of; None for a whole photo.
+        window: which part, as (x, y, width, height) in pixels of the cropped photo.
+    """
 
     name: str
     source: str
     read: Callable[[], bytes]
+    whole: "ImageItem | None" = None
+    window: Crop | None = None
 
 
 def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
@@ -40,6 +54,20 @@ def decode(item: ImageItem, data: bytes | None = None) -> Image.Image:
     """
     data = read_bytes(item) if data is None else data
     return _open(item, data, lambda image: _rgb(ImageOps.exif_transpose(image), item.source))
+
+
+def upright_size(item: ImageItem, data: bytes) -> tuple[int, int]:
+    """Return width and height of an image as `decode` returns it, from its header alone.
+
+    Raises:
+        DataError: as `decode`, as far as the header tells.
+    """
+    return _open(item, data, _upright)
+
+
+def _upright(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if image.getexif().get(ORIENTATION) in TURNED else (width, height)
 
 
 def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -> Result:

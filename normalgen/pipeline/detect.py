@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
@@ -57,6 +57,7 @@ def detect(
     calibrate: str | Path | None = None,
     rate: float = 0.05,
     save_maps: bool = False,
+    map_size: int = 2048,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
@@ -67,7 +68,7 @@ def detect(
 
     Args:
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
-        references: the k photos; not needed with a fitted detector.
+        references: the k photos; not needed with a fitted detector. If they are cut into tiles, so are the queries.
         folder: folder for the results; default: detections/CATEGORY.
         detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
@@ -78,6 +79,7 @@ def detect(
         calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
         save_maps: also write each map as float32 .npy.
+        map_size: longer side, in pixels, of the maps drawn over photos, at most; 0 draws them as large as the photos.
         seed: decides every draw.
         device: as for `customize`.
         progress: whether to show a bar.
@@ -101,7 +103,8 @@ def detect(
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
-        run = write_detection(chosen, photos, threshold, target, title=title, save_maps=save_maps, watch=watch)
+        drawing: dict[str, Any] = {"save_maps": save_maps, "map_size": map_size}
+        run = write_detection(chosen, photos, threshold, target, title=title, watch=watch, **drawing)
     return Detection(run, target, chosen, threshold)
 
 
@@ -113,10 +116,13 @@ def default_detector(
     fusion: "Fusion | None" = None,
     text: str = "",
     choice: "Choice" = "ssim",
+    size: int = 0,
     seed: int = 0,
     device: str = "cpu",
 ) -> "OneToNormal":
     """Return an unfitted One-to-Normal detector with these settings; the preset supplies the rest.
+
+    With `size` above the features' own, they look at that many pixels.
 
     Raises:
         PresetError: the settings cannot work.
@@ -127,6 +133,7 @@ def default_detector(
     paper = preset == "paper"
     detector = OneToNormal(
         features=features or ("embedded" if preset == "tiny" else "clip"),
+        features_size=size,
         branches=branches,
         fusion=fusion or ("paper" if paper else "calibrated"),
         choice=choice,

@@ -210,8 +210,8 @@ def _begun(
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
-        sources = references.images.pixels(preset.size)
-        yield PoolFilling(folder, preset, settings, references.images.names, sources, ledger, model, _drawn(folder))
+        sources = references.pieces.pixels(preset.size)
+        yield PoolFilling(folder, preset, settings, references.pieces.names, sources, ledger, model, _drawn(folder))
 
 
 def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:

@@ -23,25 +23,27 @@ class Training:
         noun: the object in prompts.
         crop: as in `Images`; queries are cropped in the same way.
         references: the SHA-256 of each.
+        tile: as in `References`; queries are cut in the same way.
     """
 
     category: str
     noun: str
     crop: str | Crop | None
     references: tuple[str, ...]
+    tile: int = 0
 
     @classmethod
     def of(cls, references: References) -> Self:
         """What fitting on `references` is remembered by."""
         images = references.images
-        return cls(references.category, references.noun, images.crop, tuple(images.hashes()))
+        return cls(references.category, references.noun, images.crop, tuple(images.hashes()), references.tile)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """The inverse of `asdict`, from JSON."""
         crop = record["crop"]
         given = {"crop": tuple(crop) if isinstance(crop, list) else crop, "references": tuple(record["references"])}
-        return cls(record["category"], record["noun"], **given)
+        return cls(record["category"], record["noun"], tile=record.get("tile", 0), **given)
 
 
 @dataclass(frozen=True)
