@@ -18,7 +18,7 @@ from PIL import Image
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop, crop_box, cropped
 from normalgen.images.decode import SUFFIXES, ImageItem, decode, upright_size
-from normalgen.images.known import Known
+from normalgen.images.read_files import ReadFiles
 from normalgen.io.atomic import passed_over
 
 if TYPE_CHECKING:
@@ -78,10 +78,12 @@ class Images(Sequence[Image.Image]):
         known: cache of file contents, shared by all parts of the sequence.
     """
 
-    def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None = None, known: Known | None = None) -> None:
+    def __init__(
+        self, items: Sequence[ImageItem], crop: str | Crop | None = None, known: ReadFiles | None = None
+    ) -> None:
         self.items = tuple(items)
         self.crop = crop
-        self._known = known or Known(keeps=False)
+        self._known = known or ReadFiles(keeps=False)
         self._opened: tuple[ImageItem, Image.Image] | None = None
 
     @classmethod
@@ -143,7 +145,7 @@ class Images(Sequence[Image.Image]):
 
     def kept(self) -> Images:
         """Return the same images, each read and decoded once and kept in memory. For references, not queries."""
-        return self if self._known.keeps else Images(self.items, self.crop, Known(keeps=True))
+        return self if self._known.keeps else Images(self.items, self.crop, ReadFiles(keeps=True))
 
     @property
     def names(self) -> list[str]:

@@ -64,16 +64,14 @@ def detect(
 ) -> Detection:
     """Find anomalies in photos with One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
 
-    It makes the model and the pool first, unless they exist. It writes results, maps, twins and a page into `folder`.
-
     Args:
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
         references: the k photos; not needed with a fitted detector. If they are cut into tiles, so are the queries.
-        folder: folder for the results; default: detections/CATEGORY.
+        folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
         detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
         n: how many images the pool should have; 0 makes no pool.
-        model: folder of the model, as for `generate_pool`.
+        model: folder of the model, made if missing, as for `generate_pool`.
         preset: as for `customize`.
         settings: as for `customize`.
         calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
@@ -95,16 +93,15 @@ def detect(
     category = _category(chosen, references)
     photos, bank = _queries(queries, chosen, references), pool_folder(pool, category)
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
-    work = None
-    if references is not None and not chosen.is_fitted:
-        work = Preparation(references, preset_called(preset), settings or {}, model_folder, seed=seed, device=where)
+    title, asked = f"{category}: {len(photos.images)} photos", (preset_called(preset), settings or {}, model_folder)
+    fresh = None if chosen.is_fitted else references
+    work = Preparation(fresh, *asked, seed=seed, device=where) if fresh else None
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
-    title = f"{category}: {len(photos.images)} photos"
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
-        drawing: dict[str, Any] = {"save_maps": save_maps, "map_size": map_size}
-        run = write_detection(chosen, photos, threshold, target, title=title, watch=watch, **drawing)
+        how: dict[str, Any] = {"watch": watch, "save_maps": save_maps, "map_size": map_size}
+        run = write_detection(chosen, photos, threshold, target, title=title, **how)
     return Detection(run, target, chosen, threshold)
 
 

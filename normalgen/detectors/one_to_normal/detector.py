@@ -10,12 +10,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from normalgen.detectors.base import Explanation, Prediction
-from normalgen.detectors.one_to_normal.branches import Branches, joined
+from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
 from normalgen.detectors.one_to_normal.left_out import BankWithout
-from normalgen.detectors.one_to_normal.options import check_options
-from normalgen.detectors.one_to_normal.shared_banks import Kept, banks_of
-from normalgen.detectors.one_to_normal.state import Fitted, Training, levels_in, moments_in
+from normalgen.detectors.one_to_normal.options import check_category, check_options
+from normalgen.detectors.one_to_normal.shared_banks import Kept, bank_levels, banks_of
+from normalgen.detectors.one_to_normal.state import Fitted, Training
 from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
 from normalgen.detectors.one_to_normal.text_branch import open_text
 from normalgen.detectors.one_to_normal.triplet import (
@@ -24,7 +24,6 @@ from normalgen.detectors.one_to_normal.triplet import (
     Fusion,
     Levels,
     Moments,
-    PatchBank,
     Reduce,
     fuse,
     image_scores,
@@ -106,7 +105,7 @@ class OneToNormal:
         model = self._twin_model
         size = self.model.preset.size if self.model else network.size
         known = Known.of(references, pool, size, self.bank, watch)
-        levels = _tokens(branches, torch.cat([known.photos, known.drawn]), watch)
+        levels = bank_levels(branches, torch.cat([known.photos, known.drawn]), watch)
         banks = banks_of(levels, len(known.photos), self.kept, self.device)
         usual = learn_usual(branches, banks, known, seed=self.seed, watch=watch)
         trust = {} if model is None else {"p": model.parts.twin_trust}
@@ -118,11 +117,7 @@ class OneToNormal:
         return self
 
     def check(self) -> None:
-        """Check the settings, as far as that needs no network.
-
-        Raises:
-            PresetError: as `check_options`.
-        """
+        """Check the settings as `check_options` does, as far as that needs no network."""
         check_options(self.features, self.branches, self.choice, self.text)
 
     @property
@@ -132,11 +127,7 @@ class OneToNormal:
 
     @property
     def trained_from(self) -> Training:
-        """Category, noun, crop and SHA-256 of the references.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
+        """Category, noun, crop and SHA-256 of the references; raises NotFittedError before `fit`."""
         return self._ready().training
 
     @property
@@ -156,11 +147,7 @@ class OneToNormal:
 
     @property
     def tile(self) -> int:
-        """Side of the tiles that photos are judged in, in pixels, as the references were cut; 0: as a whole.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
+        """Side of the tiles that photos are judged in, in pixels, as the references were cut; 0: as a whole."""
         return self._ready().training.tile
 
     @property
@@ -262,11 +249,7 @@ class OneToNormal:
         if network.name != record["network"]:
             raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
         branches = found._open(network, known["object"])
-        names = [name for name in WEIGHTS if name in found.branches]
-        usual = {name: moments_in(tensors, name) for name in names}
-        banks, left_out = PatchBank(levels_in(tensors, "bank"), device), tensors["left_out"]
-        named = (known["size"], Training.from_record(record["training"]), tuple(record["sources"]))
-        found.fitted_ = Fitted(branches, banks, usual, known["weights"], left_out, *named)
+        found.fitted_ = Fitted.read(branches, tensors, record, device)
         return found
 
     def _features(self) -> Features:
@@ -299,10 +282,7 @@ class OneToNormal:
         model = self._twin_model
         if self.needs_model and model is None:
             raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
-        of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
-        for what, category in (("model", model.category if model else None), ("pool", of_pool)):
-            if category not in (None, references.category):
-                raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")
+        check_category(references, model, pool)
 
     def _open(self, network: Features, noun: str) -> Branches:
         model = self._twin_model
@@ -317,13 +297,3 @@ class OneToNormal:
         self, raw: dict[str, Levels], usual: dict[str, Moments], weights: dict[str, float]
     ) -> dict[str, Tensor]:
         return image_scores(self._standardized(raw, usual), self.fusion, self.reduce, weights)
-
-
-def _tokens(branches: Branches, images: Tensor, watch: Watch) -> Levels:
-    """Return the unit patch vectors of images, uint8 (N, 3, S, S), as a bank holds them."""
-    parts: list[Levels] = []
-    watch("fill bank", 0, len(images))
-    for part in torch.split(images, branches.batch):
-        parts.append(branches.tokens(part))
-        watch("fill bank", min(len(parts) * branches.batch, len(images)), len(images))
-    return joined(parts)

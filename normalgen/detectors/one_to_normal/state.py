@@ -7,7 +7,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from normalgen.detectors.one_to_normal.branches import Branches
-from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank
+from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Levels, Moments, PatchBank
 from normalgen.images.crop import Crop
 from normalgen.references import References
 
@@ -69,6 +69,14 @@ class Fitted:
     size: int
     training: Training
     sources: tuple[int, ...]
+
+    @classmethod
+    def read(cls, branches: Branches, tensors: Mapping[str, Tensor], record: Mapping[str, Any], device: str) -> Self:
+        """Return what `tensors` and a detector's record hold; `branches` look on `device`."""
+        known, bank = record["settings"], PatchBank(levels_in(tensors, "bank"), device)
+        usual = {name: moments_in(tensors, name) for name in WEIGHTS if name in known["branches"]}
+        learned = (bank, usual, known["weights"], tensors["left_out"], known["size"])
+        return cls(branches, *learned, Training.from_record(record["training"]), tuple(record["sources"]))
 
     def tensors(self) -> dict[str, Tensor]:
         """Bank, moments and left-out scores by name."""

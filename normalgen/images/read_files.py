@@ -11,13 +11,13 @@ from normalgen.images.decode import ImageItem, read_bytes
 if TYPE_CHECKING:
     from normalgen.images.images import Photo
 
-__all__ = ["Known"]
+__all__ = ["ReadFiles"]
 
 HELD = 2**28
 """Most bytes to hold of files that are hashed but not yet decoded."""
 
 
-class Known:
+class ReadFiles:
     """Hashes of files that were read; if `keeps`, also their photos, and bytes still to decode."""
 
     def __init__(self, *, keeps: bool) -> None:
