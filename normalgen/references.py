@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NotRequired
 
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 DEFAULT_K = 4
+MOST_TILES = 1024
+"""Most tiles to learn from: so many features fit into 0.4 GB."""
 
 
 class ManifestRow(TypedDict):
@@ -63,6 +66,7 @@ class References:
         seed: the seed of the choice; None if all images were taken or a manifest named them.
         available: number of images to choose from.
         noun_given: whether the user chose the noun; if not, a finished model's noun replaces it.
+        tile: side of the tiles that photos are cut into, in pixels; 0 leaves them whole.
     """
 
     images: Images
@@ -71,6 +75,21 @@ class References:
     seed: int | None
     available: int
     noun_given: bool = False
+    tile: int = 0
+
+    @cached_property
+    def pieces(self) -> Images:
+        """The images to learn from: the references, or at most 1024 of their tiles, in a random order."""
+        from normalgen.images.tiles import mixed, tiled
+
+        return mixed(tiled(self.images, self.tile), MOST_TILES) if self.tile else self.images
+
+    def tiles(self, index: int) -> Images:
+        """Return the tiles of a reference, row by row; itself alone if it is not cut."""
+        from normalgen.images.tiles import tiled
+
+        photo = self.images.take([index])
+        return tiled(photo, self.tile) if self.tile else photo
 
     @classmethod
     def from_folder(
@@ -82,6 +101,7 @@ class References:
         category: str | None = None,
         seed: int = 0,
         crop: str | Crop | None = None,
+        tile: int = 0,
     ) -> References:
         """Return the photos in `folder`, or `k` of them that `seed` chooses.
 
@@ -92,11 +112,13 @@ class References:
             category: names the folders of models and pools; default: the folder's name.
             seed: the same seed chooses the same photos; a larger k includes the photos of a smaller one.
             crop: None, "center", or (x, y, width, height) in pixels.
+            tile: cut photos into overlapping squares of this many pixels, to learn from and to judge; 0 leaves them
+                whole.
 
         Raises:
-            DataError: the folder does not exist, or holds no photos or fewer than `k`.
+            DataError: the folder does not exist, or holds no photos or fewer than `k`; or a tile is too small.
         """
-        chosen = ReferenceChoice(Path(folder), category=category, noun=noun, k=k, seed=seed, crop=crop)
+        chosen = ReferenceChoice(Path(folder), category=category, noun=noun, k=k, seed=seed, crop=crop, tile=tile)
         return find_references(chosen)
 
     def identity(self) -> dict[str, object]:
@@ -106,7 +128,7 @@ class References:
             "object": self.noun,
             "references": self.images.hashes(),
             "crop": self.images.crop,
-        }
+        } | ({"tile": self.tile} if self.tile else {})
 
     def manifest(self) -> dict[str, object]:
         """Return category, seed, and the name and SHA-256 of each reference, as plain data."""
@@ -128,6 +150,7 @@ class ReferenceChoice:
         manifest: a `references.json` that names the references.
         crop: None, "center", or (x, y, width, height) in pixels.
         seed: of the choice if there are more than k photos.
+        tile: as in `References`.
     """
 
     folder: Path | None = None
@@ -139,6 +162,7 @@ class ReferenceChoice:
     manifest: Path | None = None
     crop: str | Crop | None = None
     seed: int = 0
+    tile: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,6 +180,9 @@ def find_references(wanted: ReferenceChoice) -> References:
     Raises:
         DataError: nothing is named, photos are missing or too few, or the options contradict each other.
     """
+    from normalgen.images.tiles import check_tile
+
+    check_tile(wanted.tile)
     note_skipped(wanted.folder)
     shots = read_manifest(wanted.manifest) if wanted.manifest else None
     name = _name(wanted, shots)
@@ -172,7 +199,8 @@ def find_references(wanted: ReferenceChoice) -> References:
         named = {"dataset": category.dataset, "category": category.name, "noun": noun}
         references = choose(category.normals, count, **named, seed=wanted.seed)
     _note_unused(references)
-    return replace(references, images=references.images.cropped(wanted.crop), noun_given=wanted.noun is not None)
+    cropped = references.images.cropped(wanted.crop)
+    return replace(references, images=cropped, noun_given=wanted.noun is not None, tile=wanted.tile)
 
 
 def _name(wanted: ReferenceChoice, shots: Shots | None) -> str | None:
@@ -210,11 +238,12 @@ def note_lost_detail(references: References, size: int) -> None:
     Raises:
         DataError: a photo cannot be read, or the crop extends beyond it.
     """
-    if hidden := lost_detail(references.images.smallest_detail(size), size):
-        note(f"{hidden}; use --crop, or a larger --size")
-    longest = references.images.elongation(size)
+    what = "tiles" if references.tile else "photos"
+    if hidden := lost_detail(references.pieces.smallest_detail(size), size, what):
+        note(f"{hidden}; use --crop, a smaller --tile, or a larger --size")
+    longest = references.pieces.elongation(size)
     if longest > 1.1:
-        skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
+        skewed = f"{what} are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
         note(f"{skewed}, which distorts shapes; to avoid that, use --crop center, or x,y,width,height of a square")
 
 

@@ -20,6 +20,7 @@ def customize(
     k: inputs.K = None,
     manifest: inputs.Manifest = None,
     crop: inputs.CropText = None,
+    tile: inputs.Tile = 0,
     seed: inputs.Seed = 0,
     preset: inputs.PresetName = "tiny",
     weights: inputs.Weights = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from normalgen.detectors.self_test import Proxy
     from normalgen.references import References
 
-HIGHEST_RATE = 0.5
+HIGHEST_RATE, DRAWN = 0.5, 2048
 DETECTOR = "Detector"
 
 ReferenceFolder = Annotated[
@@ -31,8 +31,7 @@ OutFolder = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Folder for the results; it replaces those of an earlier run. Maps drawn over photos are at most 2048 px "
-        "wide and high. Default: detections/CATEGORY.",
+        help="Folder for the results; it replaces those of an earlier run. Default: detections/CATEGORY.",
     ),
 ]
 SaveMaps = Annotated[
@@ -40,6 +39,14 @@ SaveMaps = Annotated[
     typer.Option(
         "--save-maps",
         help="Also write each raw anomaly map: maps/NAME.npy, float32, at the detector's resolution.",
+    ),
+]
+MapSize = Annotated[
+    int,
+    typer.Option(
+        "--map-size",
+        min=0,
+        help="Longer side, in pixels, of the maps drawn over photos, at most. 0: as large as the photos.",
     ),
 ]
 PoolPath = Annotated[
@@ -121,8 +128,11 @@ def detect(
     k: inputs.K = None,
     manifest: inputs.Manifest = None,
     crop: inputs.CropText = None,
+    tile: inputs.Tile = 0,
+    size: inputs.Size = None,
     out: OutFolder = None,
     save_maps: SaveMaps = False,
+    map_size: MapSize = DRAWN,
     preset: inputs.PresetName = "tiny",
     weights: inputs.Weights = None,
     model: inputs.ModelFolder = None,
@@ -162,7 +172,11 @@ def detect(
     normalgen detect ./mixed --references ./good --save bracket-detector
 
     normalgen detect ./tomorrow --detector bracket-detector
+
+    normalgen detect ./large --references ./good --tile 512
     """
+    if fitted is not None and (tile or size):
+        raise DataError("--tile and --size are stored in the --detector; leave them out, or fit another detector")
     asked = inputs.settings_in(context.params, "train", "twins")
     make_preset(preset, **asked)
     inputs.check_queries(queries)
@@ -188,6 +202,7 @@ def detect(
         fusion=fusion,
         text=text,
         choice=choice,
+        size=size or 0,
         seed=seed,
         device=pick_device(device),
     )
@@ -206,6 +221,7 @@ def detect(
             rate=rate,
             labels=labels,
             save_maps=save_maps,
+            map_size=map_size,
             seed=seed,
             device=device,
         )

@@ -74,6 +74,15 @@ CropText = Annotated[
         rich_help_panel=WHICH,
     ),
 ]
+Tile = Annotated[
+    int,
+    typer.Option(
+        "--tile",
+        help="Cut photos into overlapping squares of this many pixels, each of them resized to --size, so that small "
+        "defects on large photos show. 0: whole photos.",
+        rich_help_panel=WHICH,
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed for every random choice.")]
 PresetName = Annotated[
     str, typer.Option("--preset", help="Named set of all settings; see: normalgen presets.", rich_help_panel=MODEL)
@@ -193,7 +202,7 @@ def references_in(params: Mapping[str, Any], folder: Path | None) -> "References
     from normalgen.references import ReferenceChoice, find_references
 
     given = {name: params[name] for name in ("category", "data", "noun", "k", "manifest", "seed")}
-    return find_references(ReferenceChoice(folder, **given, crop=crop_in(params)))
+    return find_references(ReferenceChoice(folder, **given, crop=crop_in(params), tile=params["tile"]))
 
 
 def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":

@@ -39,8 +39,8 @@ def settled(preset: Preset, references: References, watch: Watch = silent) -> Pr
     """
     if preset.augment != "auto":
         return preset
-    count = len(references.images)
-    few = references.images.take(sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)}))
+    count = len(references.pieces)
+    few = references.pieces.take(sorted({place * count // LOOKED_AT for place in range(LOOKED_AT)}))
     files = KeptFiles(platformdirs.user_cache_path("normalgen") / "augment", "*.json")
     path = files.folder / _file(few, preset.size)
     found = files.read(path, _choice)

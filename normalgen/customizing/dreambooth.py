@@ -108,7 +108,7 @@ def _train(
     settings = model.preset.train
     preserves = settings.prior_weight and settings.class_images
     classes = class_images(model, seed=seed, watch=watch) if preserves else None
-    pixels = references.images.pixels(model.preset.size)
+    pixels = references.pieces.pixels(model.preset.size)
     model.grey = is_grey(pixels)
     batch_at = batches(model, pixels, classes, seed)
     model.parts = model.parts.prepare_training(model.preset)

@@ -36,22 +36,25 @@ class Queries:
         """One line that says what each sub-folder was taken for; empty if there is none."""
         return describe(self.folders)
 
-    def batches(self, size: int, batch: int, side: int = 0) -> Iterator[tuple[list[Photo], dict[str, str]]]:
+    def batches(
+        self, size: int, batch: int, side: int = 0, *, whole: bool = False
+    ) -> Iterator[tuple[list[Photo], dict[str, str]]]:
         """Yield the photos, each read and decoded once: up to `batch` of them, and a message per unreadable one.
 
         Args:
             size: width and height, pixels, that the photos are squashed to.
             batch: how many are read at a time; fewer come where some are unreadable.
             side: the longer side, in pixels, of each photo's `picture` at most; 0 makes none.
+            whole: whether each photo keeps its `image`, not reduced.
         """
         for start in range(0, len(self.images), batch):
-            yield self._read(range(start, min(start + batch, len(self.images))), size, side)
+            yield self._read(range(start, min(start + batch, len(self.images))), size, side, whole)
 
-    def _read(self, indices: range, size: int, side: int) -> tuple[list[Photo], dict[str, str]]:
+    def _read(self, indices: range, size: int, side: int, whole: bool) -> tuple[list[Photo], dict[str, str]]:
         photos, errors = [], {}
         for index in indices:
             try:
-                photos.append(self.images.photo(index, size, side))
+                photos.append(self.images.photo(index, size, side, whole=whole))
             except DataError as error:
                 errors[self.images.items[index].name] = str(error)
         return photos, errors

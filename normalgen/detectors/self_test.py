@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from normalgen.detectors.metrics import image_auroc
-from normalgen.detectors.one_to_normal.calibration import views
 from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.one_to_normal.left_out import sample, view
 from normalgen.images.defects import KINDS, paste
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
@@ -17,7 +17,8 @@ from normalgen.references import References
 
 __all__ = ["Proxy", "self_test"]
 
-GOOD = 6
+GOOD, MOST = 6, 16
+"""Views of a reference, and references that are judged, at most."""
 
 
 @dataclass(frozen=True)
@@ -30,41 +31,47 @@ class Proxy:
 
 
 def self_test(detector: OneToNormal, references: References, *, seed: int = 0, watch: Watch = silent) -> Proxy:
-    """Score augmented references, each without itself in the bank, with and without a drawn defect.
+    """Score views of at most 16 references, each without its reference in the bank, with and without a drawn defect.
 
     Args:
         detector: fitted on `references`.
-        references: at least two tell more: with one, its augmentations stand in for other good parts.
-        seed: draws augmentations and defects.
-        watch: receives the progress of "self-test".
+        references: at least two tell more: with one, its augmentations stand in for other good parts. Of photos that
+            are judged in tiles, the middle tile is taken.
+        seed: draws augmentations and defects, and chooses the references.
+        watch: receives the progress of "self-test", per batch of views.
 
     Raises:
         NotFittedError: the detector is not fitted.
     """
     size = int(detector.settings()["size"])
-    photos = references.images.pixels(size)
+    chosen = sorted(sample(references.images.hashes(), MOST, seed))
     good: list[dict[str, torch.Tensor]] = []
     bad: dict[str, list[dict[str, torch.Tensor]]] = {kind: [] for kind in KINDS}
-    for place, photo in enumerate(photos):
-        watch("self-test", place, len(photos))
-        images = views(photo, GOOD, "self-test", seed, place)
-        good.append(_scores(detector, images, f"good-{seed}-{place}", place))
-        for kind, found in bad.items():
-            draws = [generator("self-test", seed, place, kind, i) for i in range(len(images))]
+    total = len(chosen) * (1 + len(KINDS))
+    for done, index in enumerate(chosen):
+        watch("self-test", done * (1 + len(KINDS)), total)
+        tiles = references.tiles(index)
+        photo = tiles.photo(len(tiles) // 2, size).pixels
+        images = torch.stack([view(photo, i, "self-test", seed, index) for i in range(GOOD)])
+        good.append(_scores(detector, images, f"good-{seed}-{index}", index))
+        for number, (kind, scores) in enumerate(bad.items(), 1):
+            draws = [generator("self-test", seed, index, kind, i) for i in range(len(images))]
             spoilt = torch.stack([paste(image, kind, draw)[0] for image, draw in zip(images, draws, strict=True)])
-            found.append(_scores(detector, spoilt, f"{kind}-{seed}-{place}", place))
-    watch("self-test", len(photos), len(photos))
-    every = [scores for found in bad.values() for scores in found]
+            scores.append(_scores(detector, spoilt, f"{kind}-{seed}-{index}", index))
+            watch("self-test", done * (1 + len(KINDS)) + number, total)
+    watch("self-test", total, total)
+    every = [scores for parts in bad.values() for scores in parts]
     overall = {name: _auroc(good, every, name) for name in good[0]}
-    return Proxy(overall, {kind: _auroc(good, found, "fused") for kind, found in bad.items()}, GOOD * len(photos))
+    by_kind = {kind: _auroc(good, scores, "fused") for kind, scores in bad.items()}
+    return Proxy(overall, by_kind, GOOD * len(chosen))
 
 
-def _scores(detector: OneToNormal, images: torch.Tensor, name: str, place: int) -> dict[str, torch.Tensor]:
+def _scores(detector: OneToNormal, images: torch.Tensor, name: str, reference: int) -> dict[str, torch.Tensor]:
     keys = [f"{name}-{i}" for i in range(len(images))]
-    return detector.explain_pixels(images, keys, without=place).scores
+    return detector.explain_pixels(images, keys, without=reference).scores
 
 
 def _auroc(good: list[dict[str, torch.Tensor]], bad: list[dict[str, torch.Tensor]], name: str) -> float:
-    scores = [torch.cat([each[name] for each in found]) for found in (good, bad)]
-    labels = torch.cat([torch.full((len(found),), i) for i, found in enumerate(scores)])
+    scores = [torch.cat([part[name] for part in parts]) for parts in (good, bad)]
+    labels = torch.cat([torch.full((len(part),), i) for i, part in enumerate(scores)])
     return image_auroc(labels, torch.cat(scores))

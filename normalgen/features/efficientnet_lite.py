@@ -5,25 +5,27 @@ takes them in the order of its keys.
 """
 
 import warnings
+from copy import deepcopy
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, normalize
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from normalgen.errors import MissingDependency
 from normalgen.features.contract import TextSide
 from normalgen.features.weights import read_weights, resized
 
-__all__ = ["CHANNELS", "GRIDS", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
+__all__ = ["CELLS", "CHANNELS", "LEAST", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
 
 LEVELS = (1, 2, 3)
 """Indices of timm's feature maps, which have `CHANNELS`, and one patch per 4, 8 and 16 pixels."""
 CHANNELS = (24, 40, 112)
 STATISTICS = 2 * sum(CHANNELS)
 BATCH = 8
-SIZE, GRIDS = 256, (32, 32, 16)
-"""Image size in `tokens`, and rows and columns of its levels."""
+SIZE, LEAST, CELLS = 256, 32, (8, 8, 16)
+"""Pixels that `tokens` looks at if nothing else is asked, the fewest, and the pixels of a cell of its levels."""
 
 
 class EmbeddedFeatures:
@@ -31,36 +33,40 @@ class EmbeddedFeatures:
 
     Attributes:
         name: "embedded".
-        size: 256, to which `tokens` resizes; the other methods take images at any size.
+        size: pixels to which `tokens` resizes; the other methods take images at any size.
         text: None.
 
     Raises:
         MissingDependency: timm or the weights' package is not installed.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", size: int = SIZE) -> None:
         self.name = "embedded"
-        self.size = SIZE
+        self.size = size
         self.text: TextSide | None = None
         self.device = device
         self.network = _network(device)
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return feature maps (N, C, H / s, W / s) of strides s = 4, 8, 16; gradients flow to the images."""
-        scaled = ((images - 0.5) / 0.5).to(self.device, memory_format=torch.channels_last)
-        maps: list[Tensor] = self.network(scaled)
+        return self._maps(self.network, images)
+
+    def _maps(self, network: nn.Module, images: Tensor) -> list[Tensor]:
+        inside = ((images - 0.5) / 0.5).to(self.device, memory_format=torch.channels_last)
+        maps: list[Tensor] = network(inside)
         return maps
 
     @torch.inference_mode()
     def tokens(self, images: Tensor) -> list[Tensor]:
         """Return raw patch vectors (N, rows, columns, C) per level: 32 x 32 x 24, 32 x 32 x 40 and 16 x 16 x 112.
 
-        Images (N, 3, S, S) in [0, 1], S any size, are resized to 256 (bilinear, antialiased). Each vector is a mean
-        over 3 x 3 neighbours (Roth et al. 2022, Eq. 1-2), pooled to the grid.
+        Images (N, 3, S, S) in [0, 1], S any size: they are resized to 256 (bilinear, antialiased); to another `size`
+        the grids grow alike. Each vector is a mean over 3 x 3 neighbours (Roth et al. 2022, Eq. 1-2), pooled to the
+        grid.
         """
-        maps = self.maps(resized(images, SIZE, "bilinear"))
+        maps = self._maps(_folded(self.device), resized(images, self.size, "bilinear"))
         near = [avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
-        pooled = [adaptive_avg_pool2d(level, grid) for level, grid in zip(near, GRIDS, strict=True)]
+        pooled = [adaptive_avg_pool2d(level, self.size // cell) for level, cell in zip(near, CELLS, strict=True)]
         return [level.permute(0, 2, 3, 1).contiguous() for level in pooled]
 
     @torch.inference_mode()
@@ -114,3 +120,25 @@ def _network(device: str) -> nn.Module:
         network.load_state_dict({key: value for key, value in model.state_dict().items() if key in wanted})
         network = network.eval().requires_grad_(False)
         return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+@cache
+def _folded(device: str) -> nn.Module:
+    """Return the network with each normalization folded into its convolution: the same maps in two thirds the time."""
+    with torch.inference_mode(False), torch.no_grad():
+        return _fold(deepcopy(_network(device))).to(memory_format=torch.channels_last)
+
+
+def _fold(module: nn.Module) -> nn.Module:
+    before: nn.Module | None = None
+    for name, part in list(module.named_children()):
+        if isinstance(before, nn.Conv2d) and isinstance(part, nn.BatchNorm2d):
+            moments = (part.get_buffer("running_mean"), part.get_buffer("running_var"), part.eps)
+            before.weight, before.bias = fuse_conv_bn_weights(
+                before.weight, before.bias, *moments, part.weight, part.bias
+            )
+            setattr(module, name, nn.Sequential(*part.children()))
+        else:
+            _fold(part)
+        before = part
+    return module

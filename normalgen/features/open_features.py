@@ -2,7 +2,7 @@
 
 from normalgen.errors import PresetError
 from normalgen.features.contract import Features
-from normalgen.features.efficientnet_lite import SIZE, EmbeddedFeatures
+from normalgen.features.efficientnet_lite import LEAST, SIZE, EmbeddedFeatures
 
 __all__ = ["NAMES", "check_features", "open_features"]
 
@@ -39,9 +39,9 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     if size is not None and size < 1:
         raise PresetError(f"size must be at least 1 pixel, got {size}")
     if name == "embedded":
-        if size not in (None, SIZE):
-            raise PresetError(f"embedded features need size {SIZE}, got {size}")
-        return EmbeddedFeatures(device)
+        if size is not None and size < LEAST:
+            raise PresetError(f"embedded features look at {LEAST} px or more, got size {size}")
+        return EmbeddedFeatures(device, size or SIZE)
     if kind == "clip":
         from normalgen.features.open_clip import DEFAULT, ClipFeatures
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from normalgen.errors import DataError
 
-__all__ = ["Crop", "as_crop", "cropped", "parse_crop"]
+__all__ = ["Crop", "as_crop", "crop_box", "cropped", "parse_crop"]
 
 Crop = tuple[int, int, int, int]
 
@@ -47,13 +47,18 @@ def cropped(image: Image.Image, crop: str | Crop | None, source: str) -> Image.I
     """
     if crop is None:
         return image
-    if isinstance(crop, str):
-        side = min(image.size)
-        x, y, width, height = (image.width - side) // 2, (image.height - side) // 2, side, side
-    else:
-        x, y, width, height = crop
-    if x + width > image.width or y + height > image.height:
-        raise DataError(
-            f"crop {x},{y},{width},{height} extends beyond {source}, which is {image.width} x {image.height} pixels"
-        )
+    x, y, width, height = crop_box(image.size, crop, source)
     return image.crop((x, y, x + width, y + height))
+
+
+def crop_box(size: tuple[int, int], crop: str | Crop | None, source: str) -> Crop:
+    """Return the part of an image of `size` (width, height) that `crop` names; arguments and errors as `cropped`."""
+    if crop is None:
+        return 0, 0, *size
+    if isinstance(crop, str):
+        side = min(size)
+        return (size[0] - side) // 2, (size[1] - side) // 2, side, side
+    x, y, width, height = crop
+    if x + width > size[0] or y + height > size[1]:
+        raise DataError(f"crop {x},{y},{width},{height} extends beyond {source}, which is {size[0]} x {size[1]} pixels")
+    return crop

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from normalgen.errors import DataError
+from normalgen.images.crop import Crop
 from normalgen.images.depth import check_range, from_16_bits, is_cut, is_deep, is_planar
 
 __all__ = ["ImageItem", "decode", "decode_mask", "file_item", "formats", "read_bytes", "without_bomb_warning"]
@@ -32,16 +33,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class ImageItem:
-    """One image: a name unique in its data set, its source for messages, and a function that reads its bytes.
+    """One image, or a part of one.
 
     Attributes:
-        is_photo: a user's photo, which must show something; a window of a larger image need not.
+        name: unique in its data set.
+        source: names it in messages.
+        read: reads the bytes of its file.
+        is_photo: a user's photo, which must show something; a part of a larger image need not.
+        whole: the photo that it is a part of; None for a whole photo.
+        window: which part, as (x, y, width, height) in pixels of the cropped photo.
     """
 
     name: str
     source: str
     read: Callable[[], bytes]
     is_photo: bool = False
+    whole: "ImageItem | None" = None
+    window: Crop | None = None
 
 
 def file_item(file: Path, name: str | None = None) -> ImageItem:

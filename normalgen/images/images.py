@@ -17,9 +17,11 @@ from PIL import Image
 
 from normalgen.errors import DataError
 from normalgen.images.content import check_content
-from normalgen.images.crop import Crop, cropped
-from normalgen.images.decode import ImageItem, decode, read_bytes
+from normalgen.images.crop import Crop, crop_box, cropped
+from normalgen.images.decode import ImageItem, decode
 from normalgen.images.listing import photo_files, photo_items
+from normalgen.images.peek import upright_size
+from normalgen.images.read_files import ReadFiles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +39,6 @@ __all__ = [
 ]
 
 
-HELD = 2**28
-"""Most bytes to hold of files that are hashed but not yet decoded."""
-
-
 @dataclass(frozen=True)
 class Photo:
     """A decoded image in reduced sizes.
@@ -53,6 +51,8 @@ class Photo:
         height: as `width`.
         pixels: uint8 (3, S, S), squashed to the square with an antialiased bicubic filter.
         picture: RGB in its original proportions, for people; None unless requested.
+        window: which part of the cropped photo it is, as (x, y, width, height); None for all of it.
+        image: RGB, not reduced; None unless requested.
     """
 
     name: str
@@ -62,42 +62,13 @@ class Photo:
     height: int
     pixels: Tensor
     picture: Image.Image | None = None
+    window: Crop | None = None
+    image: Image.Image | None = None
 
     @property
     def key(self) -> str:
-        """The image's digest and crop, which seed its draws."""
-        return f"{self.digest}-{self.crop}"
-
-
-class _Known:
-    """Hashes of files that were read; if `keeps`, also their photos, and bytes still to decode."""
-
-    def __init__(self, *, keeps: bool) -> None:
-        self.keeps, self.room = keeps, HELD
-        self.digests: dict[ImageItem, str] = {}
-        self.photos: dict[tuple[ImageItem, str | Crop | None, int], Photo] = {}
-        self.held: dict[ImageItem, bytes] = {}
-
-    def digest(self, item: ImageItem) -> str:
-        """Return the SHA-256 of the file; reads the file if it is not known yet."""
-        if item not in self.digests:
-            data = self._read(item)
-            if self.keeps and len(data) <= self.room:
-                self.held[item], self.room = data, self.room - len(data)
-        return self.digests[item]
-
-    def data(self, item: ImageItem) -> bytes:
-        """Return the bytes of the file and stop holding them."""
-        data = self.held.pop(item, None)
-        if data is None:
-            return self._read(item)
-        self.room += len(data)
-        return data
-
-    def _read(self, item: ImageItem) -> bytes:
-        data = read_bytes(item)
-        self.digests[item] = hashlib.sha256(data).hexdigest()
-        return data
+        """The image's digest, crop and window, which seed its draws."""
+        return f"{self.digest}-{self.crop}" + (f"-{self.window}" if self.window else "")
 
 
 class Images(Sequence[Image.Image]):
@@ -109,10 +80,13 @@ class Images(Sequence[Image.Image]):
         known: cache of file contents, shared by all parts of the sequence.
     """
 
-    def __init__(self, items: Sequence[ImageItem], crop: str | Crop | None = None, known: _Known | None = None) -> None:
+    def __init__(
+        self, items: Sequence[ImageItem], crop: str | Crop | None = None, known: ReadFiles | None = None
+    ) -> None:
         self.items = tuple(items)
         self.crop = crop
-        self._known = known or _Known(keeps=False)
+        self._known = known or ReadFiles(keeps=False)
+        self._opened: tuple[ImageItem, Image.Image] | None = None
 
     @classmethod
     def from_folder(cls, folder: Path) -> Images:
@@ -140,6 +114,13 @@ class Images(Sequence[Image.Image]):
 
     def __getitem__(self, index: int) -> Image.Image:  # type: ignore[override]
         item = self.items[index]
+        if item.whole is None or item.window is None:
+            return self._open(item)
+        if self._opened is None or self._opened[0] != item.whole:
+            self._opened = item.whole, self._open(item.whole)
+        return cropped(self._opened[1], item.window, item.source)
+
+    def _open(self, item: ImageItem) -> Image.Image:
         image = cropped(decode(item, self._known.data(item)), self.crop, item.source)
         if item.is_photo:
             check_content(image, item.source)
@@ -149,13 +130,25 @@ class Images(Sequence[Image.Image]):
         """Return the images at `indices`, in that order."""
         return Images([self.items[i] for i in indices], self.crop, self._known)
 
+    def cut(self, items: Sequence[ImageItem]) -> Images:
+        """Return parts of these images, as `normalgen.images.tiles` names them."""
+        return Images(items, self.crop, self._known)
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """Return width and height of each image, upright and cropped; decodes nothing.
+
+        Raises:
+            DataError: an image's header cannot be read, or the crop extends beyond it.
+        """
+        return [crop_box(upright_size(item, self._known.peek(item)), self.crop, item.source)[2:] for item in self.items]
+
     def cropped(self, crop: str | Crop | None) -> Images:
         """Return the same images with `crop`, applied when they are read."""
         return Images(self.items, crop, self._known)
 
     def kept(self) -> Images:
         """Return the same images, each read and decoded once and kept in memory. For references, not queries."""
-        return self if self._known.keeps else Images(self.items, self.crop, _Known(keeps=True))
+        return self if self._known.keeps else Images(self.items, self.crop, ReadFiles(keeps=True))
 
     @property
     def names(self) -> list[str]:
@@ -166,14 +159,20 @@ class Images(Sequence[Image.Image]):
         """Return the SHA-256 of each image's stored bytes; decodes nothing."""
         return [self._known.digest(item) for item in self.items]
 
-    def photo(self, index: int, size: int, side: int = 0) -> Photo:
-        """Return one image squashed to `size`; its `picture` is at most `side` pixels on the longer side, None for 0.
+    def photo(self, index: int, size: int, side: int = 0, *, whole: bool = False) -> Photo:
+        """Return one image squashed to `size`.
+
+        Args:
+            index: which image.
+            size: width and height, in pixels.
+            side: the longer side of its `picture`, in pixels at most; 0 makes none.
+            whole: whether to keep its `image`, too.
 
         Raises:
             DataError: the image cannot be read, or the crop extends beyond it.
         """
         item = self.items[index]
-        known = None if side else self._known.photos.get((item, self.crop, size))
+        known = None if side or whole else self._known.photos.get((item, self.crop, size))
         if known is not None:
             return known
         image = self[index]
@@ -185,15 +184,18 @@ class Images(Sequence[Image.Image]):
             height=image.height,
             pixels=_squashed(image, size),
             picture=thumbnail(image, side) if side else None,
+            window=item.window,
+            image=image if whole else None,
         )
         if self._known.keeps:
-            self._known.photos[item, self.crop, size] = replace(photo, picture=None)
+            self._known.photos[item, self.crop, size] = replace(photo, picture=None, image=None)
         return photo
 
-    def photos(self, size: int, batch: int = 16) -> Iterator[list[Photo]]:
-        """Yield all images squashed to `size`, in order, up to `batch` at a time."""
+    def photos(self, size: int, batch: int = 16, *, whole: bool = False) -> Iterator[list[Photo]]:
+        """Yield all images squashed to `size`, in order, up to `batch` at a time; `whole` as for `photo`."""
         for start in range(0, len(self), batch):
-            yield [self.photo(i, size) for i in range(start, min(start + batch, len(self)))]
+            yield [self.photo(i, size, whole=whole) for i in range(start, min(start + batch, len(self)))]
+        self._opened = None
 
     def batches(self, size: int, batch: int = 16) -> Iterator[Tensor]:
         """Yield tensors (up to `batch`, 3, size, size) in [0, 1], in order; each image is squashed to the square."""

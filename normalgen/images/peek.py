@@ -27,7 +27,7 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 @contextmanager
-def _opened(item: ImageItem) -> Iterator[Image.Image]:
+def _opened(item: ImageItem, data: bytes | None = None) -> Iterator[Image.Image]:
     """Open a file's header; a file on the disk is not read any further.
 
     Raises:
@@ -35,7 +35,7 @@ def _opened(item: ImageItem) -> Iterator[Image.Image]:
     """
     path = Path(item.source)
     try:
-        file = path if path.is_file() else BytesIO(read_bytes(item))
+        file = path if data is None and path.is_file() else BytesIO(data or read_bytes(item))
         with without_bomb_warning(), Image.open(file, formats=formats()) as image:
             yield image
     except DataError:
@@ -44,13 +44,13 @@ def _opened(item: ImageItem) -> Iterator[Image.Image]:
         raise DataError(f"{item.source} cannot be read as an image ({error}); remove it, or copy it again") from error
 
 
-def upright_size(item: ImageItem) -> tuple[int, int]:
-    """Return the (width, height) of an image as `decode` gives it, from its header alone.
+def upright_size(item: ImageItem, data: bytes | None = None) -> tuple[int, int]:
+    """Return the (width, height) of an image as `decode` gives it, from its header alone; `data` is its file, if read.
 
     Raises:
         DataError: the header cannot be read.
     """
-    with _opened(item) as image:
+    with _opened(item, data) as image:
         return image.size[::-1] if image.getexif().get(0x0112) in _TURNED else image.size
 
 
@@ -65,12 +65,12 @@ def smallest_detail(items: Iterable[ImageItem], crop: str | Crop | None, size: i
     return math.ceil(2 * longest / size)
 
 
-def lost_detail(smallest: int, size: int) -> str:
+def lost_detail(smallest: int, size: int, what: str = "photos") -> str:
     """Return a sentence on defects of less than `smallest` source pixels, which `size` hides; empty up to 3 pixels."""
     if smallest <= 3:
         return ""
     hidden = f"defects narrower than about {smallest} of their pixels become invisible"
-    return f"photos are scaled down to {size} px: {hidden}"
+    return f"{what} are scaled down to {size} px: {hidden}"
 
 
 def count_values(item: ImageItem) -> int:

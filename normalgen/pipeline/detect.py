@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
@@ -59,28 +59,28 @@ def detect(
     rate: float = 0.05,
     labels: "LabelNames | None" = None,
     save_maps: bool = False,
+    map_size: int = 2048,
     seed: int = 0,
     device: str = "auto",
     progress: bool = True,
 ) -> Detection:
     """Find anomalies in photos with One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
 
-    It makes the model and the pool first, unless they exist. It writes results, maps, twins and a page into `folder`.
-
     Args:
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
-        references: the k photos; not needed with a fitted detector.
-        folder: folder for the results; default: detections/CATEGORY.
+        references: the k photos; not needed with a fitted detector. If they are cut into tiles, so are the queries.
+        folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
         detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
         n: how many images the pool should have; 0 makes no pool.
-        model: folder of the model, as for `generate_pool`.
+        model: folder of the model, made if missing, as for `generate_pool`.
         preset: as for `customize`.
         settings: as for `customize`.
         calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
         labels: which sub-folders are normal or anomalous, for names that do not say so.
         save_maps: also write each map as float32 .npy.
+        map_size: longer side, in pixels, of the maps drawn over photos, at most; 0 draws them as large as the photos.
         seed: decides every draw.
         device: as for `customize`.
         progress: whether to show a bar.
@@ -95,14 +95,15 @@ def detect(
     category = _category(chosen, references)
     photos, bank = _queries(queries, chosen, references, labels), pool_folder(pool, category)
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
-    work = None
-    if references is not None and not chosen.is_fitted:
-        work = Preparation(references, preset_called(preset), settings or {}, model_folder, seed=seed, device=device)
+    fresh = None if chosen.is_fitted else references
+    asked = (preset_called(preset), settings or {}, model_folder)
+    work = Preparation(fresh, *asked, seed=seed, device=device) if fresh else None
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
-        run = write_detection(chosen, photos, threshold, target, category, save_maps=save_maps, watch=watch)
+        how: dict[str, Any] = {"watch": watch, "save_maps": save_maps, "map_size": map_size}
+        run = write_detection(chosen, photos, threshold, target, category, **how)
     return Detection(run, target, chosen, threshold)
 
 
@@ -114,10 +115,13 @@ def default_detector(
     fusion: "Fusion | None" = None,
     text: str = "",
     choice: "Choice" = "ssim",
+    size: int = 0,
     seed: int = 0,
     device: str = "cpu",
 ) -> "OneToNormal":
     """Return an unfitted One-to-Normal detector with these settings; the preset supplies the rest.
+
+    With `size` above the features' own, they look at that many pixels.
 
     Raises:
         PresetError: the settings cannot work.
@@ -128,6 +132,7 @@ def default_detector(
     paper = preset == "paper"
     detector = OneToNormal(
         features=features or ("embedded" if preset == "tiny" else "clip"),
+        features_size=size,
         branches=branches,
         fusion=fusion or ("paper" if paper else "calibrated"),
         choice=choice,

@@ -76,7 +76,7 @@ class PoolSheet:
         self.preset = preset
         self.seed = seed
         self.due = time.monotonic() + FIRST
-        self.pixels = references.images.take(range(min(SHOWN, len(references.images)))).pixels(preset.size)
+        self.pixels = references.pieces.take(range(min(SHOWN, len(references.pieces)))).pixels(preset.size)
         self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
 
     def write(self, model: NormalModel | None = None) -> None:

@@ -214,7 +214,7 @@ def _begun(
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
-        images = references.images
+        images = references.pieces
         named = images.names, images.hashes(), images.pixels(preset.size)
         yield PoolFilling(folder, preset, settings, *named, ledger, model, _drawn(folder))
 

@@ -19,6 +19,7 @@ __all__ = ["Origin", "in_recorded_order", "note_other_crop", "note_other_photos"
 class _Settings(TypedDict):
     references: NotRequired[list[str]]
     crop: NotRequired[str | list[int] | None]
+    tile: NotRequired[int]
 
 
 class _Made(TypedDict):
@@ -26,10 +27,11 @@ class _Made(TypedDict):
 
 
 class Origin(NamedTuple):
-    """SHA-256 of the photos that a model or pool was made from, in order, and their crop."""
+    """SHA-256 of the photos that a model or pool was made from, in order, their crop, and the side of their tiles."""
 
     hashes: tuple[str, ...]
     crop: Any
+    tile: int
 
 
 def origin_of(folder: Path) -> Origin | None:
@@ -37,7 +39,8 @@ def origin_of(folder: Path) -> Origin | None:
     for path in (folder / RECORD, record_folder(folder) / RUN):
         record = read_json(path, _Made, REMEDY)
         if record is not None and "references" in record["settings"]:
-            return Origin(tuple(record["settings"]["references"]), record["settings"].get("crop"))
+            settings = record["settings"]
+            return Origin(tuple(settings["references"]), settings.get("crop"), settings.get("tile", 0))
     return None
 
 
@@ -74,20 +77,22 @@ def note_other_photos(what: str, folder: Path, references: References, remedy: s
             f"{what} {folder} was made from {len(set(origin.hashes))} photos, {len(others)} of them not among these "
             f"references; {remedy}"
         )
-    note_other_crop(what, folder, references.images.crop)
+    note_other_crop(what, folder, references.images.crop, references.tile)
 
 
-def note_other_crop(what: str, folder: Path, crop: Any) -> None:
-    """Note if the model or pool in `folder` was made with another crop."""
+def note_other_crop(what: str, folder: Path, crop: Any, tile: int | None = None) -> None:
+    """Note if the model or pool in `folder` was made with another crop, or with other tiles if given."""
     origin = origin_of(folder)
-    if origin is not None and _words(origin.crop) != _words(crop):
-        note(
-            f"{what} {folder} was made with {_words(origin.crop)}, but this run has {_words(crop)}, so parts look "
-            "larger or smaller; give the same --crop"
-        )
+    if origin is None:
+        return
+    for option, old, new in (("--crop", _words(origin.crop), _words(crop)), ("--tile", origin.tile, tile)):
+        if new is not None and old != new:
+            before, now = (f"{option} {value}" if value else f"no {option}" for value in (old, new))
+            note(
+                f"{what} {folder} was made with {before}, but this run has {now}, so parts look larger or smaller; "
+                f"give the same {option}"
+            )
 
 
 def _words(crop: Any) -> str:
-    if crop is None:
-        return "no --crop"
-    return f"--crop {crop if isinstance(crop, str) else ','.join(map(str, crop))}"
+    return "" if crop is None else crop if isinstance(crop, str) else ",".join(map(str, crop))

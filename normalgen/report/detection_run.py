@@ -1,5 +1,6 @@
 """Judges the queries and writes the files of a detection run: results, maps, twins and a page."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -30,7 +31,26 @@ MADE_BY = "normalgen detect"
 FILES = ("results.jsonl", "results.csv", "report.html", "maps/*.png", "maps/*.npy", "twins/*.png")
 """How its files are named, for later runs that replace them."""
 DRAWN = 2048
-"""Most pixels on the longer side of the photos under the maps."""
+"""Most pixels on the longer side of the photos under the maps, unless another size is asked."""
+FULL, SAMPLED = 2**20, 1024
+"""More pixels than any photo has on a side, and values per map, at most, that decide the range of the colours."""
+
+UNSAID = (("bank", 0), ("features_size", 0))
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A photo and its map in the spool.
+
+    Attributes:
+        picture: span of the photo, reduced to the size of its drawn map.
+        values: span of the map.
+        shape: of the map (H, W).
+    """
+
+    picture: Span
+    values: Span
+    shape: tuple[int, int]
 
 
 @dataclass
@@ -40,18 +60,18 @@ class _Judged:
     Attributes:
         names: names of the photos.
         labels: None if unknown or ignored.
-        pictures: spans of the reduced photos in the spool.
+        waiting: photos and maps in the spool.
         scores: (N,) per branch, and "fused", batch by batch.
-        maps: (N, H, W), fused, float16, batch by batch.
+        values: up to 1024 values of each map, evenly spread over it.
         errors: messages by name.
         references: how many labels were ignored because the photos are references.
     """
 
     names: list[str] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
-    pictures: list[Span] = field(default_factory=list)
+    waiting: list[_Waiting] = field(default_factory=list)
     scores: list[dict[str, Tensor]] = field(default_factory=list)
-    maps: list[Tensor] = field(default_factory=list)
+    values: list[Tensor] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     references: int = 0
 
@@ -68,13 +88,13 @@ def write_detection(
     category: str,
     *,
     save_maps: bool = False,
+    map_size: int = DRAWN,
     watch: Watch = silent,
 ) -> DetectionRun:
     """Judge all queries and write `results.jsonl`, `results.csv`, `run.json`, `maps/`, `twins/` and `report.html`.
 
-    Each photo is read and decoded once. At most one batch is in memory, with each photo reduced to 2048 pixels, except
-    the photo being read. Photos to draw on later wait in a temporary file in `folder`. The maps drawn over photos are
-    also at most 2048 pixels wide and high.
+    Each photo is read and decoded once. At most one batch is in memory, with each photo reduced to `map_size`, except
+    the photo being read. Photos and maps to draw later wait in a temporary file in `folder`.
 
     Args:
         detector: a fitted detector.
@@ -83,6 +103,7 @@ def write_detection(
         folder: a new folder, or one of an earlier run, whose files are replaced.
         category: what the photos show, for the title of the page.
         save_maps: also write each raw fused map, float32 (H, W), to `maps/NAME.npy`.
+        map_size: longer side, in pixels, of a map drawn over its photo, at most; 0 draws it as large as the photo.
         watch: receives the progress of "detect" and "maps".
 
     Raises:
@@ -93,8 +114,8 @@ def write_detection(
     with replacing(folder, MADE_BY, FILES) as outputs, TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
-        _note_hidden(queries.images, detector.settings()["size"])
-        judged = _judge(detector, queries, files, watch)
+        _note_hidden(queries.images, detector)
+        judged = _judge(detector, queries, files, map_size or FULL, watch)
         return _finish(detector, judged, threshold, files, title, watch)
 
 
@@ -116,8 +137,8 @@ class _Files:
     pictures: Pictures
     save_maps: bool
 
-    def take(self, photo: Photo, twin: Tensor | None, values: Tensor) -> Span:
-        """Write a photo's twin, and its raw map if asked; return where the spool keeps the photo."""
+    def take(self, photo: Photo, twin: Tensor | None, values: Tensor) -> _Waiting:
+        """Write a photo's twin, and its raw map if asked; return where the spool keeps the photo and its map."""
         if photo.picture is None:
             raise ValueError(f"the photo {photo.name} has no picture; read it with a side")
         name, drawn = self.names[photo.name], None if twin is None else to_pil(twin)
@@ -126,27 +147,33 @@ class _Files:
         if self.save_maps:
             self.outputs.array(f"maps/{name}.npy", values.float().cpu().numpy())
         self.pictures.add_query(photo.name, photo.picture, drawn)
-        return self.spool.put_picture(photo.picture)
+        rows, columns = values.shape
+        picture, spooled = self.spool.put_picture(photo.picture), self.spool.put_map(values.half().cpu().numpy())
+        return _Waiting(picture, spooled, (rows, columns))
 
-    def draw(self, name: str, waiting: Span, values: Tensor, scale: tuple[float, float]) -> None:
-        """Draw the map over the photo from the spool, and write it."""
-        drawn = overlay(self.spool.get_picture(waiting), values.float(), *scale)
+    def draw(self, name: str, waiting: _Waiting, scale: tuple[float, float]) -> None:
+        """Draw the map over the photo, both from the spool, and write it."""
+        values = torch.from_numpy(self.spool.get_map(waiting.values, waiting.shape))
+        drawn = overlay(self.spool.get_picture(waiting.picture), values, *scale)
         self.outputs.png(f"maps/{self.names[name]}.png", drawn)
         self.pictures.add_map(name, drawn)
 
 
-def _note_hidden(photos: Images, size: int) -> None:
+def _note_hidden(photos: Images, detector: OneToNormal) -> None:
     """Note the smallest defect that a detector can see in these photos."""
-    if hidden := lost_detail(smallest_detail(photos.items, photos.crop, size), size):
-        note(f"{hidden}; use --crop")
+    size, tile = detector.settings()["size"], detector.trained_from.tile
+    smallest = math.ceil(2 * tile / size) if tile else smallest_detail(photos.items, photos.crop, size)
+    if hidden := lost_detail(smallest, size, "tiles" if tile else "photos"):
+        note(f"{hidden}; use --crop, a smaller --tile, or a larger --size")
 
 
-def _judge(detector: OneToNormal, queries: Queries, files: _Files, watch: Watch) -> _Judged:
+def _judge(detector: OneToNormal, queries: Queries, files: _Files, side: int, watch: Watch) -> _Judged:
     """Read and judge all photos; writes twins, and raw maps if asked, along the way."""
     judged, done, total = _Judged(), 0, len(queries.images)
     labels = dict(zip(queries.images.names, queries.labels, strict=True))
     watch("detect", 0, total)
-    for photos, unread in queries.batches(detector.settings()["size"], detector.batch, DRAWN):
+    size, whole = detector.settings()["size"], detector.tile > 0
+    for photos, unread in queries.batches(size, detector.together, side, whole=whole):
         judged.errors |= unread
         if photos:
             _judge_batch(detector, photos, files, judged)
@@ -166,16 +193,17 @@ def _judge_batch(detector: OneToNormal, photos: list[Photo], files: _Files, judg
     twins = batch.twins if batch.twins is not None else [None] * len(photos)
     for photo, twin, values in zip(photos, twins, batch.maps, strict=True):
         judged.names.append(photo.name)
-        judged.pictures.append(files.take(photo, twin, values))
+        judged.waiting.append(files.take(photo, twin, values))
+        flat = values.half().flatten()
+        judged.values.append(flat[:: math.ceil(len(flat) / SAMPLED)])
     judged.scores.append(batch.scores)
-    judged.maps.append(batch.maps.half())
 
 
 def _finish(
     detector: OneToNormal, judged: _Judged, threshold: Threshold, files: _Files, title: str, watch: Watch
 ) -> DetectionRun:
     """Decide the verdicts, and write tables, maps and the page."""
-    outputs, scores, maps = files.outputs, judged.joined(), torch.cat(judged.maps)
+    outputs, scores = files.outputs, judged.joined()
     results = _results(judged, scores, threshold)
     broken = [Result(name, error=message) for name, message in judged.errors.items()]
     ranked, measured = sorted(results, key=lambda result: result.rank), _measured(judged.labels, scores["fused"])
@@ -188,9 +216,9 @@ def _finish(
     if run.auroc is None:
         reasons |= dict.fromkeys(facts, run.unmeasured or "there are no labels of good and of other photos")
     outputs.record = {"settings": settings, "sentence": threshold.sentence()} | value | facts | {"reasons": reasons}
-    scale = _scale(maps, detector.left_out)
-    for index, (name, waiting) in enumerate(zip(judged.names, judged.pictures, strict=True)):
-        files.draw(name, waiting, maps[index], scale)
+    scale = _scale(torch.cat(judged.values), detector.left_out)
+    for index, (name, waiting) in enumerate(zip(judged.names, judged.waiting, strict=True)):
+        files.draw(name, waiting, scale)
         watch("maps", index + 1, len(results))
     write_page(
         outputs.path("report.html"),
@@ -232,9 +260,9 @@ def _measured(labels: list[str | None], scores: Tensor) -> tuple[float | None, f
     return image_auroc(anomalous, scores[known]), image_ap(anomalous, scores[known])
 
 
-def _scale(maps: Tensor, left_out: Tensor) -> tuple[float, float]:
+def _scale(values: Tensor, left_out: Tensor) -> tuple[float, float]:
     """Return the range of the colours: the median to the 99.9 % quantile, or the highest left-out value if higher."""
-    values = maps.float().flatten()
+    values = values.float()
     values = values[:: max(1, len(values) // 1_000_000)]
     low = float(values.median())
     return low, max(float(values.quantile(0.999)), float(left_out.max()), low + 1e-6)
@@ -253,9 +281,7 @@ def _shown(result: Result) -> Shown:
 
 
 def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
-    facts = {
-        name: value for name, value in settings.items() if value not in ("", None) and (name, value) != ("bank", 0)
-    }
+    facts = {name: value for name, value in settings.items() if value not in ("", None) and (name, value) not in UNSAID}
     facts["branches"] = ", ".join(settings["branches"])
     facts["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
     if "model" in facts:

@@ -1,6 +1,9 @@
 """Pictures of one query: the anomaly map over it, and its difference from the normal twin."""
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont
 from torch import Tensor
 
@@ -11,6 +14,8 @@ __all__ = ["GAIN", "STOPS", "difference", "overlay", "triptych"]
 GAIN = 3.0
 SATURATION, OPACITY, GROWTH = 0.6, 0.9, 0.8
 SIDE, GAP, CAPTION = 512, 8, 30
+STRIP = 2**22
+"""Pixels that are coloured at a time."""
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 # Every eighth colour of matplotlib's inferno (CC0) from dark violet on, because black would look like a stain.
@@ -40,12 +45,31 @@ def overlay(query: Image.Image, anomaly_map: Tensor, low: float, high: float) ->
         RGB of the query's size.
     """
     values = np.nan_to_num(anomaly_map.detach().cpu().float().numpy(), nan=low, posinf=high, neginf=low)
-    resized = Image.fromarray(values).resize(query.size, Image.Resampling.BILINEAR)
-    relative = (np.asarray(resized) - low) / max(high - low, 1e-12)
+    drawn, rows = Image.new("RGB", query.size), max(1, STRIP // query.width)
+    for top in range(0, query.height, rows):
+        bottom = min(top + rows, query.height)
+        strip = _strip(Image.fromarray(values), query.size, top, bottom)
+        photo = query.crop((0, top, query.width, bottom))
+        drawn.paste(_coloured(photo, (np.asarray(strip) - low) / max(high - low, 1e-12)), (0, top))
+    return drawn
+
+
+def _strip(values: Image.Image, size: tuple[int, int], top: int, bottom: int) -> Image.Image:
+    """Return the rows from `top` to `bottom` of a map resized bilinearly to `size`, without the rest of them."""
+    step = values.height / size[1]
+    margin = math.ceil(2 * max(1, 1 / step))
+    above, below = max(0, top - margin), min(size[1], bottom + margin)
+    part = values.resize(
+        (size[0], below - above), Image.Resampling.BILINEAR, box=(0, above * step, values.width, below * step)
+    )
+    return part.crop((0, top - above, size[0], bottom - above))
+
+
+def _coloured(photo: Image.Image, relative: NDArray[np.floating]) -> Image.Image:
     levels = (relative.clip(0, 1) * 255).round().astype(np.uint8)
     opacities = (255 * OPACITY * np.linspace(0, 1, 256) ** GROWTH).round().astype(np.uint8)
-    photo = ImageEnhance.Color(query).enhance(SATURATION)
-    return Image.composite(Image.fromarray(_colours()[levels]), photo, Image.fromarray(opacities[levels]))
+    muted = ImageEnhance.Color(photo).enhance(SATURATION)
+    return Image.composite(Image.fromarray(_colours()[levels]), muted, Image.fromarray(opacities[levels]))
 
 
 def difference(query: Image.Image, twin: Image.Image, gain: float = GAIN) -> Image.Image:

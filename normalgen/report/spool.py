@@ -4,6 +4,8 @@ import os
 from io import BytesIO
 from typing import IO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 __all__ = ["Span", "Spool"]
@@ -36,6 +38,14 @@ class Spool:
         """Return the bytes at `span`."""
         self._file.seek(span.start)
         return self._file.read(span.length)
+
+    def put_map(self, values: NDArray[np.float16]) -> Span:
+        """Append a map and return its span."""
+        return self.put(values.tobytes())
+
+    def get_map(self, span: Span, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Return the map of `shape` at `span`."""
+        return np.frombuffer(self.get(span), np.float16).reshape(shape).astype(np.float32)
 
     def put_picture(self, picture: Image.Image) -> Span:
         """Append a picture without loss and return its span."""

@@ -2,16 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from normalgen.detectors.one_to_normal.text_branch import TextMaps
-from normalgen.detectors.one_to_normal.triplet import Choice, Levels, PatchBank, twin_maps, unit
+from normalgen.detectors.one_to_normal.triplet import Choice, Levels, twin_maps, unit
 from normalgen.detectors.one_to_normal.twins import Personalizer, Twins
 from normalgen.features.contract import Features
 
 __all__ = ["Branches", "joined"]
+
+
+class Bank(Protocol):
+    """What says how far patches are from normal ones."""
+
+    def maps(self, queries: Levels) -> Levels:
+        """Return the distance of each patch to the nearest normal one, (N, h, w) per level."""
 
 
 @dataclass
@@ -40,7 +48,7 @@ class Branches:
         return _together([unit(part) for part in self._raw(images)], images)
 
     def compare(
-        self, images: Tensor, keys: Sequence[str], banks: PatchBank | None
+        self, images: Tensor, keys: Sequence[str], bank: Bank | None
     ) -> tuple[Tensor | None, dict[str, Levels]]:
         """The twins (N, 3, S, S), and each branch's raw maps, of images (N, 3, S, S) in [0, 1] named by `keys`.
 
@@ -53,8 +61,8 @@ class Branches:
             made = list(self._personalized(self.personalizer, images, keys))
             twins = torch.cat([part.twins for part in made])
             found["p"] = self._twin_maps(tokens, twins, torch.cat([part.candidates for part in made]))
-        if self.bank and banks is not None:
-            found["n"] = banks.maps(tokens)
+        if self.bank and bank is not None:
+            found["n"] = bank.maps(tokens)
         if self.text is not None:
             maps, vectors = self.text
             found["text"] = _together([maps.scores(part, vectors) for part in raw], images)

@@ -1,11 +1,12 @@
-"""What is usual: how left-out references, their augmentations and pool images look to each branch.
+"""What normal images give: how left-out references, their augmentations and pool images look to each branch.
 
 A generator redraws every pixel, so even a good part is not its own twin; and no two good parts are the same. Both
-have a floor, which is learnt here from normal images alone.
+leave a floor, which is learned here from normal images alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Self
 
 import torch
@@ -13,17 +14,16 @@ from torch import Tensor
 
 from normalgen.detectors.metrics import image_auroc
 from normalgen.detectors.one_to_normal.branches import Branches, joined
+from normalgen.detectors.one_to_normal.left_out import BankWithout, Trial, left_out, trials
 from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank, Reduce, image_scores, moments
-from normalgen.images.augment import augment_each
-from normalgen.images.defects import KINDS, paste
+from normalgen.images.images import Images
 from normalgen.io.progress import Watch, silent
-from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
-__all__ = ["DRAWN", "VIEWS", "Known", "Usual", "learn_usual", "views"]
+__all__ = ["Known", "Usual", "is_aligned", "learn_usual"]
 
-VIEWS, DRAWN, ALIGNED = 6, 16, 1.5
+DRAWN, ALIGNED = 16, 1.5
 
 
 @dataclass(frozen=True)
@@ -31,27 +31,58 @@ class Known:
     """The normal images of a detector.
 
     Attributes:
-        photos: the references, uint8 (k, 3, S, S).
-        drawn: the pool's images in the bank, uint8 (G, 3, S, S).
-        sources: of each image in the bank, photos first, the place of the reference it is or was made from, -1 if none.
+        photos: the references, or tiles of them, uint8 (M, 3, S, S).
+        drawn: images of the pool, uint8 (G, 3, S, S).
+        sources: of each image in the bank, photos first, the index of the reference that it is or was made from; -1 if
+            none.
+        digests: the SHA-256 of each reference.
+        tiles: how many tiles each reference has; 1 if it is not cut.
+        cut: returns the tiles of a reference, uint8 (T, 3, S, S), by its index.
     """
 
     photos: Tensor
     drawn: Tensor
     sources: tuple[int, ...]
+    digests: tuple[str, ...]
+    tiles: tuple[int, ...]
+    cut: Callable[[int], Tensor]
 
     @classmethod
-    def of(cls, references: References, pool: Pool | None, size: int, most: int) -> Self:
-        """The references, and images of the pool by index: `most` in all, references first; 0 takes every image."""
-        photos = references.images.pixels(size)
+    def of(cls, references: References, pool: Pool | None, size: int, most: int, watch: Watch = silent) -> Self:
+        """Return the references, and images of the pool by index.
+
+        Args:
+            references: all of them are taken; of photos that are cut, their pieces.
+            pool: generated images.
+            size: width and height of the images, in pixels.
+            most: images in all, references first; 0 takes every image.
+            watch: receives the progress of "read references".
+        """
+        pieces, owners = references.pieces, {item: index for index, item in enumerate(references.images.items)}
+        photos = _pixels(pieces, size, watch)
+        sources = [owners[item.whole or item] for item in pieces.items]
         count = 0 if pool is None else len(pool)
         count = min(count, max(0, most - len(photos))) if most else count
-        if pool is None or not count:
-            return cls(photos, torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(range(len(photos))))
-        hashes = references.images.hashes()
-        made_from = pool.sources(references)[:count]
-        sources = [*range(len(photos)), *(hashes.index(one) if one in hashes else -1 for one in made_from)]
-        return cls(photos, pool.images.take(range(count)).pixels(size), tuple(sources))
+        drawn = torch.empty(0, 3, size, size, dtype=torch.uint8)
+        if pool is not None and count:
+            drawn, hashes = pool.images.take(range(count)).pixels(size), references.images.hashes()
+            made_from = pool.sources(references)[:count]
+            sources += [hashes.index(digest) if digest in hashes else -1 for digest in made_from]
+        counts = [len(references.tiles(index)) if references.tile else 1 for index in range(len(owners))]
+
+        def cut(index: int) -> Tensor:
+            return references.tiles(index).pixels(size)
+
+        return cls(photos, drawn, tuple(sources), tuple(references.images.hashes()), tuple(counts), cut)
+
+
+def _pixels(images: Images, size: int, watch: Watch) -> Tensor:
+    photos: list[Tensor] = []
+    watch("read references", 0, len(images))
+    for batch in images.photos(size):
+        photos += [photo.pixels for photo in batch]
+        watch("read references", len(photos), len(images))
+    return torch.stack(photos)
 
 
 @dataclass(frozen=True)
@@ -62,14 +93,16 @@ class Usual:
         moments: of the branches' maps.
         left_out: raw maps of left-out references and their augmentations.
         spoilt: raw maps of the same with drawn defects.
+        views: of each map in `left_out`, the number of the view that it shows, or shows a tile of.
     """
 
     moments: dict[str, Moments]
     left_out: dict[str, Levels]
     spoilt: dict[str, Levels]
+    views: tuple[int, ...] = ()
 
     def weights(self, trust: Mapping[str, float], reduce: Reduce) -> dict[str, float]:
-        """The weight of each branch, in proportion to its trust times its worth; mean 1.
+        """Return the weight of each branch, in proportion to its trust times its worth; mean 1.
 
         The worth of a branch is 2 AUROC - 1 in telling `spoilt` from `left_out`, at least 0. If every branch is worth
         nothing, trust alone decides.
@@ -90,80 +123,72 @@ class Usual:
     def _auroc(self, name: str, reduce: Reduce) -> float:
         both = [self.moments[name].standardize(maps[name]) for maps in (self.left_out, self.spoilt)]
         scores = [image_scores({name: maps}, "calibrated", reduce)[name] for maps in both]
-        labels = torch.cat([torch.full((len(found),), i) for i, found in enumerate(scores)])
+        labels = torch.cat([torch.full((len(part),), i) for i, part in enumerate(scores)])
         return image_auroc(labels, torch.cat(scores))
 
 
-def bank_without(banks: PatchBank, sources: Sequence[int], reference: int) -> PatchBank:
-    """The bank without a reference and all that was made from it; the whole bank if that is all there is.
+def learn_usual(branches: Branches, bank: PatchBank, known: Known, *, seed: int, watch: Watch = silent) -> Usual:
+    """Learn what the branches say of normal images.
 
-    Args:
-        banks: of references and pool.
-        sources: as in `Known`.
-        reference: its place.
+    S_N is learned from views of left-out references against the bank without them; with one reference, against the
+    whole bank, which is too near. S_P is learned from their twins and those of pool images; separately for each
+    position where the references show the same thing in the same position. The model has seen these references, so
+    their twins are somewhat nearer than a new photo's is.
+
+    `watch` receives the progress of "learn normal", per image.
     """
-    places = [place for place, source in enumerate(sources) if source == reference]
-    return banks if len(places) == len(sources) else banks.without(places)
-
-
-def views(photo: Tensor, count: int, *keys: int | str) -> Tensor:
-    """A photo, uint8 (3, S, S), and `count` - 1 safe augmentations of it, (count, 3, S, S) in [0, 1]."""
-    image = photo.float() / 255
-    draws = [generator("views", *keys, i) for i in range(count - 1)]
-    return torch.cat([image[None], augment_each(image.expand(count - 1, -1, -1, -1), "safe", draws)])
-
-
-def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int, watch: Watch = silent) -> Usual:
-    """What the branches say of normal images.
-
-    S_N is learnt from each reference and its augmentations against the bank without it; with one reference, against the
-    whole bank, which is too near. S_P is learnt from their twins and those of pool images; place by place where the
-    references show the same thing in the same place. The model has seen these references, so their twins are somewhat
-    nearer than a new photo's is.
-
-    `watch` receives the progress of "learn normal", per reference; the pool's twins are its last step.
-    """
-    shown, spoilt, steps = [], [], len(known.photos) + 1
-    for place, photo in enumerate(known.photos):
-        some, bank = views(photo, VIEWS, seed, place), bank_without(banks, known.sources, place)
-        shown.append(branches.compare(some, [f"view-{place}-{i}" for i in range(len(some))], bank)[1])
-        bad = _spoilt(some, seed, place)
-        spoilt.append(branches.compare(bad, [f"spoilt-{place}-{i}" for i in range(len(bad))], bank)[1])
-        watch("learn normal", place + 1, steps)
-    left_out = {name: joined([each[name] for each in shown]) for name in shown[0]}
-    learnt = dict(left_out)
-    if "p" in learnt and len(known.drawn):
-        drawn = known.drawn[:DRAWN].float() / 255
+    chosen = left_out(known.digests, round(sum(known.tiles) / len(known.tiles)), seed)
+    drawn = known.drawn[:DRAWN].float() / 255
+    total = sum(item.views * known.tiles[item.reference] + len(item.kinds) for item in chosen) + len(drawn)
+    judged: list[tuple[int | None, dict[str, Levels]]] = []
+    watch("learn normal", 0, total)
+    for batch in _batched(trials(known.cut, chosen, seed), branches.batch):
+        against = BankWithout(bank, known.sources, [trial.reference for trial in batch])
+        images = torch.stack([trial.image for trial in batch])
+        maps = branches.compare(images, [trial.key for trial in batch], against)[1]
+        judged += [(trial.view, _row(maps, row)) for row, trial in enumerate(batch)]
+        watch("learn normal", len(judged), total)
+    good, spoilt = ([maps for view, maps in judged if (view is None) == bad] for bad in (False, True))
+    normal = _together(good)
+    learned = dict(normal)
+    if "p" in learned and len(drawn):
         more = branches.compare(drawn, [f"drawn-{i}" for i in range(len(drawn))], None)[1]["p"]
-        learnt["p"] = joined([learnt["p"], more])
-    by_place = is_aligned(branches, known.photos)
-    found = {name: moments(maps, by_place=name == "p" and by_place) for name, maps in learnt.items()}
-    watch("learn normal", steps, steps)
-    return Usual(found, left_out, {name: joined([each[name] for each in spoilt]) for name in spoilt[0]})
+        learned["p"] = joined([learned["p"], more])
+    by_place = max(known.tiles) == 1 and is_aligned([level[: len(known.photos)] for level in bank.levels])
+    usual = {name: moments(maps, by_place=name == "p" and by_place) for name, maps in learned.items()}
+    watch("learn normal", total, total)
+    return Usual(usual, normal, _together(spoilt), tuple(view for view, _ in judged if view is not None))
 
 
-def _spoilt(images: Tensor, seed: int, place: int) -> Tensor:
-    """One drawn defect of each kind, each on another of `images`."""
-    kinds = list(KINDS)
-    draws = [generator("spoilt", seed, place, kind) for kind in kinds]
-    pairs = zip(kinds, draws, strict=True)
-    return torch.stack([paste(images[i % len(images)], kind, draw)[0] for i, (kind, draw) in enumerate(pairs)])
+def _batched(items: Iterator[Trial], size: int) -> Iterator[list[Trial]]:
+    while batch := list(islice(items, size)):
+        yield batch
 
 
-def is_aligned(branches: Branches, photos: Tensor) -> bool:
-    """Whether photos show the same thing in the same place: patches in place are hardly farther than the nearest.
+def _row(maps: dict[str, Levels], row: int) -> dict[str, Levels]:
+    return {name: [level[row : row + 1] for level in levels] for name, levels in maps.items()}
+
+
+def _together(rows: Sequence[dict[str, Levels]]) -> dict[str, Levels]:
+    return {name: joined([row[name] for row in rows]) for name in rows[0]}
+
+
+def is_aligned(tokens: Levels) -> bool:
+    """Whether photos show the same thing in the same position: patches there are hardly farther than the nearest.
 
     One photo says nothing of that, and counts as aligned with its own augmentations.
+
+    Args:
+        tokens: patch vectors of the photos (k, h, w, C), per level.
     """
-    if len(photos) < 2:
+    if len(tokens[0]) < 2:
         return True
-    tokens = branches.tokens(photos)
     first, others = [level[:1] for level in tokens], [level[1:] for level in tokens]
     pairs = list(zip(first, others, strict=True))
-    place = [(1 - (one * other).sum(-1)).mean() for one, other in pairs]
+    in_place = [(1 - (one * other).sum(-1)).mean() for one, other in pairs]
     # One other photo at a time: of many the nearest patch is nearer, which says nothing of alignment.
     near = [
         torch.stack([PatchBank([one]).maps([query])[0] for one in torch.split(other, 1)]).mean()
         for query, other in pairs
     ]
-    return float(torch.stack(place).mean()) <= ALIGNED * float(torch.stack(near).mean())
+    return float(torch.stack(in_place).mean()) <= ALIGNED * float(torch.stack(near).mean())

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from normalgen.detectors.base import Explanation, Prediction
 from normalgen.detectors.one_to_normal.branches import Branches
-from normalgen.detectors.one_to_normal.calibration import Known, bank_without, learn_usual
-from normalgen.detectors.one_to_normal.options import check_options
+from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
+from normalgen.detectors.one_to_normal.left_out import BankWithout
+from normalgen.detectors.one_to_normal.options import check_category, check_options
 from normalgen.detectors.one_to_normal.saved_detector import MODEL, SETTINGS, TENSORS, TEXT, read_detector
-from normalgen.detectors.one_to_normal.shared_banks import Kept, banks_of
-from normalgen.detectors.one_to_normal.state import Fitted, Training, levels_in, moments_in
+from normalgen.detectors.one_to_normal.shared_banks import Kept, bank_levels, banks_of
+from normalgen.detectors.one_to_normal.state import Fitted, Training
+from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
 from normalgen.detectors.one_to_normal.text_branch import open_text
 from normalgen.detectors.one_to_normal.triplet import (
     WEIGHTS,
@@ -23,7 +25,6 @@ from normalgen.detectors.one_to_normal.triplet import (
     Fusion,
     Levels,
     Moments,
-    PatchBank,
     Reduce,
     fuse,
     image_scores,
@@ -45,7 +46,7 @@ from normalgen.references import References
 
 __all__ = ["OneToNormal"]
 
-STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed")
+STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed", "features_size")
 
 
 @dataclass(kw_only=True)
@@ -55,6 +56,7 @@ class OneToNormal:
     Args:
         model: customized on the references; makes the twins of branch p, which needs one.
         features: name, as `normalgen.features.open_features` takes it.
+        features_size: width and height, in pixels, that the features look at; 0, or less than their own: their own.
         branches: any of "p" (twin), "n" (bank), "text".
         fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from what normal images
             give, each branch weighed by how well it finds defects drawn on the references.
@@ -72,6 +74,7 @@ class OneToNormal:
 
     model: NormalModel | None = field(default=None, repr=False)
     features: str = "embedded"
+    features_size: int = 0
     branches: Sequence[str] = ("p", "n")
     fusion: Fusion = "calibrated"
     reduce: Reduce = "top"
@@ -91,7 +94,7 @@ class OneToNormal:
         Args:
             references: the k normal photos.
             pool: generated normals that join the bank.
-            watch: receives the progress of "learn normal", per reference.
+            watch: receives the progress of "read references", "fill bank" and "learn normal", per image.
 
         Raises:
             DataError: a pool or model of another category.
@@ -102,26 +105,20 @@ class OneToNormal:
         branches = self._open(network, references.noun)
         model = self._twin_model
         size = self.model.preset.size if self.model else network.size
-        known = Known.of(references, pool, size, self.bank)
-        watch("learn normal", 0, len(known.photos) + 1)
-        banks = banks_of(
-            branches.tokens(torch.cat([known.photos, known.drawn])), len(known.photos), self.kept, self.device
-        )
+        known = Known.of(references, pool, size, self.bank, watch)
+        levels = bank_levels(branches, torch.cat([known.photos, known.drawn]), watch)
+        banks = banks_of(levels, len(known.photos), self.kept, self.device)
         usual = learn_usual(branches, banks, known, seed=self.seed, watch=watch)
         trust = {} if model is None else {"p": model.parts.twin_trust}
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)
-        left_out = self._scores(usual.left_out, usual.moments, weights)["fused"]
+        left_out = highest(self._scores(usual.left_out, usual.moments, weights)["fused"], usual.views)
         self.fitted_ = Fitted(
             branches, banks, usual.moments, weights, left_out, size, Training.of(references), known.sources
         )
         return self
 
     def check(self) -> None:
-        """Check the settings, as far as that needs no network.
-
-        Raises:
-            PresetError: as `check_options`.
-        """
+        """Check the settings as `check_options` does, as far as that needs no network."""
         check_options(self.features, self.branches, self.choice, self.text)
 
     @property
@@ -131,11 +128,7 @@ class OneToNormal:
 
     @property
     def trained_from(self) -> Training:
-        """Category, noun, crop and SHA-256 of the references.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
+        """Category, noun, crop and SHA-256 of the references; raises NotFittedError before `fit`."""
         return self._ready().training
 
     @property
@@ -150,34 +143,47 @@ class OneToNormal:
             NotFittedError: before `fit`.
         """
         fitted = self._ready()
-        for photos in queries.photos(fitted.size, self.batch):
+        for photos in queries.photos(fitted.size, self.together, whole=self.tile > 0):
             yield self.explain_photos(photos)
 
+    @property
+    def tile(self) -> int:
+        """Side of the tiles that photos are judged in, in pixels, as the references were cut; 0: as a whole."""
+        return self._ready().training.tile
+
+    @property
+    def together(self) -> int:
+        """How many photos `explain_photos` takes at a time: a batch, or one that is judged in tiles."""
+        return 1 if self.tile else self.batch
+
     def explain_photos(self, photos: Sequence[Photo]) -> Explanation:
-        """The same for a batch of photos that were read at the detector's size."""
-        return self.explain_pixels(stacked(photos), [photo.key for photo in photos])
+        """The same for at most `together` photos that were read at the detector's size; for tiles, with their image."""
+        if not self.tile:
+            return self.explain_pixels(stacked(photos), [photo.key for photo in photos])
+        (photo,) = photos
+        return explain_tiles(self.explain_pixels, photo, self.tile, self._ready().size, self.batch)
 
     def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
         """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""
         fitted = self._ready()
-        banks = fitted.banks if without is None else bank_without(fitted.banks, fitted.sources, without)
-        twins, raw = fitted.branches.compare(images, keys, banks)
+        left_out = None if without is None else BankWithout(fitted.banks, fitted.sources, [without] * len(images))
+        twins, raw = fitted.branches.compare(images, keys, left_out or fitted.banks)
         maps = self._standardized(raw, fitted.moments)
         each = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}
         scores = self._scores(raw, fitted.moments, fitted.weights)
         return Explanation(images, twins, scores, fuse(maps, fitted.weights), each)
 
     def predict(self, queries: ImageSource) -> Prediction:
-        """Scores (N,) and fused maps (N, H, W) on the finest grid.
+        """Scores (N,) and fused maps (N, H, W) on the finest grid; maps of tiles are resized to the largest one.
 
         Raises:
             NotFittedError: before `fit`.
         """
-        found = [(each.scores["fused"], each.maps) for each in self.explain(as_images(queries))]
-        if not found:
+        batches = [(batch.scores["fused"], batch.maps) for batch in self.explain(as_images(queries))]
+        if not batches:
             return Prediction(torch.empty(0), torch.empty(0, 0, 0))
-        scores, maps = zip(*found, strict=True)
-        return Prediction(torch.cat(scores), torch.cat(maps))
+        scores, maps = zip(*batches, strict=True)
+        return Prediction(torch.cat(scores), same_size(maps))
 
     def trained_on(self, queries: Images) -> list[str]:
         """Names of the queries whose masks the text maps were trained on; none without the branch text.
@@ -197,6 +203,7 @@ class OneToNormal:
         fitted = self._ready()
         settings: dict[str, Any] = {name: getattr(self, name) for name in STORED} | {"branches": [*self.branches]}
         settings |= {"category": fitted.training.category, "object": fitted.training.noun, "size": fitted.size}
+        settings |= {"tile": self.tile} if self.tile else {}
         settings["bank_images"] = len(fitted.banks.levels[0])
         settings["weights"] = {name: fitted.weights[name] for name in self.branches}
         if fitted.branches.personalizer is not None:
@@ -239,14 +246,13 @@ class OneToNormal:
         if network.name != record["network"]:
             raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
         branches = found._open(network, known["object"])
-        usual = {name: moments_in(tensors, name) for name in WEIGHTS if name in found.branches}
-        banks, left_out = PatchBank(levels_in(tensors, "bank"), device), tensors["left_out"]
-        named = (known["size"], Training.from_record(record["training"]), tuple(record["sources"]))
-        found.fitted_ = Fitted(branches, banks, usual, known["weights"], left_out, *named)
+        found.fitted_ = Fitted.read(branches, tensors, record, device)
         return found
 
     def _features(self) -> Features:
         network = open_features(self.features, device=self.device)
+        if self.features_size > network.size:
+            network = open_features(self.features, device=self.device, size=self.features_size)
         return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
     def _ready(self) -> Fitted:
@@ -273,10 +279,7 @@ class OneToNormal:
         model = self._twin_model
         if self.needs_model and model is None:
             raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
-        of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
-        for what, category in (("model", model.category if model else None), ("pool", of_pool)):
-            if category not in (None, references.category):
-                raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")
+        check_category(references, model, pool)
 
     def _open(self, network: Features, noun: str) -> Branches:
         model = self._twin_model

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import get_args
 
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice
-from normalgen.errors import PresetError
+from normalgen.diffusion.model import NormalModel
+from normalgen.errors import DataError, PresetError
 from normalgen.features.open_features import check_features
+from normalgen.pool.dataset import Pool
+from normalgen.references import References
 
-__all__ = ["check_options"]
+__all__ = ["check_category", "check_options"]
 
 
 def check_options(features: str, branches: Sequence[str], choice: str, text: str) -> None:
@@ -37,3 +40,15 @@ def check_options(features: str, branches: Sequence[str], choice: str, text: str
         raise PresetError("text maps are for the branch text: --branches p,n,text")
     if "text" in branches and not text:
         raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")
+
+
+def check_category(references: References, model: NormalModel | None, pool: Pool | None) -> None:
+    """Check that model and pool, if any, are of the references' category.
+
+    Raises:
+        DataError: one is of another category.
+    """
+    of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
+    for what, category in (("model", model.category if model else None), ("pool", of_pool)):
+        if category not in (None, references.category):
+            raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")

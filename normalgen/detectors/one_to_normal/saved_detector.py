@@ -25,6 +25,7 @@ class SavedTraining(TypedDict):
     noun: str
     crop: str | list[int] | None
     references: list[str]
+    tile: NotRequired[int]
 
 
 class SavedSettings(TypedDict):
@@ -35,6 +36,7 @@ class SavedSettings(TypedDict):
     reduce: Reduce
     choice: Choice
     bank: int
+    features_size: NotRequired[int]
     text: str
     seed: int
     branches: list[Literal["p", "n", "text"]]

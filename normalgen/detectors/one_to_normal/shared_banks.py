@@ -4,10 +4,13 @@ import hashlib
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
+from normalgen.detectors.one_to_normal.branches import Branches, joined
 from normalgen.detectors.one_to_normal.triplet import Levels, PatchBank
+from normalgen.io.progress import Watch
 
-__all__ = ["Kept", "SharedPatchBank", "banks_of"]
+__all__ = ["Kept", "SharedPatchBank", "bank_levels", "banks_of"]
 
 BLOCK = 16
 Kept = dict[tuple[str, str], Levels]
@@ -46,6 +49,16 @@ class SharedPatchBank(PatchBank):
             torch.stack([torch.stack([maps[level] for maps in blocks]).amin(0) for blocks in found])
             for level in range(len(queries))
         ]
+
+
+def bank_levels(branches: Branches, images: Tensor, watch: Watch) -> Levels:
+    """Return the unit patch vectors of images, uint8 (N, 3, S, S), per level; `watch` receives "fill bank"."""
+    parts: list[Levels] = []
+    watch("fill bank", 0, len(images))
+    for part in torch.split(images, branches.batch):
+        parts.append(branches.tokens(part))
+        watch("fill bank", min(len(parts) * branches.batch, len(images)), len(images))
+    return joined(parts)
 
 
 def banks_of(levels: Levels, first: int, kept: Kept | None, device: str) -> PatchBank:

@@ -7,8 +7,8 @@ from typing import Self
 from torch import Tensor
 
 from normalgen.detectors.one_to_normal.branches import Branches
-from normalgen.detectors.one_to_normal.saved_detector import SavedTraining
-from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank
+from normalgen.detectors.one_to_normal.saved_detector import SavedDetector, SavedTraining
+from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Levels, Moments, PatchBank
 from normalgen.images.crop import Crop, as_crop
 from normalgen.references import References
 
@@ -24,23 +24,26 @@ class Training:
         noun: the object in prompts.
         crop: as in `Images`; queries are cropped in the same way.
         references: the SHA-256 of each.
+        tile: as in `References`; queries are cut in the same way.
     """
 
     category: str
     noun: str
     crop: str | Crop | None
     references: tuple[str, ...]
+    tile: int = 0
 
     @classmethod
     def of(cls, references: References) -> Self:
         """What fitting on `references` is remembered by."""
         images = references.images
-        return cls(references.category, references.noun, images.crop, tuple(images.hashes()))
+        return cls(references.category, references.noun, images.crop, tuple(images.hashes()), references.tile)
 
     @classmethod
     def from_record(cls, record: SavedTraining) -> Self:
         """The inverse of `asdict`, from JSON."""
-        return cls(record["category"], record["noun"], as_crop(record["crop"]), tuple(record["references"]))
+        crop, references = as_crop(record["crop"]), tuple(record["references"])
+        return cls(record["category"], record["noun"], crop, references, record.get("tile", 0))
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ class Fitted:
     size: int
     training: Training
     sources: tuple[int, ...]
+
+    @classmethod
+    def read(cls, branches: Branches, tensors: Mapping[str, Tensor], record: SavedDetector, device: str) -> Self:
+        """Return what `tensors` and a detector's record hold; `branches` look on `device`."""
+        known, bank = record["settings"], PatchBank(levels_in(tensors, "bank"), device)
+        usual = {name: moments_in(tensors, name) for name in WEIGHTS if name in known["branches"]}
+        trained, sources = Training.from_record(record["training"]), tuple(record["sources"])
+        return cls(branches, bank, usual, known["weights"], tensors["left_out"], known["size"], trained, sources)
 
     def tensors(self) -> dict[str, Tensor]:
         """Bank, moments and left-out scores by name."""

@@ -1,0 +1,144 @@
+"""Left-out references: images to judge as if their reference were new, against the bank without it.
+
+Their number is bounded, so that the cost of a fit does not grow with the square of the number of references. With few
+references, several augmented views of each are judged. With many, each is judged once, as it is, and beyond `MOST` a
+sample: different photos tell more about new photos than further views of the same ones.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby
+
+import torch
+from torch import Tensor
+
+from normalgen.detectors.one_to_normal.triplet import Levels, PatchBank
+from normalgen.images.augment import augment
+from normalgen.images.defects import KINDS, paste
+from normalgen.io.rng import generator
+
+__all__ = ["BankWithout", "LeftOut", "Trial", "left_out", "sample", "trials", "view"]
+
+VIEWS, MOST, TILES = 6, 100, 500
+"""Most views of a reference, of all references together, and most tiles in these; 100 views support a rate of 0.01."""
+
+
+@dataclass(frozen=True)
+class BankWithout:
+    """A bank that leaves out, for each query, a reference and everything made from it.
+
+    Attributes:
+        bank: patches of references and pool.
+        sources: of each image in the bank, the index of the reference that it is or was made from; -1 if none.
+        references: of each query, the index of the reference to leave out.
+    """
+
+    bank: PatchBank
+    sources: Sequence[int]
+    references: Sequence[int]
+
+    def maps(self, queries: Levels) -> Levels:
+        """Return S_N as `PatchBank.maps` does; the whole bank serves a reference that is all there is."""
+        runs = [(reference, len(list(run))) for reference, run in groupby(self.references)]
+        parts = zip(*(torch.split(level, [count for _, count in runs]) for level in queries), strict=True)
+        maps = [self._bank(reference).maps([*part]) for (reference, _), part in zip(runs, parts, strict=True)]
+        return [torch.cat(level) for level in zip(*maps, strict=True)]
+
+    def _bank(self, reference: int) -> PatchBank:
+        images = [index for index, source in enumerate(self.sources) if source == reference]
+        return self.bank.without(images) if 0 < len(images) < len(self.sources) else self.bank
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One left-out reference.
+
+    Attributes:
+        reference: its index.
+        views: how many views of it are judged: itself, and augmentations.
+        kinds: kinds of the defects that are drawn on its views, one each.
+    """
+
+    reference: int
+    views: int
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A view of a left-out reference, or of one of its tiles.
+
+    Attributes:
+        image: (3, S, S) in [0, 1].
+        key: seeds the draws of its twin.
+        reference: index of the reference.
+        view: number of the view of the whole reference; None for an image with a drawn defect.
+    """
+
+    image: Tensor
+    key: str
+    reference: int
+    view: int | None
+
+
+def sample(digests: Sequence[str], most: int, seed: int) -> list[int]:
+    """Return the indices of `most` images, chosen by their digests and the seed; all of them if there are no more.
+
+    Neither names nor order matter, so the same images under other names give the same sample.
+    """
+    keys = [hashlib.sha256(f"{seed}-{digest}".encode()).digest() for digest in digests]
+    return sorted(range(len(keys)), key=keys.__getitem__)[:most]
+
+
+def left_out(digests: Sequence[str], tiles: int, seed: int) -> list[LeftOut]:
+    """Return which references are left out, ordered by index, and how often each is judged.
+
+    There are min(6 k, 100) views and min(5 k, 100) drawn defects, or fewer where tiles are judged. They are shared out
+    evenly; the kinds of defects take turns.
+
+    Args:
+        digests: one of each reference.
+        tiles: how many tiles each view is judged in, about.
+        seed: decides the sample.
+    """
+    most, kinds = max(1, min(MOST, TILES // tiles)), [*KINDS]
+    chosen = sample(digests, most, seed)
+    shown = _shares(min(VIEWS * len(chosen), most), len(chosen))
+    drawn = _shares(min(len(kinds) * len(chosen), MOST), len(chosen))
+    starts = [0, *accumulate(drawn)]
+    turns = [tuple(kinds[(start + i) % len(kinds)] for i in range(n)) for start, n in zip(starts, drawn, strict=False)]
+    return sorted(map(LeftOut, chosen, shown, turns), key=lambda item: item.reference)
+
+
+def _shares(total: int, parts: int) -> list[int]:
+    return [total // parts + (i < total % parts) for i in range(parts)]
+
+
+def trials(cut: Callable[[int], Tensor], chosen: Sequence[LeftOut], seed: int) -> Iterator[Trial]:
+    """Yield the views of each left-out reference, tile by tile, then views with drawn defects.
+
+    Args:
+        cut: returns the tiles of a reference, uint8 (T, 3, S, S), by its index; itself alone if it is not cut.
+        chosen: which references, and how often.
+        seed: decides every draw.
+    """
+    starts = accumulate((item.views for item in chosen), initial=0)
+    for start, item in zip(starts, chosen, strict=False):
+        tiles, index = cut(item.reference), item.reference
+        for i in range(item.views):
+            for number, tile in enumerate(tiles):
+                ends = [number] if number else []
+                key = "-".join(map(str, ["view", index, i, *ends]))
+                yield Trial(view(tile, i, seed, index, *ends), key, index, start + i)
+        for i, kind in enumerate(item.kinds):
+            draw = generator("spoilt", seed, index, kind)
+            number = int(torch.randint(len(tiles), (), generator=generator("tile", seed, index, kind)))
+            image = view(tiles[number], i % item.views, seed, index, *([number] if number else []))
+            yield Trial(paste(image, kind, draw)[0], f"spoilt-{index}-{i}", index, None)
+
+
+def view(photo: Tensor, number: int, *keys: int | str) -> Tensor:
+    """Return view `number` of a photo, uint8 (3, S, S), in [0, 1]: 0 is the photo, others are safe augmentations."""
+    image = photo.float() / 255
+    return augment(image, "safe", generator("views", *keys, number - 1)) if number else image
