@@ -188,7 +188,7 @@ def _note_unused(references: References) -> None:
 
 
 def note_lost_detail(references: References, size: int) -> None:
-    """Note what the resize to `size` pixels hides or distorts. Decodes every photo once.
+    """Note what the resize to `size` pixels hides. Decodes every photo once.
 
     Raises:
         DataError: a photo cannot be read, or the crop extends beyond it.
@@ -197,10 +197,6 @@ def note_lost_detail(references: References, size: int) -> None:
     if smallest > 3:
         hidden = f"defects narrower than about {smallest} of their pixels become invisible"
         note(f"photos are scaled down to {size} px: {hidden}; use --crop, or a larger --size")
-    longest = references.images.elongation(size)
-    if longest > 1.1:
-        skewed = f"photos are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
-        note(f"{skewed}, which distorts shapes; to avoid that, use --crop center, or x,y,width,height of a square")
 
 
 def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun: str, seed: int) -> References:

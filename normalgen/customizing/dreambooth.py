@@ -24,6 +24,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
 from normalgen.images.images import is_grey
+from normalgen.images.turning import turnables
 from normalgen.io.atomic import PARTIAL
 from normalgen.io.progress import Watch, silent
 from normalgen.io.run_folder import agree, differing, locked
@@ -111,7 +112,7 @@ def _train(
     classes = class_images(model, seed=seed, watch=watch) if preserves else None
     pixels = references.images.pixels(model.preset.size)
     model.grey = is_grey(pixels)
-    batch_at = batches(model, pixels, classes, seed)
+    batch_at = batches(model, turnables(references.images, model.preset.size), classes, seed)
     model.parts = model.parts.prepare_training(model.preset)
     if model.half:
         model.parts.lighten()

@@ -11,6 +11,7 @@ from normalgen.detectors.metrics import image_auroc
 from normalgen.detectors.one_to_normal.calibration import views
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.images.defects import KINDS, paste
+from normalgen.images.turning import turnables
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.references import References
@@ -42,7 +43,7 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
         NotFittedError: the detector is not fitted.
     """
     size = int(detector.settings()["size"])
-    photos = references.images.pixels(size)
+    photos = turnables(references.images, size)
     good: list[dict[str, torch.Tensor]] = []
     bad: dict[str, list[dict[str, torch.Tensor]]] = {kind: [] for kind in KINDS}
     for place, photo in enumerate(photos):

@@ -1,7 +1,7 @@
 """Fills a pool: judges, writes and records candidates in order."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import NothingKept
 from normalgen.images.images import to_pil, to_tensor
+from normalgen.images.turning import Turnable
 from normalgen.io.atomic import write_json, write_whole
 from normalgen.io.progress import Watch
 from normalgen.pool.dataset import Pool
@@ -33,7 +34,7 @@ class PoolFilling:
         preset: how candidates are made and judged.
         settings: everything that decides the pool, as in its `run.json`.
         names: the references' names.
-        sources: the references, uint8 (k, 3, S, S).
+        sources: the references, ready to be turned.
         ledger: the candidates judged so far.
         model: draws candidates, or the preset if diffusion draws none; None takes only candidates drawn ahead.
         drawn: folder of the candidates drawn ahead.
@@ -43,7 +44,7 @@ class PoolFilling:
     preset: Preset
     settings: dict[str, Any]
     names: list[str]
-    sources: Tensor
+    sources: Sequence[Turnable]
     ledger: Ledger
     model: NormalModel | Preset | None
     drawn: Path

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from normalgen.errors import DataError
 from normalgen.images.images import to_pil
+from normalgen.images.turning import Turnable, turnable
 from normalgen.io.atomic import write_json, write_whole
 from normalgen.io.progress import Watch
 from normalgen.io.run_folder import locked, locked_if_free, read_record
@@ -87,16 +89,22 @@ class Window:
         start = ledger.judged - ledger.judged % group
         lacking = max(0, n - len(ledger.kept)) + ledger.judged - start
         window = cls(n, shards, start, start + -(-lacking // group) * group, group)
-        pixels = save({"references": making.sources})
+        photos = torch.stack([source.photo for source in making.sources])
+        aspects = torch.tensor([source.aspect for source in making.sources], dtype=torch.float64)
+        pixels = save({"references": photos, "aspects": aspects})
         write_whole(making.drawn / SOURCES, lambda partial: partial.write_bytes(pixels))
         write_json(making.drawn / PLAN, {"settings": asdict(window)})
         return window
 
     @classmethod
-    def read(cls, drawn: Path) -> "tuple[Window, Tensor] | None":
-        """Return the current round and the references, uint8 (k, 3, S, S); None if there is no round."""
+    def read(cls, drawn: Path) -> "tuple[Window, list[Turnable]] | None":
+        """Return the current round and the references; None if there is no round."""
         record = read_record(drawn / PLAN)
-        return None if record is None else (cls(**record["settings"]), load_file(drawn / SOURCES)["references"])
+        if record is None:
+            return None
+        saved = load_file(drawn / SOURCES)
+        pairs = zip(saved["references"], saved["aspects"].tolist(), strict=True)
+        return cls(**record["settings"]), [turnable(*pair) for pair in pairs]
 
     def hold(self, drawn: Path, shard: Shard) -> AbstractContextManager[None]:
         """Lock the shard for this process; call it while the pool is locked, so that `end` sees it.

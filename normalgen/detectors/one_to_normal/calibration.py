@@ -16,6 +16,7 @@ from normalgen.detectors.one_to_normal.branches import Branches, joined
 from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank, Reduce, image_scores, moments
 from normalgen.images.augment import augment_each
 from normalgen.images.defects import KINDS, paste
+from normalgen.images.turning import Turnable, turnable
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
@@ -32,25 +33,29 @@ class Known:
 
     Attributes:
         photos: the references, uint8 (k, 3, S, S).
+        aspects: of each reference, its width over its height before it was squashed.
         drawn: the pool's images in the bank, uint8 (G, 3, S, S).
         sources: of each image in the bank, photos first, the place of the reference it is or was made from, -1 if none.
     """
 
     photos: Tensor
+    aspects: tuple[float, ...]
     drawn: Tensor
     sources: tuple[int, ...]
 
     @classmethod
     def of(cls, references: References, pool: Pool | None, size: int, most: int) -> Self:
         """The references, and images of the pool by index: `most` in all, references first; 0 takes every image."""
-        photos, names = references.images.pixels(size), references.images.names
+        read = [photo for batch in references.images.photos(size) for photo in batch]
+        photos, aspects = torch.stack([one.pixels for one in read]), tuple(one.width / one.height for one in read)
+        names = references.images.names
         count = 0 if pool is None else len(pool)
         count = min(count, max(0, most - len(photos))) if most else count
         if pool is None or not count:
-            return cls(photos, torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(range(len(photos))))
+            return cls(photos, aspects, torch.empty(0, 3, size, size, dtype=torch.uint8), tuple(range(len(photos))))
         made_from = [row["reference"] for row in pool.rows[:count]]
         sources = [*range(len(photos)), *(names.index(name) if name in names else -1 for name in made_from)]
-        return cls(photos, pool.images.take(range(count)).pixels(size), tuple(sources))
+        return cls(photos, aspects, pool.images.take(range(count)).pixels(size), tuple(sources))
 
 
 @dataclass(frozen=True)
@@ -105,11 +110,10 @@ def bank_without(banks: PatchBank, sources: Sequence[int], reference: int) -> Pa
     return banks if len(places) == len(sources) else banks.without(places)
 
 
-def views(photo: Tensor, count: int, *keys: int | str) -> Tensor:
-    """A photo, uint8 (3, S, S), and `count` - 1 safe augmentations of it, (count, 3, S, S) in [0, 1]."""
-    image = photo.float() / 255
+def views(photo: Turnable, count: int, *keys: int | str) -> Tensor:
+    """A photo and `count` - 1 safe augmentations of it, (count, 3, S, S) in [0, 1]."""
     draws = [generator("views", *keys, i) for i in range(count - 1)]
-    return torch.cat([image[None], augment_each(image.expand(count - 1, -1, -1, -1), "safe", draws)])
+    return torch.cat([photo.photo[None].float() / 255, augment_each([photo] * (count - 1), "safe", draws)])
 
 
 def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int, watch: Watch = silent) -> Usual:
@@ -123,7 +127,7 @@ def learn_usual(branches: Branches, banks: PatchBank, known: Known, *, seed: int
     `watch` receives the progress of "learn normal", per reference; the pool's twins are its last step.
     """
     shown, spoilt, steps = [], [], len(known.photos) + 1
-    for place, photo in enumerate(known.photos):
+    for place, photo in enumerate(map(turnable, known.photos, known.aspects)):
         some, bank = views(photo, VIEWS, seed, place), bank_without(banks, known.sources, place)
         shown.append(branches.compare(some, [f"view-{place}-{i}" for i in range(len(some))], bank)[1])
         bad = _spoilt(some, seed, place)
