@@ -117,12 +117,12 @@ class Gate:
         used = references[: BANKED // 2]
         self.layouts = torch.stack([self._look(photo.photo.float() / 255).layout for photo in references])
         self.references = [self._look(photo.photo.float() / 255) for photo in used]
-        each = max(4, -(-CALIBRATIONS // len(used)))
+        views = max(4, -(-CALIBRATIONS // len(used)))
         kind = "safe" if kind == "none" else kind
         families = []
-        for place, photo in enumerate(used):
-            watch("gate", place, len(used))
-            families.append(self._family(photo, kind, seed, place, each))
+        for index, photo in enumerate(used):
+            watch("gate", index, len(used))
+            families.append(self._family(photo, kind, seed, index, views))
         share = BANKED // len(used)
         self.bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, range(len(used)))]))
         self.limits = self._calibrate(families, share)
@@ -152,9 +152,9 @@ class Gate:
         nearest_pool = None
         if self.kept:
             numbers["duplicate"], nearest_pool = _nearest(look.layout, self.kept.rows)
-        found = (reason for reason in REASONS if self._is(reason, numbers))
+        reasons = (reason for reason in REASONS if self._is(reason, numbers))
         verdict = Verdict(
-            reason=next(found, "") if image.any() else "broken",
+            reason=next(reasons, "") if image.any() else "broken",
             numbers={name: round(value, 4) for name, value in numbers.items()},
             nearest_reference=nearest_reference,
             nearest_pool=nearest_pool,
