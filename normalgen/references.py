@@ -233,7 +233,7 @@ def _note_unused(references: References) -> None:
 
 
 def note_lost_detail(references: References, size: int) -> None:
-    """Note what the resize to `size` pixels hides or distorts. Decodes every photo once.
+    """Note what the resize to `size` pixels hides. Decodes every photo once.
 
     Raises:
         DataError: a photo cannot be read, or the crop extends beyond it.
@@ -241,10 +241,6 @@ def note_lost_detail(references: References, size: int) -> None:
     what = "tiles" if references.tile else "photos"
     if hidden := lost_detail(references.pieces.smallest_detail(size), size, what):
         note(f"{hidden}; use --crop, a smaller --tile, or a larger --size")
-    longest = references.pieces.elongation(size)
-    if longest > 1.1:
-        skewed = f"{what} are squashed to a square (sides up to {longest:.1f} to 1) before --augment turns them"
-        note(f"{skewed}, which distorts shapes; to avoid that, use --crop center, or x,y,width,height of a square")
 
 
 def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun: str, seed: int) -> References:

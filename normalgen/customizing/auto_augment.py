@@ -7,6 +7,7 @@ normal.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from itertools import product
 
 import platformdirs
@@ -17,6 +18,7 @@ import normalgen
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.augment import DEGREES, LIGHT, SCALE, augment_each
 from normalgen.images.images import Images
+from normalgen.images.turning import Turnable, turnables
 from normalgen.io.cache import KeptFiles
 from normalgen.io.progress import Watch, silent
 from normalgen.io.records import parse
@@ -45,34 +47,33 @@ def settled(preset: Preset, references: References, watch: Watch = silent) -> Pr
     path = files.folder / _file(few, preset.size)
     found = files.read(path, _choice)
     if found is None:
-        found = suited(few.pixels(preset.size), watch)
+        found = suited(turnables(few, preset.size), watch)
         files.keep(path, json.dumps(found).encode())
     return change(preset, augment=found)
 
 
-def suited(references: Tensor, watch: Watch = silent) -> Augment:
-    """ "turned" where a few references (uint8, (k, 3, S, S)) show parts that lie so, else "safe".
+def suited(references: Sequence[Turnable], watch: Watch = silent) -> Augment:
+    """ "turned" where a few references show parts that lie so, else "safe".
 
     Each is held against views of the others. One reference shows nothing of that.
     """
-    used = references.float() / 255
-    if len(used) < 2:
+    if len(references) < 2:
         return "safe"
     features = EmbeddedFeatures()
-    known = features.patches(used, GRID)
+    known = features.patches(torch.stack([photo.photo for photo in references]).float() / 255, GRID)
     views: dict[Augment, list[Tensor]] = {kind: [] for kind in CHOICES}
-    for done, (kind, index) in enumerate(product(CHOICES, range(len(used)))):
-        watch("augmentation", done, len(CHOICES) * len(used))
-        views[kind].append(_views(features, used, index, kind))
-    watch("augmentation", len(CHOICES) * len(used), len(CHOICES) * len(used))
+    for done, (kind, index) in enumerate(product(CHOICES, range(len(references)))):
+        watch("augmentation", done, len(CHOICES) * len(references))
+        views[kind].append(_views(features, references[index], index, kind))
+    watch("augmentation", len(CHOICES) * len(references), len(CHOICES) * len(references))
     tilted, turned = (_apart(known, views[kind]) for kind in CHOICES)
     return "turned" if turned < NEARER * tilted else "safe"
 
 
-def _views(features: EmbeddedFeatures, references: Tensor, place: int, kind: Augment) -> Tensor:
+def _views(features: EmbeddedFeatures, photo: Turnable, place: int, kind: Augment) -> Tensor:
     """Patches (VIEWS, grid, grid, C) of augmentations of one reference."""
     draws = [generator("suited", place, i) for i in range(VIEWS)]
-    return features.patches(augment_each(references[place].expand(VIEWS, -1, -1, -1), kind, draws), GRID)
+    return features.patches(augment_each([photo] * VIEWS, kind, draws), GRID)
 
 
 def _apart(known: Tensor, views: list[Tensor]) -> float:
@@ -91,6 +92,6 @@ def _choice(data: bytes) -> Augment:
 
 def _file(images: Images, size: int) -> str:
     """The name of the cached file: the same photos always say the same to the same version."""
-    deciding = [normalgen.__version__, "embedded", GRID, NEARER, VIEWS, DEGREES, SCALE, LIGHT]
+    deciding = [normalgen.__version__, "embedded", "whole", GRID, NEARER, VIEWS, DEGREES, SCALE, LIGHT]
     key = json.dumps([images.hashes(), images.crop, size, deciding])
     return f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

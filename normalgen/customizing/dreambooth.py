@@ -22,6 +22,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, train
 from normalgen.errors import PresetError
 from normalgen.images.images import is_grey
+from normalgen.images.turning import turnables
 from normalgen.io.paths import remove_files, sweep
 from normalgen.io.progress import Watch, silent
 from normalgen.io.records import write_record
@@ -110,7 +111,7 @@ def _train(
     classes = class_images(model, seed=seed, watch=watch) if preserves else None
     pixels = references.pieces.pixels(model.preset.size)
     model.grey = is_grey(pixels)
-    batch_at = batches(model, pixels, classes, seed)
+    batch_at = batches(model, turnables(references.pieces, model.preset.size), classes, seed)
     model.parts = model.parts.prepare_training(model.preset)
     if model.half:
         model.parts.lighten()

@@ -1,7 +1,7 @@
 """What customization learns from: augmented references, and class images that preserve what the model knew."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 
@@ -13,7 +13,8 @@ from torch import Tensor
 import normalgen
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import Batch
-from normalgen.images.augment import augment_each
+from normalgen.images.augment import augment_each, cut_each
+from normalgen.images.turning import Turnable
 from normalgen.io.cache import KeptFiles
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
@@ -70,14 +71,16 @@ def _draw_classes(model: NormalModel, indices: range, seed: int) -> Tensor:
     return (drawn * 255).round().to(torch.uint8).contiguous()
 
 
-def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> Callable[[int], Batch]:
+def batches(
+    model: NormalModel, references: Sequence[Turnable], classes: Tensor | None, seed: int
+) -> Callable[[int], Batch]:
     """The batch of each step: `train.batch` augmented references, and `train.class_batch` class images.
 
     With `train.views` above 0 the model's codec looks at everything once, now.
 
     Args:
         model: its codec, and its preset: batch, class_batch, prior_weight, augment, views, piece.
-        references: uint8 (k, 3, S, S).
+        references: the photos, ready to be turned.
         classes: (n, 3, S, S) in [0, 1]; None leaves prior preservation out.
         seed: draws the augmentations and pieces.
     """
@@ -97,12 +100,12 @@ def batches(model: NormalModel, references: Tensor, classes: Tensor | None, seed
             chosen += [seen_classes[place % len(seen_classes)] for place in class_places]
             return Batch(torch.stack(chosen), prompts, weights, encoded=True)
         draws = [generator("batch", seed, step, row) for row in range(count)]
-        rows = references[[place % len(references) for place in places]]
-        images = augment_each(rows.float() / 255, augment, draws, settings.piece)
+        rows = [references[place % len(references)] for place in places]
+        images = augment_each(rows, augment, draws, settings.piece)
         if classes is not None:
             draws = [generator("class batch", seed, step, row) for row in range(class_count)]
             shown = classes[[place % len(classes) for place in class_places]]
-            images = torch.cat([images, augment_each(shown, "none", draws, settings.piece)])
+            images = torch.cat([images, cut_each(shown, draws, settings.piece)])
         return Batch(images, prompts, weights)
 
     return batch_at
@@ -114,7 +117,9 @@ def _view(place: int, references: int, views: int) -> int:
 
 
 @torch.inference_mode()
-def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+def _views(
+    model: NormalModel, references: Sequence[Turnable], classes: Tensor | None, seed: int
+) -> tuple[Tensor, Tensor]:
     """The moments of `train.views` augmentations of each reference, one reference after the other; of the classes."""
     model.parts.to(model.device)
     codec, views = model.parts.codec, model.preset.train.views
@@ -126,9 +131,8 @@ def _views(model: NormalModel, references: Tensor, classes: Tensor | None, seed:
     seen = []
     for place, reference in enumerate(references):
         draws = [generator("view", seed, place, i) for i in range(views)]
-        rows = (reference.float() / 255).expand(views, -1, -1, -1)
-        seen.append(look(augment_each(rows, model.preset.augment, draws, model.preset.train.piece)))
+        seen.append(look(augment_each([reference] * views, model.preset.augment, draws, model.preset.train.piece)))
     if classes is None:
         return torch.cat(seen), torch.empty(0)
     draws = [generator("class view", seed, place) for place in range(len(classes))]
-    return torch.cat(seen), look(augment_each(classes, "none", draws, model.preset.train.piece))
+    return torch.cat(seen), look(cut_each(classes, draws, model.preset.train.piece))

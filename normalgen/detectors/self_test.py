@@ -11,6 +11,7 @@ from normalgen.detectors.metrics import image_auroc
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.detectors.one_to_normal.left_out import sample, view
 from normalgen.images.defects import KINDS, paste
+from normalgen.images.turning import turnables
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.references import References
@@ -51,7 +52,7 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
     for done, index in enumerate(chosen):
         watch("self-test", done * (1 + len(KINDS)), total)
         tiles = references.tiles(index)
-        photo = tiles.photo(len(tiles) // 2, size).pixels
+        (photo,) = turnables(tiles.take([len(tiles) // 2]), size)
         images = torch.stack([view(photo, i, "self-test", seed, index) for i in range(GOOD)])
         good.append(_scores(detector, images, f"good-{seed}-{index}", index))
         for number, (kind, scores) in enumerate(bad.items(), 1):

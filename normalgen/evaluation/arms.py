@@ -14,7 +14,6 @@
 `:m` after an arm uses m images instead of n: "real:8", "generated:64".
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,20 +23,20 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
 
 from normalgen.data.category import Category
 from normalgen.errors import DataError
 from normalgen.evaluation.studies import ARMS
-from normalgen.images.augment import augment_each
+from normalgen.images.augment import augment_each, rotations
 from normalgen.images.images import pixel_digest, to_pil
+from normalgen.images.turning import Turnable, turnables
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import NO_SOURCE, source_of, write_pool
 from normalgen.references import References
 from normalgen.settings.presets import Preset
 
-__all__ = ["ARMS", "Arm", "ArmPools", "rotations"]
+__all__ = ["ARMS", "Arm", "ArmPools"]
 
 _GENERATED = ("generated", "both", "no-twins", "wrong")
 
@@ -130,7 +129,7 @@ class ArmPools:
                 images = list(self.category.queries.take(self.spoilers(count)))
                 return self._kept(f"poisoned-{len(images)}", images, [NO_SOURCE] * len(images), label=1)
             case "rotations":
-                return self._views("rotations", rotations(self._pixels(), count))
+                return self._views("rotations", rotations(self._photos, count))
             case _:
                 return self._augmented(count)
 
@@ -164,8 +163,7 @@ class ArmPools:
 
     def _augmented(self, count: int) -> Pool:
         draws = [generator("augmented", self.seed, i) for i in range(count)]
-        pixels = self._pixels()
-        rows = pixels[[i % len(pixels) for i in range(count)]]
+        rows = [self._photos[i % len(self._photos)] for i in range(count)]
         return self._views("augmented", augment_each(rows, self.preset.augment, draws))
 
     def _views(self, name: str, images: Tensor) -> Pool:
@@ -205,22 +203,14 @@ class ArmPools:
         tested = {self._look(index) for index, label in enumerate(self.category.labels) if not label}
         return [index for index, image in enumerate(self.category.normals) if pixel_digest(image) not in tested]
 
-    def _pixels(self) -> Tensor:
-        return self.references.images.pixels(self.preset.size).float() / 255
+    @cached_property
+    def _photos(self) -> list[Turnable]:
+        return turnables(self.references.pieces, self.preset.size)
 
     def _kept(
         self, name: str, images: Sequence[Image.Image], sources: Sequence[Mapping[str, str]], label: int = 0
     ) -> Pool:
         return write_pool(self.folder / name, images, sources, category=self.category.name, mode=name, label=label)
-
-
-def rotations(references: Tensor, n: int) -> Tensor:
-    """n images made from references (k, 3, S, S) in turn, turned by multiples of 360 / n degrees, corners mirrored."""
-    angles = [2 * math.pi * i / n for i in range(n)]
-    turns = torch.tensor([[[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0]] for a in angles])
-    images = references[[i % len(references) for i in range(n)]]
-    grid = affine_grid(turns, list(images.shape), align_corners=False)
-    return grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False).clamp(0, 1)
 
 
 def _sources(pools: Sequence[Pool]) -> list[dict[str, str]]:

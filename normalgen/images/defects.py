@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-__all__ = ["KINDS", "object_mask", "paste"]
+__all__ = ["KINDS", "object_mask", "paste", "paste_fragment"]
 
 Rng = torch.Generator
 
@@ -25,6 +25,31 @@ def paste(image: Tensor, kind: str, draw: Rng) -> tuple[Tensor, Tensor]:
     rows, columns = torch.meshgrid(torch.arange(size) - row, torch.arange(size) - column, indexing="ij")
     alpha, colour = KINDS[kind](rows / size, columns / size, image, draw)
     return image + alpha * (colour - image), alpha > 0.3
+
+
+def paste_fragment(image: Tensor, draw: Rng) -> tuple[Tensor, Tensor]:
+    """Show a mirrored part of the object of `image` (3, S, S) again, in a corner; also return its mask (S, S) bool.
+
+    So looks a photo that was turned and filled by reflection. The sides of the corner are 0.15-0.35 long, as shares of
+    S. It is drawn again where less than a fifth of the corner would show the object.
+    """
+    size = image.shape[-1]
+    at = (torch.arange(size) + 0.5) / size
+    mask = object_mask(image)
+    positions = mask.nonzero()
+    for _ in range(100):
+        high, wide = _uniform(0.15, 0.35, draw), _uniform(0.15, 0.35, draw)
+        flips = [axis for axis in (0, 1) if torch.rand((), generator=draw) < 0.5]
+        corner = (at[:, None] / high + at[None, :] / wide < 1).flip(flips)
+        axis = int(torch.randint(2, (), generator=draw))
+        point = positions[int(torch.randint(len(positions), (), generator=draw))]
+        target = corner.nonzero().double().mean(0).round().long()
+        point[axis] = size - 1 - point[axis]
+        by = (target - point).tolist()
+        seen = mask.flip(axis).roll(by, (0, 1))
+        if seen[corner].double().mean() > 0.2:
+            break
+    return torch.where(corner, image.flip(axis + 1).roll(by, (1, 2)), image), corner
 
 
 def object_mask(image: Tensor) -> Tensor:

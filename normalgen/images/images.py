@@ -212,11 +212,6 @@ class Images(Sequence[Image.Image]):
         longest = max(max(photo.width, photo.height) for photos in self.photos(size) for photo in photos)
         return math.ceil(2 * longest / size)
 
-    def elongation(self, size: int) -> float:
-        """Return the greatest ratio of longer to shorter side among the images, as read for `size`."""
-        sides = [(photo.width, photo.height) for photos in self.photos(size) for photo in photos]
-        return max(max(pair) / min(pair) for pair in sides)
-
 
 def pixel_digest(image: Image.Image) -> str:
     """Return the SHA-256 of the pixels; copies of an image have the same, whatever their file names and formats."""

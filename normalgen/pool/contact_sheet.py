@@ -1,6 +1,7 @@
 """Draws the contact sheet of a pool."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.images.augment import augment, augment_each
+from normalgen.images.augment import augment_each
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import to_pil
+from normalgen.images.turning import Turnable, turnables
 from normalgen.io.atomic import write_whole
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool, Rejected
@@ -76,14 +78,14 @@ class PoolSheet:
         self.preset = preset
         self.seed = seed
         self.due = time.monotonic() + FIRST
-        self.pixels = references.pieces.take(range(min(SHOWN, len(references.pieces)))).pixels(preset.size)
+        self.photos = turnables(references.pieces.take(range(min(SHOWN, len(references.pieces)))), preset.size)
         self.title = f"{references.category}: {len(references.images)} references, preset {preset.name}, seed {seed}"
 
     def write(self, model: NormalModel | None = None) -> None:
         """Draw the sheet again, with the images in the pool, or with a preview if given the model in training."""
         rows: list[Row] = [
-            ("references", [to_pil(image) for image in self.pixels]),
-            augmented_row(self.pixels, self.preset.augment, self.seed),
+            ("references", [to_pil(photo.photo) for photo in self.photos]),
+            augmented_row(self.photos, self.preset.augment, self.seed),
             *(self._previewed(model) if model else self._pooled()),
         ]
         save_picture(contact_sheet(self.title, rows), self.path)
@@ -110,7 +112,7 @@ class PoolSheet:
     def _previewed(self, model: NormalModel) -> list[Row]:
         half, share = COLUMNS // 2, self.preset.pool.mix
         prompts = [INSTANCE_PROMPT] * half
-        chosen = self.pixels[[i % len(self.pixels) for i in range(half)]].float() / 255
+        chosen = [self.photos[i % len(self.photos)] for i in range(half)]
         draws = [generator("preview", self.seed, i) for i in range(half)]
         starts = augment_each(chosen, self.preset.augment, draws)
         rows: dict[str, Tensor] = {}
@@ -144,10 +146,10 @@ def _explained(mode: str, preset: Preset) -> str:
     return EXPLAINED.get(mode, f"img2img at strength {preset.pool.strength:g}")
 
 
-def augmented_row(references: Tensor, kind: Augment, seed: int) -> Row:
-    """Return the row of `COLUMNS` augmented references, as customization sees them, from uint8 (k, 3, S, S)."""
+def augmented_row(references: Sequence[Turnable], kind: Augment, seed: int) -> Row:
+    """Return the row of `COLUMNS` augmented references, as customization sees them."""
     draws = [generator("sheet", seed, i) for i in range(COLUMNS)]
-    images = [augment(references[i % len(references)].float() / 255, kind, draw) for i, draw in enumerate(draws)]
+    images = augment_each([references[i % len(references)] for i in range(COLUMNS)], kind, draws)
     return f"augmented as --augment {kind} allows", [to_pil(image) for image in images]
 
 

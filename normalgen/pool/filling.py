@@ -1,7 +1,7 @@
 """Fills a pool: judges, writes and records candidates in order."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import to_pil, to_tensor
+from normalgen.images.turning import Turnable
 from normalgen.io.atomic import write_whole
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch
@@ -36,7 +37,7 @@ class PoolFilling:
         settings: everything that decides the pool, as in its `run.json`.
         names: the references' names, for people.
         hashes: the SHA-256 of each reference.
-        sources: the references, uint8 (k, 3, S, S).
+        sources: the references, ready to be turned.
         ledger: the candidates judged so far.
         model: draws candidates, or the preset if diffusion draws none; None takes only candidates drawn ahead.
         drawn: folder of the candidates drawn ahead.
@@ -47,7 +48,7 @@ class PoolFilling:
     settings: dict[str, Any]
     names: list[str]
     hashes: list[str]
-    sources: Tensor
+    sources: Sequence[Turnable]
     ledger: Ledger
     model: NormalModel | Preset | None
     drawn: Path

@@ -13,6 +13,7 @@ from typing import Any
 from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
+from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
 from normalgen.io.provenance import versions
@@ -215,7 +216,7 @@ def _begun(
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
         images = references.pieces
-        named = images.names, images.hashes(), images.pixels(preset.size)
+        named = images.names, images.hashes(), turnables(images, preset.size)
         yield PoolFilling(folder, preset, settings, *named, ledger, model, _drawn(folder))
 
 

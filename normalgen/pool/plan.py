@@ -1,5 +1,6 @@
 """Plans how each image of a pool is made, and draws one group of images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.images.augment import augment_each
+from normalgen.images.turning import Turnable
 from normalgen.io.rng import generator
 from normalgen.settings.presets import Preset
 from normalgen.settings.prompts import prompt_set
@@ -56,7 +58,9 @@ def preset_of(model: NormalModel | Preset) -> Preset:
     return model if isinstance(model, Preset) else model.preset
 
 
-def draw_group(model: NormalModel | Preset, start: int, sources: Tensor, seed: int) -> list[tuple[Candidate, Tensor]]:
+def draw_group(
+    model: NormalModel | Preset, start: int, sources: Sequence[Turnable], seed: int
+) -> list[tuple[Candidate, Tensor]]:
     """Return the group of `preset.pool.group` candidates from index `start` on, with images (3, S, S) in [0, 1].
 
     It always draws the whole group, because the batch size changes the bytes. A preset alone is enough if diffusion
@@ -75,7 +79,7 @@ def draw_group(model: NormalModel | Preset, start: int, sources: Tensor, seed: i
 
 
 def _draw_mode(
-    model: NormalModel | Preset, mode: str, candidates: list[Candidate], sources: Tensor, seed: int
+    model: NormalModel | Preset, mode: str, candidates: list[Candidate], sources: Sequence[Turnable], seed: int
 ) -> Tensor:
     if isinstance(model, Preset) or mode == "augmented":
         return _augmented(candidates, preset_of(model), sources, seed)
@@ -87,6 +91,6 @@ def _draw_mode(
     return model.restore(starts, prompts=prompts, strength=model.preset.pool.strength, seed=seed, indices=indices)
 
 
-def _augmented(candidates: list[Candidate], preset: Preset, sources: Tensor, seed: int) -> Tensor:
+def _augmented(candidates: list[Candidate], preset: Preset, sources: Sequence[Turnable], seed: int) -> Tensor:
     draws = [generator("augment", seed, item.index) for item in candidates]
-    return augment_each(sources[[item.reference or 0 for item in candidates]].float() / 255, preset.augment, draws)
+    return augment_each([sources[item.reference or 0] for item in candidates], preset.augment, draws)

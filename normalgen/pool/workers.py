@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from normalgen.errors import DataError
 from normalgen.images.images import to_pil
+from normalgen.images.turning import Turnable, turnable
 from normalgen.io.atomic import write_whole
 from normalgen.io.progress import Watch
 from normalgen.io.records import read_json, seal, unseal, write_record
@@ -97,14 +98,16 @@ class Window:
         start = ledger.judged - ledger.judged % group
         lacking = max(0, n - len(ledger.kept)) + ledger.judged - start
         window = cls(n, shards, start, start + -(-lacking // group) * group, group)
-        pixels = seal(save({"references": making.sources}))
+        photos = torch.stack([source.photo for source in making.sources])
+        aspects = torch.tensor([source.aspect for source in making.sources], dtype=torch.float64)
+        pixels = seal(save({"references": photos, "aspects": aspects}))
         write_whole(making.drawn / SOURCES, lambda partial: partial.write_bytes(pixels))
         write_record(making.drawn / PLAN, {"settings": asdict(window)})
         return window
 
     @classmethod
-    def read(cls, drawn: Path) -> "tuple[Window, Tensor] | None":
-        """Return the current round and the references, uint8 (k, 3, S, S); None if there is no round.
+    def read(cls, drawn: Path) -> "tuple[Window, list[Turnable]] | None":
+        """Return the current round and the references; None if there is no round.
 
         Raises:
             DataError: the files of the round are damaged.
@@ -171,14 +174,15 @@ def _again(drawn: Path) -> str:
     return f"stop the workers, remove {drawn}, and start them again"
 
 
-def _sources(drawn: Path) -> Tensor:
+def _sources(drawn: Path) -> list[Turnable]:
     try:
-        pixels = load(unseal((drawn / SOURCES).read_bytes()))["references"]
+        saved = load(unseal((drawn / SOURCES).read_bytes()))
+        pixels, aspects = saved["references"], saved["aspects"].tolist()
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise DataError(f"{drawn / SOURCES} is missing or damaged ({error}); {_again(drawn)}") from error
     if pixels.dtype != torch.uint8 or pixels.dim() != 4:
         raise DataError(f"{drawn / SOURCES} holds no references; {_again(drawn)}")
-    return pixels
+    return [turnable(photo, aspect) for photo, aspect in zip(pixels, aspects, strict=True)]
 
 
 def _write(path: Path, image: Tensor) -> None:

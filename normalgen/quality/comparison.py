@@ -8,6 +8,7 @@ from torch import Tensor
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.images.augment import augment_each
 from normalgen.images.images import Images
+from normalgen.images.turning import turnables
 from normalgen.io.rng import generator
 from normalgen.quality.measures import Measures, measure
 from normalgen.settings.presets import Augment
@@ -36,12 +37,12 @@ def compare(
         most: how many of `others` are looked at.
         seed: draws the augmentations, and which of `others`.
     """
-    pixels = references.pixels(size).float() / 255
+    photos = turnables(references, size)
     count = max(len(images) for images in sets.values())
     draws = [generator("quality", seed, i) for i in range(count)]
-    augmented = augment_each(pixels[[i % len(pixels) for i in range(count)]], augment, draws)
+    augmented = augment_each([photos[i % len(photos)] for i in range(count)], augment, draws)
     held_out = None
     if others is not None:
         order = torch.randperm(len(others), generator=generator("held out", seed))[:most].tolist()
         held_out = others.take(sorted(order)).pixels(size).float() / 255
-    return measure(sets, augmented, pixels, held_out, EmbeddedFeatures())
+    return measure(sets, augmented, references.pixels(size).float() / 255, held_out, EmbeddedFeatures())

@@ -5,11 +5,13 @@ Every cut-off comes from the references and their augmentations; no defect is ev
     broken     black, not finite, or flat, clipped, or with the seams of a grid, far beyond what augmentations show
     copy       nearer to a reference than any of its augmentations is
     duplicate  nearer to an earlier image of the pool than half of what parts any two augmentations of one reference
+    fragment   a part of the object at the border, cut or mirrored, though the likest reference has background there
     stray      farther from all references than a reference left out, and its augmentations, are from the others
     defect     a spot that stands out against the rest of the image more than in augmented references, and than in a
                reference left out beside the others
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from normalgen.features.efficientnet_lite import EmbeddedFeatures
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.images.augment import augment_each
+from normalgen.images.turning import BORDER, Turnable, object_of
 from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.quality.measures import seam, sharpness
@@ -27,11 +30,11 @@ from normalgen.settings.presets import Augment
 
 __all__ = ["REASONS", "Gate", "Verdict"]
 
-REASONS = ("broken", "copy", "duplicate", "stray", "defect")
+REASONS = ("broken", "copy", "duplicate", "fragment", "stray", "defect")
 KEEP = 0.95
 LONE = 3.0
 FINEST, CELL, COARSE = 32, 8, 8
-CALIBRATIONS, BANKED = 48, 16
+CALIBRATIONS, BANKED = 96, 16
 ROWS = 256
 """Layouts that are compared at a time."""
 
@@ -102,24 +105,24 @@ class Gate:
     that its verdict depends on nothing but the references and the images kept before it.
 
     Args:
-        references: uint8 (k, 3, S, S); the first eight give the cut-offs and the bank.
+        references: the photos, ready to be turned; the first eight give the cut-offs and the bank.
         kind: which augmentations a reference may undergo; where there are none, cut-offs come from `safe` ones.
         seed: draws the augmentations.
         watch: receives the progress of "gate", per reference.
     """
 
-    def __init__(self, references: Tensor, kind: Augment, *, seed: int, watch: Watch = silent) -> None:
+    def __init__(self, references: Sequence[Turnable], kind: Augment, *, seed: int, watch: Watch = silent) -> None:
         self.features = EmbeddedFeatures()
-        self.count = len(references)
+        self.is_alone = [photo.is_alone for photo in references]
         used = references[: BANKED // 2]
-        self.layouts = torch.stack([self._look(image.float() / 255).layout for image in references])
-        self.references = [self._look(image.float() / 255) for image in used]
-        each = max(4, -(-CALIBRATIONS // len(used)))
+        self.layouts = torch.stack([self._look(photo.photo.float() / 255).layout for photo in references])
+        self.references = [self._look(photo.photo.float() / 255) for photo in used]
+        views = max(4, -(-CALIBRATIONS // len(used)))
         kind = "safe" if kind == "none" else kind
         families = []
-        for place, image in enumerate(used):
-            watch("gate", place, len(used))
-            families.append(self._family(image, kind, seed, place, each))
+        for index, photo in enumerate(used):
+            watch("gate", index, len(used))
+            families.append(self._family(photo, kind, seed, index, views))
         share = BANKED // len(used)
         self.bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, range(len(used)))]))
         self.limits = self._calibrate(families, share)
@@ -128,7 +131,7 @@ class Gate:
 
     def unknown(self) -> list[str]:
         """What so few references cannot tell, as sentences for people."""
-        match self.count:
+        match len(self.is_alone):
             case 1:
                 return ["one reference cannot tell another good part from a stray: the stray limit is a guess"]
             case 2 | 3 as k:
@@ -145,12 +148,13 @@ class Gate:
         look = self._look(image)
         numbers = look.plain | self._spots(look.patches, self.bank)
         numbers["copy"], nearest_reference = _nearest(look.layout, self.layouts)
+        numbers["fragment"] *= self.is_alone[nearest_reference]
         nearest_pool = None
         if self.kept:
             numbers["duplicate"], nearest_pool = _nearest(look.layout, self.kept.rows)
-        found = (reason for reason in REASONS if self._is(reason, numbers))
+        reasons = (reason for reason in REASONS if self._is(reason, numbers))
         verdict = Verdict(
-            reason=next(found, "") if image.any() else "broken",
+            reason=next(reasons, "") if image.any() else "broken",
             numbers={name: round(value, 4) for name, value in numbers.items()},
             nearest_reference=nearest_reference,
             nearest_pool=nearest_pool,
@@ -183,12 +187,13 @@ class Gate:
             "sharpness": float(sharpness(image[None])),
             "clipped": float(clipped),
             "seam": float(seam(image[None])),
+            "fragment": object_of((image * 255).round().to(torch.uint8)).at_border,
         }
         return _Look(patches.flatten(0, 1), layout, plain)
 
-    def _family(self, reference: Tensor, kind: Augment, seed: int, place: int, count: int) -> list[_Look]:
+    def _family(self, reference: Turnable, kind: Augment, seed: int, place: int, count: int) -> list[_Look]:
         draws = [generator("gate", seed, place, i) for i in range(count)]
-        images = augment_each((reference.float() / 255).expand(count, -1, -1, -1), kind, draws)
+        images = augment_each([reference] * count, kind, draws)
         return [self._look((image * 255).round() / 255) for image in images]
 
     def _banked(self, families: list[list[_Look]], share: int, places: range | list[int]) -> list[_Look]:
@@ -214,6 +219,8 @@ class Gate:
             "seam": _beyond(plain["seam"]) + 0.05,
             "copy": min(_apart(look.layout, self.references[i].layout) for i in everyone for look in families[i]),
             "duplicate": min(pairs) / 2,
+            "fragment": BORDER
+            + max([look.plain["fragment"] for i in everyone if self.is_alone[i] for look in families[i]], default=0.0),
             "stray": _keeping(left_out, "stray") if left_out else lone,
             "defect": max(_keeping(found, "defect") for found in (known, left_out) if found),
         }

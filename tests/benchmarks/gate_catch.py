@@ -5,7 +5,7 @@
     others      augmented normal photos that are not references
 
 For each: the share kept without a defect; and by kind, the share caught at the gate's own limits, and by the defect
-number alone at the cut-off that keeps 95 % of these images.
+number alone at the cut-off that keeps 95 % of these images. Of mirrored fragments, the share caught.
 
     python tests/benchmarks/gate_catch.py --data ROOT --categories screw hazelnut -k 4
 """
@@ -21,8 +21,9 @@ from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.images.augment import augment_each
-from normalgen.images.defects import KINDS, paste
+from normalgen.images.defects import KINDS, paste, paste_fragment
 from normalgen.images.images import Images
+from normalgen.images.turning import Turnable, turnables
 from normalgen.io.rng import generator
 from normalgen.quality.gate import Gate, Verdict
 from normalgen.references import choose
@@ -45,10 +46,10 @@ def floats(images: Images) -> Tensor:
     return images.pixels(SIZE).float() / 255
 
 
-def augmented(images: Tensor, seed: int, kind: Augment) -> Tensor:
-    """Fresh augmentations of the images in turn, COUNT of them."""
+def augmented(photos: list[Turnable], seed: int, kind: Augment) -> Tensor:
+    """Fresh augmentations of the photos in turn, COUNT of them."""
     draws = [generator("augment", seed, i) for i in range(COUNT)]
-    return augment_each(images[[i % len(images) for i in range(COUNT)]], kind, draws)
+    return augment_each([photos[i % len(photos)] for i in range(COUNT)], kind, draws)
 
 
 def caught(verdicts: list[Verdict], limit: float) -> str:
@@ -68,12 +69,12 @@ def main() -> None:
     for name in asked.categories:
         category = find(name, asked.data)
         references = choose(category.normals, asked.k, dataset="gate", category=name, noun=name, seed=0)
-        pixels, augment = floats(references.images), settled(settings, references).augment
-        gate = Gate((pixels * 255).round().to(torch.uint8), augment, seed=0)
-        fresh = augmented(pixels, 77, augment)
+        photos, augment = turnables(references.images, SIZE), settled(settings, references).augment
+        gate = Gate(photos, augment, seed=0)
+        fresh = augmented(photos, 77, augment)
         restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.pool.strength, seed=0)
         others = besides(category, references.images)
-        unseen = floats(others.take(range(min(COUNT, len(others)))))
+        unseen = turnables(others.take(range(min(COUNT, len(others)))), SIZE)
         sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, 78, augment)}
         for label, images in sets.items():
             clean = judged(gate, images)
@@ -82,6 +83,9 @@ def main() -> None:
             for kind in KINDS:
                 pasted = [paste(image, kind, generator("catch", name, i))[0] for i, image in enumerate(images)]
                 found.append(f"{kind} {caught(judged(gate, torch.stack(pasted)), limit)}")
+            parts = [paste_fragment(image, generator("fragment", name, i))[0] for i, image in enumerate(images)]
+            gone = sum(not verdict.kept for verdict in judged(gate, torch.stack(parts)))
+            found.append(f"fragment {100 * gone / len(parts):.0f}")
             kept = sum(verdict.kept for verdict in clean)
             print(f"{name} k={asked.k} {label:9} kept {100 * kept / len(clean):.0f} %; {'  '.join(found)}", flush=True)
         real = judged(gate, floats(by_label(category, 1)))

@@ -19,6 +19,7 @@ from tiny_stable import write_tokenizer
 from normalgen.customizing.training_batches import batches
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, _State
+from normalgen.images.turning import turnable
 from normalgen.settings.presets import Preset, change, preset
 from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill, prompt_set
 
@@ -81,7 +82,7 @@ class Machine:
             torch.rand(2, 3, settings.size, settings.size, generator=torch.Generator().manual_seed(0)) * 255
         ).byte()
         model = self.model(settings)
-        batch_at = batches(model, photos, photos.float() / 255, 0)
+        batch_at = batches(model, [turnable(photo) for photo in photos], photos.float() / 255, 0)
         model.parts = model.parts.prepare_training(settings)
         if model.half:
             model.parts.lighten()

@@ -13,6 +13,7 @@ from tiny_stable import write_tokenizer
 from normalgen.customizing.training_batches import batches
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import TrainingPlan, _State
+from normalgen.images.turning import turnable
 from normalgen.settings.presets import preset
 from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
 
@@ -45,7 +46,7 @@ def test_a_lora_step_beside_the_diffusers_script(tmp_path: Path) -> None:
     settings = preset("sd15", size=256, train={"rank": 4, "checkpointing": False, "views": 4})
     photos = (torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
     model = NormalModel(parts(SMALL, tmp_path, tokens), settings, category="part", noun="part")
-    batch_at = batches(model, photos, photos.float() / 255, 0)
+    batch_at = batches(model, [turnable(photo) for photo in photos], photos.float() / 255, 0)
     model.parts = model.parts.prepare_training(settings)
     state = _State(model, TrainingPlan(1000, 1e-4, 0.0, 0, warmup=0))
     step, _ = their_lora_loop(parts(SMALL, tmp_path, tokens), 4, False)

@@ -7,12 +7,12 @@ import platformdirs
 import pytest
 import torch
 from conftest import drawn
-from torch import Tensor
 
 from normalgen.customizing import auto_augment as module
 from normalgen.customizing.auto_augment import settled, suited
 from normalgen.customizing.dreambooth import fine_tune
 from normalgen.images.images import Images
+from normalgen.images.turning import Turnable, turnable
 from normalgen.io.progress import Watch
 from normalgen.io.run_folder import read_record
 from normalgen.pool.generate import draw_shard, fill_pool
@@ -22,10 +22,10 @@ from normalgen.references import References
 from normalgen.settings.presets import Preset, change
 
 
-def laid(angle: Callable[[int], int], count: int = 3, size: int = 128) -> Tensor:
-    """Drawn parts, each turned by an angle of its own: uint8 (count, 3, size, size)."""
+def laid(angle: Callable[[int], int], count: int = 3, size: int = 128) -> list[Turnable]:
+    """Drawn parts, each turned by an angle of its own."""
     pictures = [drawn(i, size).rotate(angle(i), fillcolor=(60, 60, 60)) for i in range(count)]
-    return torch.stack([torch.from_numpy(np.array(picture)).permute(2, 0, 1) for picture in pictures])
+    return [turnable(torch.from_numpy(np.array(picture)).permute(2, 0, 1)) for picture in pictures]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_auto_is_settled_once_for_the_same_photos(
 ) -> None:
     asked: list[int] = []
 
-    def watched(images: Tensor, watch: Watch) -> str:
+    def watched(images: list[Turnable], watch: Watch) -> str:
         asked.append(len(images))
         return "turned"
 

@@ -7,9 +7,11 @@ import torch
 from normalgen.customizing.training_batches import batches, class_images
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
+from normalgen.images.turning import turnable
 from normalgen.settings.presets import Preset, change
 
-PHOTOS = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+NOISE = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+PHOTOS = [turnable(photo) for photo in NOISE]
 CLASSES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 

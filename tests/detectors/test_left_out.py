@@ -8,6 +8,7 @@ from normalgen.detectors.one_to_normal.stitching import Canvas, highest
 from normalgen.detectors.one_to_normal.triplet import Levels, PatchBank, unit
 from normalgen.images.defects import KINDS
 from normalgen.images.tiles import windows
+from normalgen.images.turning import turnable
 
 
 def digests(count: int) -> list[str]:
@@ -45,7 +46,8 @@ def test_content_and_seed_choose_the_sample_not_the_order() -> None:
 
 def test_each_view_is_judged_in_all_its_tiles() -> None:
     tiles = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    made = list(trials(lambda index: tiles, left_out(digests(2), 3, seed=0), 0))
+    photos = [turnable(tile) for tile in tiles]
+    made = list(trials(lambda index: photos, left_out(digests(2), 3, seed=0), 0))
     assert [trial.view for trial in made if trial.view is not None] == [i for i in range(12) for _ in range(3)]
     assert len({trial.key for trial in made}) == len(made) == 36 + 10
     assert torch.equal(made[1].image, tiles[1] / 255)

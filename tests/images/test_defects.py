@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from normalgen.images.defects import KINDS, object_mask, paste
+from normalgen.images.defects import KINDS, object_mask, paste, paste_fragment
 
 SIZE = 128
 
@@ -38,3 +38,12 @@ def test_a_defect_lies_on_the_object_and_is_seen(disc: Tensor, kind: str) -> Non
 def test_the_same_seed_draws_the_same_defect(disc: Tensor, kind: str) -> None:
     one, again = (paste(disc, kind, torch.Generator().manual_seed(3))[0] for _ in range(2))
     assert torch.equal(one, again)
+
+
+def test_a_fragment_shows_a_mirrored_part_of_the_object_in_a_corner(disc: Tensor) -> None:
+    for seed in range(8):
+        image, mask = paste_fragment(disc, torch.Generator().manual_seed(seed))
+        assert mask[0, 0] + mask[0, -1] + mask[-1, 0] + mask[-1, -1] == 1
+        assert torch.equal(image[:, ~mask], disc[:, ~mask])
+        assert (image[0][mask] == 0.8).float().mean() > 0.2
+        assert disc[0][mask].max() < 0.8 or mask.float().mean() < 0.07

@@ -143,10 +143,6 @@ def test_the_smallest_detail_is_two_pixels_of_the_most_shrunken_image() -> None:
     assert images.take([2]).smallest_detail(32) == 1
 
 
-def test_elongation_is_that_of_the_longest_image() -> None:
-    assert in_memory(Image.new("RGB", (40, 40)), Image.new("RGB", (30, 45))).elongation(8) == 1.5
-
-
 def test_hashes_are_of_the_bytes_as_stored(photos: Path) -> None:
     expected = [hashlib.sha256((photos / f"{i}.png").read_bytes()).hexdigest() for i in range(6)]
     assert Images.from_folder(photos).cropped("center").hashes() == expected
@@ -208,7 +204,6 @@ def test_kept_images_are_read_once_whatever_is_asked_of_them_and_their_parts(dec
     images = Images([counting(reads, name, Image.fromarray(noise(9, 12, i))) for i, name in enumerate("abc")]).kept()
     digests, middle = images.hashes(), images.cropped("center")
     middle.smallest_detail(8)
-    assert middle.elongation(8) == 1
     first = middle.take([1, 0]).pixels(8)
     assert torch.equal(first, middle.pixels(8)[[1, 0]])
     assert torch.equal(next(middle.batches(8)), middle.pixels(8).float() / 255)

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normalgen.images.augment import augment_each
-from normalgen.images.defects import KINDS, paste
+from normalgen.images.defects import KINDS, paste, paste_fragment
 from normalgen.images.images import to_tensor
+from normalgen.images.turning import Turnable, turnable
 from normalgen.io.rng import generator
 from normalgen.quality.gate import REASONS, Gate
 
@@ -33,9 +34,13 @@ def photos() -> Tensor:
     return torch.stack([bracket(seed) for seed in range(2)])
 
 
+def ready(photos: Tensor) -> list[Turnable]:
+    return [turnable(photo) for photo in (photos * 255).round().to(torch.uint8)]
+
+
 @pytest.fixture(scope="module")
 def calibrated(photos: Tensor) -> Gate:
-    return Gate((photos * 255).round().to(torch.uint8), "safe", seed=0)
+    return Gate(ready(photos), "safe", seed=0)
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def gate(calibrated: Gate) -> Gate:
 def fresh(photos: Tensor) -> Tensor:
     """Augmented references that the gate was not calibrated on."""
     draws = [generator("fresh", i) for i in range(20)]
-    return augment_each(photos[[i % 2 for i in range(20)]], "safe", draws)
+    return augment_each(ready(photos) * 10, "safe", draws)
 
 
 def test_most_augmented_references_are_kept(gate: Gate, fresh: Tensor) -> None:
@@ -65,6 +70,29 @@ def test_drawn_defects_are_caught(gate: Gate, fresh: Tensor, kind: str) -> None:
     assert sum(gate.judge(image).reason in ("defect", "stray") for image in images) >= 8
 
 
+def test_mirrored_fragments_are_caught(gate: Gate, fresh: Tensor) -> None:
+    images = [paste_fragment(image, generator("fragment", i))[0] for i, image in enumerate(fresh)]
+    verdicts = [gate.judge(image) for image in images]
+    assert all(not verdict.kept for verdict in verdicts)
+    assert sum(verdict.reason == "fragment" for verdict in verdicts) >= 18
+
+
+def test_a_part_that_the_border_cuts_is_a_fragment(gate: Gate, fresh: Tensor) -> None:
+    part = fresh[0][:, 30:, 40:]  # the bracket's lower and right arms
+    cut = torch.nn.functional.interpolate(part[None], (SIZE, SIZE), mode="bicubic")[0]
+    assert gate.judge(cut).reason == "fragment"
+
+
+def test_a_surface_that_reaches_the_border_is_no_fragment() -> None:
+    y, x = torch.meshgrid(torch.linspace(0, 40, SIZE), torch.linspace(0, 40, SIZE), indexing="ij")
+    stripes = torch.stack([0.5 + 0.3 * torch.sin(x + shift) * torch.cos(y) for shift in (0.0, 1.0)])
+    surfaces = stripes[:, None].expand(-1, 3, -1, -1)
+    gate = Gate(ready(surfaces), "safe", seed=0)
+    draws = [generator("surface", i) for i in range(10)]
+    verdicts = [gate.judge(image) for image in augment_each(ready(surfaces) * 5, "safe", draws)]
+    assert all(verdict.numbers["fragment"] == 0 for verdict in verdicts)
+
+
 def test_a_reference_itself_is_a_copy(gate: Gate, photos: Tensor) -> None:
     assert gate.judge(photos[1]).reason == "copy"
 
@@ -77,7 +105,7 @@ def test_the_same_image_twice_is_a_duplicate(gate: Gate, fresh: Tensor) -> None:
 
 def test_calibrating_reports_each_reference(photos: Tensor) -> None:
     seen: list[tuple[str, int, int]] = []
-    Gate((photos * 255).round().to(torch.uint8), "safe", seed=0, watch=lambda *step: seen.append(step))
+    Gate(ready(photos), "safe", seed=0, watch=lambda *step: seen.append(step))
     assert seen == [("gate", 0, 2), ("gate", 1, 2), ("gate", 2, 2)]
 
 
@@ -110,22 +138,22 @@ def test_a_verdict_names_the_reference_it_is_most_like(gate: Gate, fresh: Tensor
 
 
 def test_verdicts_repeat_to_the_digit(gate: Gate, fresh: Tensor, photos: Tensor) -> None:
-    again = Gate((photos * 255).round().to(torch.uint8), "safe", seed=0)
+    again = Gate(ready(photos), "safe", seed=0)
     assert again.settings() == gate.settings()
     assert [again.judge(image) for image in fresh[:4]] == [gate.judge(image) for image in fresh[:4]]
 
 
 def test_one_reference_makes_the_stray_limit_a_guess_and_says_so(photos: Tensor) -> None:
-    gate = Gate((photos[:1] * 255).round().to(torch.uint8), "none", seed=0)
+    gate = Gate(ready(photos[:1]), "none", seed=0)
     assert "one reference" in gate.settings()["unknown"][0]
     assert gate.judge(torch.rand(photos[0].shape, generator=torch.Generator().manual_seed(0))).reason == "stray"
 
 
 def test_many_references_make_a_gate_of_bounded_size(photos: Tensor) -> None:
-    many = (photos.repeat(15, 1, 1, 1)[..., ::2, ::2] * 255).round().to(torch.uint8)
+    many = ready(photos[..., ::2, ::2]) * 15
     gate = Gate(many, "safe", seed=0)
     assert len(gate.bank) == 16 * 8 * 8
-    assert gate.judge(many[-1].float() / 255).reason == "copy"
+    assert gate.judge(many[-1].photo.float() / 255).reason == "copy"
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])

@@ -17,6 +17,7 @@ from normalgen.detectors.one_to_normal.branches import Branches, joined
 from normalgen.detectors.one_to_normal.left_out import BankWithout, Trial, left_out, trials
 from normalgen.detectors.one_to_normal.triplet import Levels, Moments, PatchBank, Reduce, image_scores, moments
 from normalgen.images.images import Images
+from normalgen.images.turning import Turnable, turnables
 from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -37,7 +38,7 @@ class Known:
             none.
         digests: the SHA-256 of each reference.
         tiles: how many tiles each reference has; 1 if it is not cut.
-        cut: returns the tiles of a reference, uint8 (T, 3, S, S), by its index.
+        cut: returns the tiles of a reference, ready to be turned, by its index.
     """
 
     photos: Tensor
@@ -45,7 +46,7 @@ class Known:
     sources: tuple[int, ...]
     digests: tuple[str, ...]
     tiles: tuple[int, ...]
-    cut: Callable[[int], Tensor]
+    cut: Callable[[int], list[Turnable]]
 
     @classmethod
     def of(cls, references: References, pool: Pool | None, size: int, most: int, watch: Watch = silent) -> Self:
@@ -70,8 +71,8 @@ class Known:
             sources += [hashes.index(digest) if digest in hashes else -1 for digest in made_from]
         counts = [len(references.tiles(index)) if references.tile else 1 for index in range(len(owners))]
 
-        def cut(index: int) -> Tensor:
-            return references.tiles(index).pixels(size)
+        def cut(index: int) -> list[Turnable]:
+            return turnables(references.tiles(index), size)
 
         return cls(photos, drawn, tuple(sources), tuple(references.images.hashes()), tuple(counts), cut)
 

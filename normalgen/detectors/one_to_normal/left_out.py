@@ -16,6 +16,7 @@ from torch import Tensor
 from normalgen.detectors.one_to_normal.triplet import Levels, PatchBank
 from normalgen.images.augment import augment
 from normalgen.images.defects import KINDS, paste
+from normalgen.images.turning import Turnable
 from normalgen.io.rng import generator
 
 __all__ = ["BankWithout", "LeftOut", "Trial", "left_out", "sample", "trials", "view"]
@@ -115,11 +116,11 @@ def _shares(total: int, parts: int) -> list[int]:
     return [total // parts + (i < total % parts) for i in range(parts)]
 
 
-def trials(cut: Callable[[int], Tensor], chosen: Sequence[LeftOut], seed: int) -> Iterator[Trial]:
+def trials(cut: Callable[[int], Sequence[Turnable]], chosen: Sequence[LeftOut], seed: int) -> Iterator[Trial]:
     """Yield the views of each left-out reference, tile by tile, then views with drawn defects.
 
     Args:
-        cut: returns the tiles of a reference, uint8 (T, 3, S, S), by its index; itself alone if it is not cut.
+        cut: returns the tiles of a reference by its index; itself alone if it is not cut.
         chosen: which references, and how often.
         seed: decides every draw.
     """
@@ -138,7 +139,8 @@ def trials(cut: Callable[[int], Tensor], chosen: Sequence[LeftOut], seed: int) -
             yield Trial(paste(image, kind, draw)[0], f"spoilt-{index}-{i}", index, None)
 
 
-def view(photo: Tensor, number: int, *keys: int | str) -> Tensor:
-    """Return view `number` of a photo, uint8 (3, S, S), in [0, 1]: 0 is the photo, others are safe augmentations."""
-    image = photo.float() / 255
-    return augment(image, "safe", generator("views", *keys, number - 1)) if number else image
+def view(photo: Turnable, number: int, *keys: int | str) -> Tensor:
+    """Return view `number` of a photo, (3, S, S) in [0, 1]: 0 is the photo, others are safe augmentations."""
+    if number:
+        return augment(photo, "safe", generator("views", *keys, number - 1))
+    return photo.photo.float() / 255

@@ -74,7 +74,7 @@ class Fitted:
     def read(cls, branches: Branches, tensors: Mapping[str, Tensor], record: SavedDetector, device: str) -> Self:
         """Return what `tensors` and a detector's record hold; `branches` look on `device`."""
         known, bank = record["settings"], PatchBank(levels_in(tensors, "bank"), device)
-        usual = {name: moments_in(tensors, name) for name in WEIGHTS if name in known["branches"]}
+        usual: dict[str, Moments] = {name: moments_in(tensors, name) for name in WEIGHTS if name in known["branches"]}
         trained, sources = Training.from_record(record["training"]), tuple(record["sources"])
         return cls(branches, bank, usual, known["weights"], tensors["left_out"], known["size"], trained, sources)
 
