@@ -18,7 +18,7 @@ from normalgen.cli.personalize import personalize
 from normalgen.cli.pool import pool_app
 from normalgen.cli.presets import presets
 from normalgen.cli.results import results
-from normalgen.cli.show import fail, show_notes
+from normalgen.cli.show import fail, never_fail, show_notes
 from normalgen.cli.train_text import train_text
 from normalgen.errors import NormalgenError
 
@@ -58,6 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command `normalgen`; raises SystemExit, or the error itself with --debug."""
     # Long spinning makes a busy machine several times slower; no spinning does the same to an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    never_fail()
     show_notes()
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words

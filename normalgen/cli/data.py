@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, say, table
+from normalgen.cli.show import note, say, say_table
 from normalgen.errors import DataError
 from normalgen.io.progress import progress_bars
 
@@ -60,10 +60,10 @@ def list_() -> None:
         [item.name, str(len(item.published) or "any"), *_totals(item), item.licence, item.where]
         for item in DATASETS.values()
     ]
-    say(table(["data set", "categories", "train", "good", "anomalous", "licence", "where"], rows))
+    say_table(["data set", "categories", "train", "good", "anomalous", "licence", "where"], rows)
     say("")
     say("Expected folders:")
-    say(table(["data set", "expected in its folder"], [[item.name, item.layout] for item in DATASETS.values()]))
+    say_table(["data set", "expected in its folder"], [[item.name, item.layout] for item in DATASETS.values()])
 
 
 def _totals(dataset: "Dataset") -> list[str]:
@@ -106,7 +106,7 @@ def check(
         say(f"no data set under {root}; to see the expected folders: normalgen data list")
         return
     rows, broken, complete = _checked(pairs, said)
-    say(table(HEADS, rows))
+    say_table(HEADS, rows)
     for message in broken:
         note(message)
     if dataset and not complete:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normalgen.cli.show import note, say, table
+from normalgen.cli.show import note, say, say_table
 
 if TYPE_CHECKING:
     from normalgen.detectors.self_test import Proxy
@@ -27,7 +27,7 @@ def _show_worst(run: "DetectionRun") -> None:
     judged = [result for result in run.results if not result.error]
     worst = judged[:WORST]
     heads = ["rank", "score", *(worst[0].scores or {}), "verdict", "label", "file"]
-    say(table(heads, [_row(result) for result in worst]))
+    say_table(heads, [_row(result) for result in worst])
     if len(judged) > len(worst):
         say(f"... and {len(judged) - len(worst)} more")
 

@@ -111,7 +111,7 @@ def _show_pool(pool: "Pool", n: int) -> None:
     _show_rejected(pool, n, drawn=set(modes) != {"augmented"})
     say(f"  pool           {pool.folder}")
     say(f"  contact sheet  {record_folder(pool.folder) / SHEET}")
-    say(f"load it:  datasets.load_dataset({pool.folder.as_posix()!r}, split='train')")
+    say(f"load it:  {pool.loading()}")
     say("grow it:  the same command with a larger -n")
 
 

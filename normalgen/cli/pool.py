@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import MARK, say, table
+from normalgen.cli.show import MARK, say, say_table
 from normalgen.errors import DataError
 from normalgen.io.progress import progress_bars
 
@@ -93,7 +93,7 @@ def quality(
 
     result = measure_pool(folder, photos, data, sample=sample, seed=seed)
     pool = result.pool
-    say(table(["measure", *result.lines[0].values, "bar"], _rows(result.lines)))
+    say_table(["measure", *result.lines[0].values, "bar"], _rows(result.lines))
     _say_misses(result.lines)
     say(f"{result.images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
     say(f"data: {result.path}")

@@ -6,27 +6,41 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import NoReturn
 
 import typer
 
 from normalgen.io.notes import LOGGER, note
+from normalgen.io.text import printable
 
-__all__ = ["MARK", "fail", "note", "resumable", "say", "show_notes", "table"]
+__all__ = ["MARK", "fail", "never_fail", "note", "resumable", "say", "say_table", "show_notes", "table"]
 
 MARK = "!"
 
 
-def say(text: str) -> None:
-    """Print a line on standard output."""
-    typer.echo(text)
+def never_fail() -> None:
+    """Make standard output and error escape the letters that their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line on standard output, or on standard error; control characters are escaped."""
+    typer.echo(printable(text), err=err)
+
+
+def say_table(heads: list[str], rows: list[list[str]]) -> None:
+    """Print a `table` on standard output."""
+    typer.echo(table(heads, rows))
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
     """Return the rows under their heads, in columns as wide as they need; cells that end with `MARK` are red."""
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    lines = ["  ".join(map(_cell, row, widths)) for row in [heads, *rows]]
-    return "\n".join(line.rstrip() for line in lines)
+    cells = [[printable(cell).replace("\n", "\\n") for cell in row] for row in [heads, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    return "\n".join("  ".join(map(_cell, row, widths)).rstrip() for row in cells)
 
 
 def _cell(text: str, width: int) -> str:
@@ -36,7 +50,7 @@ def _cell(text: str, width: int) -> str:
 
 class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(f"note: {record.getMessage()}", err=True)
+        say(f"note: {record.getMessage()}", err=True)
 
 
 def show_notes() -> None:
@@ -48,7 +62,7 @@ def show_notes() -> None:
 
 def fail(text: str, code: int = 1) -> NoReturn:
     """Print an error message on standard error and exit with `code`."""
-    typer.echo(f"error: {text}", err=True)
+    say(f"error: {text}", err=True)
     sys.exit(code)
 
 

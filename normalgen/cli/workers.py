@@ -6,9 +6,7 @@ import sys
 from threading import Thread
 from typing import IO
 
-import typer
-
-from normalgen.cli.show import fail
+from normalgen.cli.show import fail, say
 from normalgen.errors import DataError
 
 __all__ = ["run_together", "run_workers"]
@@ -56,7 +54,7 @@ def run_together(commands: dict[str, list[str]], environment: dict[str, str]) ->
 
 def _show(label: str, lines: IO[str] | None) -> None:
     for line in lines or ():
-        typer.echo(f"{label} | {line.rstrip()}", err=True)
+        say(f"{label} | {line.rstrip()}", err=True)
 
 
 def _without(words: list[str]) -> list[str]:

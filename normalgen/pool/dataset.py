@@ -1,5 +1,6 @@
 """A finished pool."""
 
+import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -99,6 +100,13 @@ class Pool:
         columns = [{"image": str(self.folder / row["file_name"])} | row for row in self.rows]
         table = datasets.Dataset.from_list([{k: v for k, v in row.items() if k != "file_name"} for row in columns])
         return table.cast_column("image", datasets.Image())
+
+    def loading(self) -> str:
+        """Return the line of Python that loads the pool with `datasets`, whatever the current folder is."""
+        path = self.folder.resolve().as_posix()
+        if glob.escape(path) == path:
+            return f"datasets.load_dataset({path!r}, split='train')"
+        return f"datasets.load_dataset('imagefolder', data_dir={glob.escape(path)!r}, split='train')"
 
     def sources(self, references: "References") -> list[str]:
         """Return the SHA-256 of the photo that each image was made from; "" for none.

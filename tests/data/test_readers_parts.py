@@ -238,3 +238,11 @@ def test_raw_resc_is_read_under_short_names_too(tmp_path: Path) -> None:
             labels.rename(labels.with_name(labels.name.replace("_labelMark", ".img")))
         (root / name).rename(root / short)
     assert resc(root).counts == (4, 4, 2)
+
+
+def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "a-ubyte.gz", "wb", compresslevel=1) as stream:
+        for _ in range(130):
+            stream.write(bytes(2**20))
+    with pytest.raises(DataError, match="unpacks to more than"):
+        read_idx(tmp_path / "a-ubyte.gz")

@@ -20,6 +20,8 @@ __all__ = ["NAMES", "fits_mnist", "mnist"]
 
 NAMES = tuple(PUBLISHED["mnist"])
 PARTS = {"train": "train", "test": "t10k"}
+LARGEST = 2**27
+"""Most bytes of an unpacked file; the published ones have at most 47 million."""
 
 
 def fits_mnist(root: Path) -> bool:
@@ -92,9 +94,12 @@ def read_idx(file: Path) -> NDArray[np.uint8]:
         DataError: damaged, cut off, or not of bytes.
     """
     try:
-        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file} cannot be unpacked ({error}); download it again") from error
+    if len(data) > LARGEST:
+        raise DataError(f"{file} unpacks to more than {LARGEST} bytes; download it again")
     dimensions = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
     start = 4 + 4 * dimensions
     shape = np.frombuffer(data[4:start], ">u4", count=dimensions if len(data) >= start else 0).tolist()
