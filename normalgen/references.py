@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NotRequired
-
-from typing_extensions import TypedDict
 
 from normalgen.data.category import check_name
 from normalgen.data.find import find_category, folder_category
+from normalgen.data.manifest import Shots, read_manifest
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.images import Images
@@ -18,41 +16,21 @@ from normalgen.images.listing import note_skipped
 from normalgen.images.peek import lost_detail
 from normalgen.io.atomic import write_json
 from normalgen.io.notes import note
-from normalgen.io.records import read_json
 from normalgen.io.rng import generator
 
 __all__ = [
-    "Manifest",
     "ReferenceChoice",
     "References",
-    "Shots",
     "choose",
     "find_references",
     "from_manifest",
     "note_lost_detail",
-    "read_manifest",
     "write_manifest",
 ]
 
 DEFAULT_K = 4
 MOST_TILES = 1024
 """Most tiles to learn from: so many features fit into 0.4 GB."""
-
-
-class ManifestRow(TypedDict):
-    """One reference: the SHA-256 decides, the name is for people."""
-
-    name: str
-    sha256: str
-
-
-class Manifest(TypedDict):
-    """`references.json`: which photos the references are."""
-
-    category: str
-    seed: int | None
-    k: NotRequired[int]
-    references: list[ManifestRow]
 
 
 @dataclass(frozen=True)
@@ -165,24 +143,16 @@ class ReferenceChoice:
     tile: int = 0
 
 
-@dataclass(frozen=True)
-class Shots:
-    """The contents of a manifest: category, seed, and (name, SHA-256) of each reference."""
-
-    category: str
-    seed: int | None
-    rows: tuple[tuple[str, str], ...]
-
-
 def find_references(wanted: ReferenceChoice) -> References:
     """Return the references that `wanted` describes; notes skipped, unused and duplicate photos.
 
     Raises:
         DataError: nothing is named, photos are missing or too few, or the options contradict each other.
     """
-    from normalgen.images.tiles import check_tile
+    if wanted.tile:
+        from normalgen.images.tiles import check_tile
 
-    check_tile(wanted.tile)
+        check_tile(wanted.tile)
     note_skipped(wanted.folder)
     shots = read_manifest(wanted.manifest) if wanted.manifest else None
     name = _name(wanted, shots)
@@ -267,26 +237,6 @@ def choose(normals: Images, k: int | None, *, dataset: str, category: str, noun:
 def write_manifest(references: References, path: Path) -> None:
     """Write the choice to a file that you can commit and pass to `--manifest`."""
     write_json(path, references.manifest())
-
-
-def read_manifest(path: Path) -> Shots:
-    """Read what `write_manifest` wrote.
-
-    Raises:
-        DataError: the file does not exist, or is not a manifest.
-    """
-    remedy = "use a references.json that normalgen wrote"
-    data = read_json(path, Manifest, remedy)
-    if data is None:
-        raise DataError(f"manifest {path} does not exist; {remedy}")
-    rows = tuple((row["name"], row["sha256"]) for row in data["references"])
-    if len(rows) != data.get("k", len(rows)):
-        raise DataError(f"manifest {path} names {len(rows)} references, but says k is {data.get('k')}; {remedy}")
-    if not rows:
-        raise DataError(f"manifest {path} names no references; use one that does")
-    if len(set(rows)) < len(rows):
-        raise DataError(f"manifest {path} names a reference twice; remove one of the two")
-    return Shots(data["category"], data["seed"], rows)
 
 
 def from_manifest(normals: Images, shots: Shots, *, category: str, noun: str) -> References:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from result_cells import cell
 
 from normalgen.customizing.dreambooth import fine_tune
+from normalgen.data.manifest import read_manifest
 from normalgen.data.readers.head_ct import head_ct
 from normalgen.data.readers.visa import visa_category
 from normalgen.detectors.one_to_normal.detector import OneToNormal
@@ -37,7 +38,7 @@ from normalgen.pool.dataset import Pool
 from normalgen.pool.journal import read_run
 from normalgen.pool.origin import origin_of
 from normalgen.pool.workers import Window
-from normalgen.references import References, from_manifest, read_manifest, write_manifest
+from normalgen.references import References, from_manifest, write_manifest
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
 

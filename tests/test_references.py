@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from normalgen.data.manifest import Shots, read_manifest
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images
-from normalgen.references import References, Shots, choose, from_manifest, read_manifest, write_manifest
+from normalgen.references import References, choose, from_manifest, write_manifest
 
 NAMES = [f"{i:03d}.png" for i in range(60)]
 

@@ -12,6 +12,7 @@ from detecting import detect, run
 from safetensors.torch import load_file, save_file
 
 from normalgen.customizing.dreambooth import fine_tune
+from normalgen.data.manifest import read_manifest
 from normalgen.data.readers.visa import visa_category
 from normalgen.detectors.one_to_normal.calibration import Known
 from normalgen.detectors.one_to_normal.detector import OneToNormal
@@ -24,7 +25,7 @@ from normalgen.pool.dataset import Pool
 from normalgen.pool.generate import fill_pool
 from normalgen.pool.inspection import pool_faults
 from normalgen.pool.origin import in_recorded_order
-from normalgen.references import References, from_manifest, read_manifest, write_manifest
+from normalgen.references import References, from_manifest, write_manifest
 from normalgen.settings.presets import Preset, change
 
 

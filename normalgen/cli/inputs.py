@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.errors import DataError, PresetError
-from normalgen.images.listing import note_skipped
 from normalgen.settings.configs import Augment, Method, Precision, Sampler
 from normalgen.settings.preset import Preset, every_setting
 from normalgen.settings.presets import PRESETS
@@ -234,6 +233,8 @@ def check_queries(path: Path) -> None:
         DataError: the path does not exist.
     """
     check_there(path, f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
+    from normalgen.images.listing import note_skipped
+
     note_skipped(path, depth=2)
 
 

@@ -68,6 +68,7 @@ def parse(data: bytes, kind: type[T]) -> T:
 
     try:
         value = json.loads(data.decode("utf-8-sig"))
+        digest = value.pop(DIGEST, None) if isinstance(value, dict) else None
         plain = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(errors="replace")
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -79,7 +80,7 @@ def parse(data: bytes, kind: type[T]) -> T:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
-    if isinstance(value, dict) and (digest := value.pop(DIGEST, None)) not in (None, text_digest(json_bytes(value))):
+    if digest not in (None, text_digest(json_bytes(value))):
         raise ValueError(f"its {DIGEST} is not {str(digest)[:12]}")
     return cast(T, value)
 

@@ -95,15 +95,14 @@ def detect(
     category = _category(chosen, references)
     photos, bank = _queries(queries, chosen, references, labels), pool_folder(pool, category)
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
-    fresh = None if chosen.is_fitted else references
-    asked = (preset_called(preset), settings or {}, model_folder)
+    fresh, asked = None if chosen.is_fitted else references, (preset_called(preset), settings or {}, model_folder)
     work = Preparation(fresh, *asked, seed=seed, device=device) if fresh else None
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
-        how: dict[str, Any] = {"watch": watch, "save_maps": save_maps, "map_size": map_size}
-        run = write_detection(chosen, photos, threshold, target, category, **how)
+        drawn: dict[str, Any] = {"save_maps": save_maps, "map_size": map_size, "watch": watch}
+        run = write_detection(chosen, photos, threshold, target, category, **drawn)
     return Detection(run, target, chosen, threshold)
 
 

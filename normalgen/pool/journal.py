@@ -134,7 +134,7 @@ def read_kept(folder: Path) -> Kept:
     digests: dict[str, str] = {}
     for row, line in zip(found.rows, found.lines, strict=True):
         record = kept.pop(row["index"], CandidateRow(index=row["index"], kept=True, reason=""))
-        if row["index"] in rows or record.get("row", _digest(line)) != _digest(line):
+        if row["index"] <= max(rows, default=-1) or record.get("row", _digest(line)) != _digest(line):
             return Kept([*rows.values()], digests, f"{METADATA}: line {len(rows) + 1} is not what was written")
         rows[row["index"]] = {**row}
         digests |= {row["file_name"]: record["image"]} if "image" in record else {}

@@ -4,7 +4,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from normalgen.references import Manifest
+from normalgen.data.manifest import Manifest
 from normalgen.settings.configs import Augment
 
 __all__ = ["CandidateRow", "GateRecord", "ImageRow", "PoolRun", "PoolSettings"]

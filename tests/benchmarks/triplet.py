@@ -26,6 +26,7 @@ from torch.nn.functional import interpolate
 from normalgen.customizing.dreambooth import fine_tune
 from normalgen.customizing.saved_models import is_customized
 from normalgen.data.category import Category
+from normalgen.data.manifest import read_manifest
 from normalgen.detectors.base import Explanation
 from normalgen.detectors.conformal import Threshold
 from normalgen.detectors.metrics import image_ap, image_auroc
@@ -36,7 +37,7 @@ from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.images.images import Images
 from normalgen.pool.dataset import Pool
-from normalgen.references import References, choose, from_manifest, read_manifest
+from normalgen.references import References, choose, from_manifest
 from normalgen.settings.presets import preset
 
 RATE = 0.1

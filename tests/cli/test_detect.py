@@ -112,7 +112,7 @@ def test_each_query_is_read_and_decoded_once(here: Path, reads: Counter[str], de
     queries = {str(path) for path in Path("mixed").rglob("*.png")}
     assert len(queries) == 5
     assert {path: (reads[path], decoded[path]) for path in queries} == dict.fromkeys(queries, (1, 1))
-    assert not [path for path in reads if path.startswith("out")]
+    assert {path for path in reads if path.startswith("out")} <= {"out/run.json"}
     reads.clear()
     decoded.clear()
     assert run("personalize", "mixed", "--model", "models/good", "--out", "t", "--device", "cpu") == 0

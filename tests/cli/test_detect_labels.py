@@ -84,9 +84,10 @@ def test_photos_in_one_folder_need_no_line(here: Path, capsys: pytest.CaptureFix
 def test_the_smallest_visible_defect_is_told_in_source_pixels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert detect(*FAST) == 0
     assert "become invisible" not in capsys.readouterr().err
-    Image.new("RGB", (2000, 1000), "grey").save("mixed/good/large.png")
+    Image.open("mixed/good/20.png").resize((2000, 1000)).save("mixed/good/large.png")
     assert detect(*FAST) == 0
     said = (
-        "photos are scaled down to 256 px: defects narrower than about 16 of their pixels become invisible; use --crop"
+        "photos are scaled down to 256 px: defects narrower than about 16 of their pixels become invisible; "
+        "use --crop, a smaller --tile, or a larger --size"
     )
     assert said in capsys.readouterr().err

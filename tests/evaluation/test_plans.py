@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import drawn
 from evaluations import category, plan
+from result_cells import cell
 
 from normalgen.errors import DataError, PresetError
 from normalgen.evaluation.arms import Arm, ArmPools
@@ -206,7 +207,7 @@ def test_half_known_work_is_no_estimate_of_stable_diffusion(tmp_path: Path) -> N
     first = next(asked.cells(asked.setups()[0])).path(tmp_path)
     first.parent.mkdir(parents=True)
     seconds = {"fit": 1.0, "predict": 2.0}
-    row = {"cell": {"detector": "memory"}, "counts": {"normal": 2, "anomalous": 4}, "seconds": seconds}
+    row = cell(0.5) | {"counts": {"normal": 2, "anomalous": 4}, "seconds": seconds}
     first.write_text(json.dumps(row))
     assert (estimate(asked, tmp_path).hours, estimate(asked, tmp_path).calibrated) == (None, False)
     first.write_text(json.dumps(row | {"seconds": seconds | {"customize": 1800.0, "pool": 600.0}}))
