@@ -48,7 +48,8 @@ def _show_method(detection: "Detection") -> None:
         say("score: the highest 1 % of the fused map, in deviations from normal; each branch's column uses its own map")
     say(detection.threshold.sentence())
     if run.references:
-        note(f"{run.references} of the labelled photos are references: they are judged, but AUROC leaves them out")
+        other = "are references, calibrate, or are copies of such photos"
+        note(f"{run.references} of the labelled photos {other}: they are judged, but AUROC leaves them out")
     if run.auroc is not None and run.average_precision is not None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
     elif run.unmeasured:

@@ -1,6 +1,6 @@
 """Photos to judge: a folder, or a folder of labelled sub-folders such as MVTec's `test/`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,12 +24,14 @@ class Queries:
         labels: one per image; None for a photo directly in the folder, or in a sub-folder that names no label.
         known: the SHA-256 of photos whose labels do not count, as they are references.
         folders: what each sub-folder was taken for.
+        others: photos with other roles, such as references; the labels of copies of them do not count either.
     """
 
     images: Images
     labels: tuple[str | None, ...]
     known: frozenset[str] = frozenset()
     folders: tuple[FolderLabel, ...] = ()
+    others: tuple[Images, ...] = ()
 
     @property
     def labels_line(self) -> str:
@@ -69,9 +71,20 @@ class Queries:
                 hashes.append("")
         return hashes
 
-    def unmeasured(self, known: Collection[str]) -> "Queries":
-        """Return the same photos, without the labels of those whose SHA-256 is in `known`; reads no file."""
-        return replace(self, known=self.known.union(known))
+    def unmeasured(self, known: Collection[str], *others: Images) -> "Queries":
+        """Return the same photos, without the labels of those with a SHA-256 in `known`, and of copies of `others`."""
+        return replace(self, known=self.known.union(known), others=(*self.others, *others))
+
+    def knows(self, size: int) -> Callable[[Photo], bool]:
+        """Return a function that tells whether a photo, read at `size`, has another role or is a copy of one that has.
+
+        Raises:
+            DataError: one of `others` cannot be read.
+        """
+        from normalgen.images.copies import Copies
+
+        copies = Copies([photo.pixels for images in self.others for part in images.photos(size) for photo in part])
+        return lambda photo: photo.digest in self.known or copies.find(photo.pixels) is not None
 
 
 def is_labelled(labels: Collection[str | None]) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
@@ -95,14 +95,14 @@ def detect(
     category = _category(chosen, references)
     photos, bank = _queries(queries, chosen, references, labels), pool_folder(pool, category)
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
-    fresh, asked = None if chosen.is_fitted else references, (preset_called(preset), settings or {}, model_folder)
-    work = Preparation(fresh, *asked, seed=seed, device=device) if fresh else None
+    asked = (preset_called(preset), settings or {}, model_folder)
+    work = Preparation(references, *asked, seed=seed, device=device) if references and not chosen.is_fitted else None
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
-        drawn: dict[str, Any] = {"save_maps": save_maps, "map_size": map_size, "watch": watch}
-        run = write_detection(chosen, photos, threshold, target, category, **drawn)
+        judged = photos if unused is None else photos.unmeasured(unused.hashes(), unused)
+        run = write_detection(chosen, judged, threshold, target, category, save_maps, map_size, watch)
     return Detection(run, target, chosen, threshold)
 
 
@@ -190,7 +190,8 @@ def _queries(
 ) -> "Queries":
     """Return the photos to judge, cropped like the references; labels of references among them do not count."""
     if references is not None:
-        return queries_from(source, references.images.crop, said).unmeasured(references.images.hashes())
+        images = references.images
+        return queries_from(source, images.crop, said).unmeasured(images.hashes(), images)
     training = detector.trained_from
     return queries_from(source, training.crop, said).unmeasured(training.references)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["HIGHEST_RATE", "Preparation", "calibration_photos", "pool_folder"]
 
 HIGHEST_RATE = 0.5
+COMPARED = 256
+"""Width and height, in pixels, at which photos are compared with references."""
 
 
 class Preparation:
@@ -210,10 +212,12 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
         raise DataError(f"--calibrate: {error}") from error
     sources = [origin.hashes for path in made if (origin := origin_of(path))]
     seen = {*queries.known, *queries.hashes()}.union(*sources)
-    fresh = [row for row, digest in enumerate(photos.hashes()) if digest not in seen]
+    used_elsewhere = replace(queries, known=frozenset(seen)).knows(COMPARED)
+    fresh = [row for row in range(len(photos)) if not used_elsewhere(photos.photo(row, COMPARED))]
     if len(fresh) < len(photos):
         used = len(photos) - len(fresh)
-        note(f"{used} photos in {folder} are references, sources of the model or pool, or queries; they do not count")
+        what = "references, sources of the model or pool, queries, or copies of references"
+        note(f"{used} photos in {folder} are {what}; they do not count")
     least = math.ceil(1 / rate - 1e-9) - 1
     if len(fresh) < least:
         possible = math.ceil(1000 / (len(fresh) + 1)) / 1000

@@ -86,7 +86,6 @@ def write_detection(
     threshold: Threshold,
     folder: Path,
     category: str,
-    *,
     save_maps: bool = False,
     map_size: int = DRAWN,
     watch: Watch = silent,
@@ -173,14 +172,16 @@ def _judge(detector: OneToNormal, queries: Queries, files: _Files, side: int, wa
     labels = dict(zip(queries.images.names, queries.labels, strict=True))
     watch("detect", 0, total)
     size, whole = detector.settings()["size"], detector.tile > 0
+    knows = queries.knows(size)
     for photos, unread in queries.batches(size, detector.together, side, whole=whole):
         judged.errors |= unread
         if photos:
             _judge_batch(detector, photos, files, judged)
         for photo in photos:
-            label, passed = labels[photo.name], photo.digest in queries.known
+            label = labels[photo.name]
+            passed = label is not None and knows(photo)
             judged.labels.append(None if passed else label)
-            judged.references += passed and label is not None
+            judged.references += passed
         done += len(photos) + len(unread)
         watch("detect", done, total)
     if not judged.names:
