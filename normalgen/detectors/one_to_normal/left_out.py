@@ -21,7 +21,7 @@ from normalgen.io.rng import generator
 
 __all__ = ["BankWithout", "LeftOut", "Trial", "left_out", "sample", "trials", "view"]
 
-VIEWS, MOST, TILES = 6, 100, 500
+VIEWS, MOST, TILES = 6, 100, 150
 """Most views of a reference, of all references together, and most tiles in these; 100 views support a rate of 0.01."""
 
 
