@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from normalgen.images.decode import ImageItem, file_item, formats
+from normalgen.images.decode import ImageItem, file_item, formats, without_bomb_warning
 from normalgen.io.atomic import passed_over
 from normalgen.io.notes import note
 from normalgen.io.text import valid_texts
@@ -44,7 +44,7 @@ def is_photo(file: Path) -> bool:
 
 def _is_marked(file: Path) -> bool:
     try:
-        with Image.open(file, formats=[name for name in MARKED if name in formats()]):
+        with without_bomb_warning(), Image.open(file, formats=[name for name in MARKED if name in formats()]):
             return True
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False

@@ -207,7 +207,7 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
     if folder is None:
         return None
     try:
-        photos = Images.from_folder(Path(folder)).cropped(queries.images.crop)
+        photos = Images.from_folder(Path(folder)).cropped(queries.images.crop).kept()
     except DataError as error:
         raise DataError(f"--calibrate: {error}") from error
     sources = [origin.hashes for path in made if (origin := origin_of(path))]

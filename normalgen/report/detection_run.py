@@ -172,14 +172,14 @@ def _judge(detector: OneToNormal, queries: Queries, files: _Files, side: int, wa
     labels = dict(zip(queries.images.names, queries.labels, strict=True))
     watch("detect", 0, total)
     size, whole = detector.settings()["size"], detector.tile > 0
-    knows = queries.knows(size)
+    knows = queries.knows(size) if any(label is not None for label in queries.labels) else None
     for photos, unread in queries.batches(size, detector.together, side, whole=whole):
         judged.errors |= unread
         if photos:
             _judge_batch(detector, photos, files, judged)
         for photo in photos:
             label = labels[photo.name]
-            passed = label is not None and knows(photo)
+            passed = knows is not None and label is not None and knows(photo)
             judged.labels.append(None if passed else label)
             judged.references += passed
         done += len(photos) + len(unread)

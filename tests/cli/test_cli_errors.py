@@ -93,10 +93,7 @@ WRONG = {
     "a device that is not there": ("good --device cuda:99", "this machine has no device 'cuda:99'"),
     "a bad crop": ("good --crop middle", "crop must be 'center' or 'x,y,width,height' in pixels, got 'middle'"),
     "an empty crop": ("good --crop ''", "got ''"),
-    "a crop that leaves the image": (
-        "good --crop 8,8,40,10",
-        "crop 8,8,40,10 extends beyond good/0.png, which is 40 x 40",
-    ),
+    "a crop beyond it": ("good --crop 8,8,40,10", "crop 8,8,40,10 extends beyond good/0.png, which is 40 x 40"),
     "no such manifest": ("good --manifest gone.json", "--manifest gone.json does not exist"),
     "a manifest that is none": ("good --manifest bad.json", "bad.json is damaged, or normalgen did not write it"),
     "an empty object": ("good --object ' '", "--object must be one or more words"),
