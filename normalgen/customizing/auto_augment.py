@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import normalgen
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.images.augment import DEGREES, LIGHT, SCALE, augment_each
 from normalgen.images.images import Images
 from normalgen.images.turning import Turnable, turnables
@@ -59,7 +59,7 @@ def suited(references: Sequence[Turnable], watch: Watch = silent) -> Augment:
     """
     if len(references) < 2:
         return "safe"
-    features = EmbeddedFeatures()
+    features = CnnFeatures()
     known = features.patches(torch.stack([photo.photo for photo in references]).float() / 255, GRID)
     views: dict[Augment, list[Tensor]] = {kind: [] for kind in CHOICES}
     for done, (kind, index) in enumerate(product(CHOICES, range(len(references)))):
@@ -70,7 +70,7 @@ def suited(references: Sequence[Turnable], watch: Watch = silent) -> Augment:
     return "turned" if turned < NEARER * tilted else "safe"
 
 
-def _views(features: EmbeddedFeatures, photo: Turnable, place: int, kind: Augment) -> Tensor:
+def _views(features: CnnFeatures, photo: Turnable, place: int, kind: Augment) -> Tensor:
     """Patches (VIEWS, grid, grid, C) of augmentations of one reference."""
     draws = [generator("suited", place, i) for i in range(VIEWS)]
     return features.patches(augment_each([photo] * VIEWS, kind, draws), GRID)

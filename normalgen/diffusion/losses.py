@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 
 __all__ = ["FeatureError"]
 
@@ -17,7 +17,7 @@ class FeatureError:
 
     def __init__(self, weight: float, device: str) -> None:
         self.weight = weight
-        self.features = EmbeddedFeatures(device)
+        self.features = CnnFeatures(device)
 
     def __call__(self, guess: Tensor, clean: Tensor) -> Tensor:
         """Return the error (N,) of `guess` (N, 3, S, S) in [0, 1]; gradients flow to `guess`."""

@@ -2,11 +2,15 @@
 
 from normalgen.errors import PresetError
 from normalgen.features.contract import Features
-from normalgen.features.efficientnet_lite import LEAST, SIZE, EmbeddedFeatures
+from normalgen.features.embedded_cnn import LEAST, SIZE, CnnFeatures
 
-__all__ = ["NAMES", "check_features", "open_features"]
+__all__ = ["EMBEDDED", "NAMES", "check_features", "open_features"]
 
-NAMES = ("embedded", "clip", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
+EMBEDDED = "cnn"
+"""What "embedded" means."""
+ALONE = ("embedded", "vit", "cnn", "dinov2", "clip")
+WITH_MORE = ("dinov2", "clip", "timm")
+NAMES = (*ALONE, "dinov2:FILE", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
 """What `open_features` accepts: model names of open_clip and timm, tags of open_clip, and files of weights."""
 
 
@@ -17,7 +21,7 @@ def check_features(name: str) -> None:
         PresetError: no features have this name.
     """
     kind, *rest = name.split(":", 2)
-    if not (name == "embedded" or (all(rest) and (kind == "clip" or (kind == "timm" and rest)))):
+    if not all(rest) or kind not in (WITH_MORE if rest else ALONE):
         raise PresetError(f"features must be one of {', '.join(NAMES)}, got {name!r}")
 
 
@@ -27,7 +31,8 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     Args:
         name: one of `NAMES`, such as "clip:ViT-B-16-plus-240:laion400m_e31" or "timm:resnet18:resnet18.safetensors".
         device: torch device.
-        size: width and height in pixels to which images are squashed; default: 256 embedded, 240 clip, timm's own.
+        size: width and height in pixels to which images are squashed; default: 256 for cnn, 280 for vit and dinov2, 240
+            for clip, for timm's the size that the network was trained at.
 
     Raises:
         PresetError: the name is unknown, or has no such size.
@@ -38,10 +43,16 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     kind, *rest = name.split(":", 2)
     if size is not None and size < 1:
         raise PresetError(f"size must be at least 1 pixel, got {size}")
-    if name == "embedded":
+    kind = EMBEDDED if kind == "embedded" else kind
+    if kind == "cnn":
         if size is not None and size < LEAST:
-            raise PresetError(f"embedded features look at {LEAST} px or more, got size {size}")
-        return EmbeddedFeatures(device, size or SIZE)
+            raise PresetError(f"the features 'cnn' look at {LEAST} px or more, got size {size}")
+        return CnnFeatures(device, size or SIZE)
+    if kind in ("vit", "dinov2"):
+        from normalgen.features import embedded_vit
+
+        side = size or embedded_vit.SIZE
+        return embedded_vit.VitFeatures(device, side, official=kind == "dinov2", weights=":".join(rest))
     if kind == "clip":
         from normalgen.features.open_clip import DEFAULT, ClipFeatures
 

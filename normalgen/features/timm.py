@@ -18,7 +18,7 @@ from normalgen.features.weights import (
     resized,
 )
 
-__all__ = ["TimmFeatures", "levels"]
+__all__ = ["TimmFeatures", "levels", "load_timm", "timm_package"]
 
 STRIDES = (4, 16)
 
@@ -47,10 +47,10 @@ class TimmFeatures:
     """
 
     def __init__(self, name: str, *, weights: str = "", size: int | None = None, device: str = "cpu") -> None:
-        timm = _package()
+        timm = timm_package()
         if not timm.is_model(name):
             raise PresetError(f"timm has no model {name!r}; list names with timm.list_models('*part of a name*')")
-        network = _load(timm, name, weights)
+        network = load_timm(timm, name, weights)
         if not hasattr(network, "forward_intermediates"):
             raise PresetError(f"timm's {name} gives no feature maps; use another model")
         self.levels = levels([entry["reduction"] for entry in network.feature_info])
@@ -101,7 +101,8 @@ def levels(strides: list[int]) -> tuple[int, ...]:
     return middle or tuple(range(len(strides)))[:3]
 
 
-def _package() -> Any:
+def timm_package() -> Any:
+    """Import timm; raises MissingDependency if it is not installed."""
     try:
         with quietly():
             import timm
@@ -110,7 +111,12 @@ def _package() -> Any:
     return timm
 
 
-def _load(timm: Any, name: str, weights: str) -> Any:
+def load_timm(timm: Any, name: str, weights: str) -> Any:
+    """Return timm's network with its weights from a file, or from the hub if `weights` is "".
+
+    Raises:
+        MissingWeights: the weights are not on this machine and cannot be downloaded, or are another model's.
+    """
     overlay = {"state_dict": read_weights(weights)} if weights else None
     try:
         with quietly():

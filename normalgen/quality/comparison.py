@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.images.augment import augment_each
 from normalgen.images.images import Images
 from normalgen.images.turning import turnables
@@ -45,4 +45,4 @@ def compare(
     if others is not None:
         order = torch.randperm(len(others), generator=generator("held out", seed))[:most].tolist()
         held_out = others.take(sorted(order)).pixels(size).float() / 255
-    return measure(sets, augmented, references.pixels(size).float() / 255, held_out, EmbeddedFeatures())
+    return measure(sets, augmented, references.pixels(size).float() / 255, held_out, CnnFeatures())

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.images.augment import augment_each
 from normalgen.images.turning import BORDER, Turnable, object_of
@@ -112,7 +112,7 @@ class Gate:
     """
 
     def __init__(self, references: Sequence[Turnable], kind: Augment, *, seed: int, watch: Watch = silent) -> None:
-        self.features = EmbeddedFeatures()
+        self.features = CnnFeatures()
         self.is_alone = [photo.is_alone for photo in references]
         used = references[: BANKED // 2]
         self.layouts = torch.stack([self._look(photo.photo.float() / 255).layout for photo in references])

@@ -1,6 +1,6 @@
 """How like real normal images a set of images is: in sharpness, spectrum, seams, and to a network's eye.
 
-All images are (N, 3, S, S) in [0, 1] of one size, all patches (N, grid, grid, C) of `EmbeddedFeatures.patches`.
+All images are (N, 3, S, S) in [0, 1] of one size, all patches (N, grid, grid, C) of `CnnFeatures.patches`.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.memory_bank import MemoryBank
 
 __all__ = [
@@ -124,7 +124,7 @@ def measure(
     augmented: Tensor,
     references: Tensor,
     held_out: Tensor | None,
-    features: EmbeddedFeatures,
+    features: CnnFeatures,
     grid: int = GRID,
 ) -> dict[str, Measures]:
     """The measures of plain augmentation ("augmented", first) and of each of `sets`, cut to the same number of images.

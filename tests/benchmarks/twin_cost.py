@@ -19,7 +19,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.images.images import Images
 from normalgen.settings.prompts import prompt_set
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("-n", type=int, default=16)
     asked = parser.parse_args()
-    features = EmbeddedFeatures()
+    features = CnnFeatures()
     queries, reference, seen = torch.empty(0), torch.empty(0), torch.empty(0)
     guided = NormalModel.load(asked.model).preset.sample.guidance > 1
     ways = {name: way for name, way in WAYS.items() if guided or "guidance" not in way}

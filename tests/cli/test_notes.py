@@ -50,7 +50,7 @@ def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--features", "foo"], "features must be one of embedded, clip"),
+        (["--features", "foo"], "features must be one of embedded, vit, cnn"),
         (["--text", "nofile.safetensors"], "text maps are for the branch text: --branches p,n,text"),
     ],
 )

@@ -19,7 +19,7 @@ from normalgen.detectors.one_to_normal.twins import Personalizer
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NotFittedError, PresetError
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.images.images import Images, to_tensor
 from normalgen.pool.dataset import Pool
 from normalgen.pool.from_images import NO_SOURCE, write_pool
@@ -132,14 +132,14 @@ def test_branches_can_be_left_out_and_fused_is_their_sum(
 def twin_maps(model: NormalModel, queries: Images) -> dict[Choice, Tensor]:
     """Branch p's maps on the finest level (N, h, w), by each choice."""
     images, keys = torch.stack([to_tensor(image, 32) for image in queries]), [f"{key}-None" for key in queries.hashes()]
-    parts = (EmbeddedFeatures(), Personalizer(model), None, False, 2)
+    parts = (CnnFeatures(), Personalizer(model), None, False, 2)
     return {choice: Branches(*parts, choice).compare(images, keys, None)[1]["p"][0] for choice in get_args(Choice)}
 
 
 def test_the_choice_is_the_most_similar_candidate_or_the_mean_or_least_distance_of_all(
     fast: NormalModel, queries: Images
 ) -> None:
-    three, network = fast.using(change(fast.preset, twins={"prompts": 3})), EmbeddedFeatures()
+    three, network = fast.using(change(fast.preset, twins={"prompts": 3})), CnnFeatures()
     made = Personalizer(three).personalize(queries)
     tokens = network.tokens(made.queries)[0]
     each = [1 - cosine_similarity(tokens, network.tokens(one)[0], dim=-1) for one in made.candidates.unbind(1)]

@@ -20,7 +20,7 @@ from normalgen.detectors.one_to_normal.text_branch import (
 from normalgen.detectors.one_to_normal.text_training import text_loss, train_text
 from normalgen.detectors.one_to_normal.triplet import PatchBank, unit
 from normalgen.errors import DataError, MissingWeights, PresetError
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.images.defects import paste
 from normalgen.images.images import Images, to_pil
 from normalgen.io.rng import generator
@@ -177,8 +177,8 @@ def test_a_checkpoint_of_other_settings_is_not_taken_up(categories: list[Categor
 
 
 def test_features_without_a_text_side_and_odd_numbers_are_refused(categories: list[Category]) -> None:
-    with pytest.raises(PresetError, match="embedded have no text side"):
-        train_text(EmbeddedFeatures(), categories)
+    with pytest.raises(PresetError, match="have no text side; use clip"):
+        train_text(CnnFeatures(), categories)
     with pytest.raises(PresetError, match="at least 1, got 0 and 8"):
         train_text(Pixels(), categories, epochs=0)
     with pytest.raises(DataError, match="no images"):
@@ -191,7 +191,7 @@ def test_saved_maps_load_for_their_features_alone(trained: TextMaps, tmp_path: P
     tokens, vectors = Pixels().tokens(part(0)[None]), text_vectors(Words(), "disc")
     pairs = zip(loaded.scores(tokens, vectors), trained.scores(tokens, vectors), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
-    for features in (Pixels(32), EmbeddedFeatures()):
+    for features in (Pixels(32), CnnFeatures()):
         with pytest.raises(PresetError, match="trained for features pixels at 64 px, these are"):
             TextMaps.load(tmp_path / "text.safetensors", features)
 

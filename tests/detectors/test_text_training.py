@@ -17,7 +17,7 @@ from normalgen.detectors.one_to_normal.text_branch import TextMaps
 from normalgen.detectors.one_to_normal.text_training import train_text
 from normalgen.errors import DataError, NormalgenError
 from normalgen.features.contract import Features
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.references import References
 
 
@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """The command with pixels as its features "clip"; its output, or its error."""
 
     def opened(name: str, *, device: str) -> Features:
-        return Pixels() if name == "clip" else EmbeddedFeatures(device)
+        return Pixels() if name == "clip" else CnnFeatures(device)
 
     monkeypatch.setattr("normalgen.features.open_features.open_features", opened)
     app = typer.Typer()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from normalgen.diffusion.losses import FeatureError
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 
 
 def photos(blur: float = 0.0) -> Tensor:
@@ -36,7 +36,7 @@ def test_the_weight_scales_the_error() -> None:
 
 
 def test_the_error_is_one_minus_cosine_over_levels_and_patches() -> None:
-    maps = zip(*(EmbeddedFeatures().maps(images) for images in (photos(2), photos())), strict=True)
+    maps = zip(*(CnnFeatures().maps(images) for images in (photos(2), photos())), strict=True)
     levels = [(1 - cosine_similarity(guess, clean, dim=1)).mean((1, 2)) for guess, clean in maps]
     assert torch.allclose(error(photos(2), photos()), torch.stack(levels).mean(0), atol=1e-6)
 

@@ -5,7 +5,7 @@ import torch
 
 from normalgen.diffusion.tiny.text_encoder import WordEncoder, vocabulary
 from normalgen.errors import PresetError
-from normalgen.features.efficientnet_lite import STATISTICS
+from normalgen.features.embedded_cnn import STATISTICS
 from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, PROMPT_SETS, fill, prompt_set
 
 ENCODER = WordEncoder(8)

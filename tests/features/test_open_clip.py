@@ -218,8 +218,8 @@ def test_pickled_objects_are_not_opened(tmp_path: Path) -> None:
 def test_features_open_by_name_and_others_are_refused(file: str) -> None:
     features = open_features(f"clip:tiny-clip:{file}", size=84)
     assert (features.size, features.name.partition("@")[0]) == (84, "clip:tiny-clip")
-    for name in ("", "clip:", "timm", "timm:", "resnet18", "embedded:x"):
-        with pytest.raises(PresetError, match="features must be one of embedded, clip"):
+    for name in ("", "clip:", "timm", "timm:", "resnet18", "embedded:x", "vit:x", "dinov2:"):
+        with pytest.raises(PresetError, match="features must be one of embedded, vit, cnn"):
             open_features(name)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
 from normalgen.errors import MissingDependency, MissingWeights, PresetError
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.open_features import open_features
 from normalgen.features.timm import TimmFeatures, levels
 
@@ -122,10 +122,10 @@ def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 
 @torch.inference_mode()
-def test_embedded_tokens_are_raw_means_of_neighbours_at_256_pixels() -> None:
-    features = open_features("embedded")
-    assert isinstance(features, EmbeddedFeatures)
-    assert (features.name, features.size, features.text) == ("embedded", 256, None)
+def test_cnn_tokens_are_raw_means_of_neighbours_at_256_pixels() -> None:
+    features = open_features("cnn")
+    assert isinstance(features, CnnFeatures)
+    assert (features.name.partition("@")[0], features.size, features.text) == ("cnn:1,2,3", 256, None)
     tokens = features.tokens(noise(1, 300))
     assert [tuple(level.shape) for level in tokens] == [(1, 32, 32, 24), (1, 32, 32, 40), (1, 16, 16, 112)]
     seen = interpolate(noise(1, 300), (256, 256), mode="bilinear", antialias=True).clamp(0, 1)
@@ -133,11 +133,11 @@ def test_embedded_tokens_are_raw_means_of_neighbours_at_256_pixels() -> None:
     assert torch.allclose(tokens[0], adaptive_avg_pool2d(near, 32).permute(0, 2, 3, 1), atol=1e-4)
 
 
-def test_embedded_features_of_another_size_have_more_patches_and_at_least_32_pixels() -> None:
-    tokens = open_features("embedded", size=512).tokens(noise(1, 300))
+def test_cnn_features_of_another_size_have_more_patches_and_at_least_32_pixels() -> None:
+    tokens = open_features("cnn", size=512).tokens(noise(1, 300))
     assert [tuple(level.shape[1:3]) for level in tokens] == [(64, 64), (64, 64), (32, 32)]
     with pytest.raises(PresetError, match="32 px or more, got size 16"):
-        open_features("embedded", size=16)
+        open_features("cnn", size=16)
 
 
 def test_importing_features_imports_neither_timm_nor_open_clip() -> None:

@@ -10,7 +10,7 @@ from skimage.filters import gaussian
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.io.atomic import json_bytes
 from normalgen.quality.measures import Measures, coverage, measure, patch_distance, seam, sharpness, spectrum
 
@@ -134,7 +134,7 @@ def test_coverage_counts_what_came_nearer_and_by_how_much() -> None:
 def test_real_normals_measure_as_themselves_and_blurred_ones_as_blurred() -> None:
     real = noise(3)
     blurred = torch.from_numpy(gaussian(real.numpy(), (0, 0, 1, 1)))
-    found = measure({"blurred": blurred}, real, blurred, real, EmbeddedFeatures())
+    found = measure({"blurred": blurred}, real, blurred, real, CnnFeatures())
     plain, soft = found["augmented"], found["blurred"]
     assert (plain.sharpness, plain.seam, plain.octaves) == (1, 1, (1,) * 5)
     assert plain.patch_distance is not None
@@ -149,10 +149,10 @@ def test_real_normals_measure_as_themselves_and_blurred_ones_as_blurred() -> Non
 def test_a_single_copy_is_seen_and_sets_are_cut_to_one_size() -> None:
     augmented = noise(3)
     sets = {"copies": torch.cat([augmented.mT[:1], augmented[[2]]]), "turned": augmented.mT}
-    found = measure(sets, augmented, noise(4)[3:], None, EmbeddedFeatures())
+    found = measure(sets, augmented, noise(4)[3:], None, CnnFeatures())
     assert {each.images for each in found.values()} == {2}
     assert apart(found["copies"]) > 0.1
-    found = measure(sets, augmented[[2, 1, 0]], noise(4)[3:], None, EmbeddedFeatures())
+    found = measure(sets, augmented[[2, 1, 0]], noise(4)[3:], None, CnnFeatures())
     assert apart(found["copies"]) < 1e-3
     assert min(apart(found["turned"]), apart(found["augmented"])) > 0.1
 
@@ -164,16 +164,16 @@ def apart(found: Measures) -> float:
 
 def test_a_measure_that_cannot_be_taken_is_none_with_its_reason_and_json_is_json() -> None:
     flat = torch.full((2, 3, 64, 64), 0.5)
-    found = measure({"drawn": noise(2)}, noise(2), flat[:1], flat, EmbeddedFeatures())["drawn"]
+    found = measure({"drawn": noise(2)}, noise(2), flat[:1], flat, CnnFeatures())["drawn"]
     assert (found.sharpness, set(found.octaves)) == (None, {None})
     assert found.reasons.keys() >= {"sharpness", "octaves"}
     assert json.loads(json_bytes(asdict(found)))["sharpness"] is None
-    held = measure({}, noise(2), noise(1), None, EmbeddedFeatures())["augmented"]
+    held = measure({}, noise(2), noise(1), None, CnnFeatures())["augmented"]
     assert held.reasons.keys() == {"patch_distance", "nearer", "closed"}
 
 
 def test_without_held_out_photos_what_needs_them_is_left_out() -> None:
-    found = measure({}, noise(2), noise(1), None, EmbeddedFeatures())["augmented"]
+    found = measure({}, noise(2), noise(1), None, CnnFeatures())["augmented"]
     assert (found.patch_distance, found.nearer, found.closed) == (None, None, None)
     assert found.sharpness is not None
     assert found.sharpness > 0

@@ -30,9 +30,9 @@ def check_options(features: str, branches: Sequence[str], choice: str, text: str
     unknown = sorted(set(branches) - set(WEIGHTS))
     if unknown or not branches:
         raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(branches) or 'none'}")
-    if "text" in branches and features == "embedded":
+    if "text" in branches and features.partition(":")[0] != "clip":
         raise PresetError(
-            "the features 'embedded' have no text side; use --features clip with --text FILE (made by normalgen "
+            f"the features {features!r} have no text side; use --features clip with --text FILE (made by normalgen "
             "train-text), or --branches p,n"
         )
     check_features(features)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from normalgen.errors import PresetError
-from normalgen.features.efficientnet_lite import STATISTICS
+from normalgen.features.embedded_cnn import STATISTICS
 from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, PROMPT_SETS
 
 __all__ = ["OBJECT", "WordEncoder", "vocabulary"]

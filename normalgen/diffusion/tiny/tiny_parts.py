@@ -16,7 +16,7 @@ from normalgen.diffusion.schedule import cosine_schedule
 from normalgen.diffusion.tiny.text_encoder import WordEncoder
 from normalgen.diffusion.tiny.unet import TinyConfig, TinyDenoiser
 from normalgen.errors import DataError, MissingWeights, PresetError
-from normalgen.features.efficientnet_lite import EmbeddedFeatures
+from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.weights import first_line
 from normalgen.io.records import read_json, write_record
 from normalgen.settings.presets import Preset
@@ -75,7 +75,7 @@ class TinyParts(Parts):
 
     def begin_from(self, references: Tensor) -> None:
         """Initialize the object's token from `references`, uint8 (k, 3, S, S)."""
-        features = EmbeddedFeatures()
+        features = CnnFeatures()
         rows = [features.statistics(image[None].float() / 255) for image in references]
         self.prompt_encoder.start_from(torch.cat(rows))
 

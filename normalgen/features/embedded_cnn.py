@@ -15,9 +15,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from normalgen.errors import MissingDependency
 from normalgen.features.contract import TextSide
-from normalgen.features.weights import read_weights, resized
+from normalgen.features.weights import fingerprint, read_weights, resized
 
-__all__ = ["CELLS", "CHANNELS", "LEAST", "LEVELS", "SIZE", "STATISTICS", "EmbeddedFeatures"]
+__all__ = ["CELLS", "CHANNELS", "LEAST", "LEVELS", "SIZE", "STATISTICS", "CnnFeatures"]
 
 LEVELS = (1, 2, 3)
 """Indices of timm's feature maps, which have `CHANNELS`, and one patch per 4, 8 and 16 pixels."""
@@ -28,11 +28,11 @@ SIZE, LEAST, CELLS = 256, 32, (8, 8, 16)
 """Pixels that `tokens` looks at if nothing else is asked, the fewest, and the pixels of a cell of its levels."""
 
 
-class EmbeddedFeatures:
+class CnnFeatures:
     """Frozen features of images (N, 3, H, W) in [0, 1], on the CPU unless moved.
 
     Attributes:
-        name: "embedded".
+        name: "cnn", the levels, "@", and eight digits of the weights.
         size: pixels to which `tokens` resizes; the other methods take images at any size.
         text: None.
 
@@ -41,11 +41,11 @@ class EmbeddedFeatures:
     """
 
     def __init__(self, device: str = "cpu", size: int = SIZE) -> None:
-        self.name = "embedded"
         self.size = size
         self.text: TextSide | None = None
         self.device = device
         self.network = _network(device)
+        self.name = f"cnn:{','.join(map(str, LEVELS))}@{fingerprint(self.network)}"
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Return feature maps (N, C, H / s, W / s) of strides s = 4, 8, 16; gradients flow to the images."""
