@@ -15,7 +15,7 @@ GAIN = 3.0
 SATURATION, OPACITY, GROWTH = 0.6, 0.9, 0.8
 SIDE, GAP, CAPTION = 512, 8, 30
 STRIP = 2**22
-"""Pixels that are coloured at a time."""
+"""Pixels coloured at a time."""
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 # Every eighth colour of matplotlib's inferno (CC0) from dark violet on, because black would look like a stain.
