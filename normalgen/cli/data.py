@@ -90,7 +90,8 @@ def check(
     should have. Copies are images with the same pixels as another image, whatever
     their names: among the training images, among the test images, and across
     (test images that are also training images). Copies across make results look
-    better than they are. Nothing is changed or removed.
+    better than they are; there, an image saved again, resized or slightly cropped
+    counts, too. Nothing is changed or removed.
     """
     from normalgen.data.registry import find_dataset, found_datasets
 

@@ -104,8 +104,8 @@ Calibrate = Annotated[
     Path | None,
     typer.Option(
         "--calibrate",
-        help="Folder of more good photos, none of them a reference. They make the verdicts sound. It takes at least "
-        "1 / rate - 1 photos: 19 for 0.05, 49 for 0.02.",
+        help="Folder of more good photos, none of them a reference, for reliable verdicts: at least 1 / rate - 1 "
+        "photos, so 19 for 0.05, 49 for 0.02.",
     ),
 ]
 SelfTest = Annotated[

@@ -48,8 +48,8 @@ def _show_method(detection: "Detection") -> None:
         say("score: the highest 1 % of the fused map, in deviations from normal; each branch's column uses its own map")
     say(detection.threshold.sentence())
     if run.references:
-        other = "are references, calibrate, or are copies of such photos"
-        note(f"{run.references} of the labelled photos {other}: they are judged, but AUROC leaves them out")
+        known = "are references or calibration photos, or copies of them"
+        note(f"{run.references} of the labelled photos {known}: they are judged, but AUROC leaves them out")
     if run.auroc is not None and run.average_precision is not None:
         say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
     elif run.unmeasured:

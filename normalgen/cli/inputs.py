@@ -216,7 +216,7 @@ def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":
 
 
 def label_names(normal: Sequence[str] | None, anomalous: Sequence[str] | None) -> "LabelNames":
-    """Return what --normal and --anomalous say about the names of folders.
+    """Return the names of folders given with --normal and --anomalous.
 
     Raises:
         DataError: they contradict each other.

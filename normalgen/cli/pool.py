@@ -18,7 +18,7 @@ pool_app = typer.Typer(no_args_is_help=True, help="Merge, check and measure pool
 
 @pool_app.command()
 def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) -> None:
-    """Judge what --shard workers have drawn so far, and add it to the pool. This needs no model.
+    """Judge the images that --shard workers have drawn so far, and add them to the pool. This needs no model.
 
     The last worker does this itself. If all workers have stopped, start new ones,
     or run generate without --shard.
@@ -31,7 +31,7 @@ def merge(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
         pool, wanted = merge_pool(folder, watch=watch)
     say(f"{len(pool)} of {wanted} images: {folder}")
     if len(pool) < wanted:
-        say("to continue, run the same generate command, with or without --shard; workers still drawing carry on")
+        say("to continue, run the same generate command, with or without --shard; running workers continue")
 
 
 @pool_app.command()
@@ -49,7 +49,7 @@ def check(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
     for fault in faults:
         say(fault)
     if faults:
-        raise DataError(f"{folder} has {len(faults)} faults; the normalgen generate command that made it mends them")
+        raise DataError(f"{folder} has {len(faults)} faults; to repair it, rerun its normalgen generate command")
     say(f"no faults: {folder}")
 
 

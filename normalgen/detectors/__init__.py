@@ -1,1 +1,1 @@
-"""What a detector is, and the parts that detectors share: metrics, thresholds, the self-test."""
+"""The detector protocol, and what detectors share: metrics, thresholds, the self-test."""

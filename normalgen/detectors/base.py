@@ -1,4 +1,4 @@
-"""What every detector is: fit on references and, if there is one, a pool; then score queries."""
+"""The detector protocol: fit on references and an optional pool, then score queries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A batch of queries as the detector sees them.
+    """A batch of queries with their twins, scores and maps.
 
     Attributes:
         queries: (N, 3, S, S) in [0, 1].
-        twins: (N, 3, S, S), the candidates most like their queries; None without branch p.
+        twins: (N, 3, S, S), for each query the candidate most like it; None without branch p.
         scores: (N,) per branch, and "fused".
         maps: (N, H, W), fused, on the finest grid.
         branch_maps: (N, H, W) per branch.
@@ -49,10 +49,10 @@ class Detector(Protocol):
     """A few-shot anomaly detector. Constructors take settings by keyword and only store them."""
 
     def fit(self, references: References, pool: Pool | None = None) -> Self:
-        """Learn what is normal; what was learned before is forgotten."""
+        """Learn what is normal, and forget any earlier fit."""
 
     def predict(self, queries: Images) -> Prediction:
-        """Score queries; those of this project also take what `normalgen.images.sources.as_images` takes.
+        """Score queries; this project's detectors also take what `normalgen.images.sources.as_images` takes.
 
         Raises:
             NotFittedError: before `fit`.
@@ -61,27 +61,27 @@ class Detector(Protocol):
 
 @runtime_checkable
 class ExplainingDetector(Detector, Protocol):
-    """A detector that can also say how it came to its scores. Evaluations and reports show more of one that can."""
+    """A detector that can also explain its scores, so that evaluations and reports show more of it."""
 
     @property
     def needs_model(self) -> bool:
-        """Whether it makes twins, for which its constructor wants a customized model."""
+        """Whether it makes twins, so that its constructor needs a customized model."""
 
     def check(self) -> None:
-        """Check the settings, as far as that needs no network.
+        """Check the settings, without loading a network.
 
         Raises:
-            PresetError: settings that cannot work.
+            PresetError: the settings cannot work.
         """
 
     def without_model(self) -> Self | None:
-        """The same detector, unfitted, without what needs a model; None if nothing is left."""
+        """Return the same detector, unfitted, without the parts that need a model; None if nothing is left."""
 
     def explain(self, queries: Images) -> Iterator[Explanation]:
-        """Everything that `predict` is made of, one batch at a time."""
+        """Yield everything that `predict` is computed from, one batch at a time."""
 
     def trained_on(self, queries: Images) -> list[str]:
-        """Names of the queries that the detector learned from: scores of those say nothing."""
+        """Return the names of the queries that the detector learned from: their scores mean nothing."""
 
     def settings(self) -> dict[str, Any]:
-        """Every setting that a result depends on, as plain data."""
+        """Return every setting that a result depends on, as plain data."""

@@ -1,6 +1,6 @@
-"""How well scores tell anomalous images, or pixels, from normal ones; label 1 is anomalous, higher is more anomalous.
+"""Metrics of scores of images and pixels; label 1 is anomalous, and higher scores are more anomalous.
 
-`image_...` judge one score an image, `pixel_...` and `aupro` maps against masks, all pixels of all images together.
+`image_...` take one score per image. `pixel_...` and `aupro` take maps and masks, all pixels of all images together.
 AUPRO: Bergmann et al., "The MVTec Anomaly Detection Dataset", IJCV 2021, section 5.
 """
 
@@ -33,91 +33,92 @@ Numbers = NDArray[np.float64]
 
 
 def image_auroc(labels: Tensor, scores: Tensor) -> float:
-    """Area under the ROC curve, in [0, 1], of image scores (N,) with labels (N,); equal scores count half.
+    """Return the area under the ROC curve, in [0, 1], of image scores (N,) with labels (N,); ties count half.
 
     Raises:
-        ValueError: here and below, if the labels are all the same or not 0 and 1, or a score is not finite.
+        ValueError: here and below, if labels other than both 0 and 1 occur, or a score is not finite.
     """
     labels, scores = _checked(labels, scores)
     return _rate(roc_auc_score(labels.numpy(), scores.numpy()))
 
 
 def image_ap(labels: Tensor, scores: Tensor) -> float:
-    """Average precision (step sum), in [0, 1], of image scores (N,) with labels (N,): what papers call AUPRC."""
+    """Return the average precision (step sum), in [0, 1], of image scores (N,) with labels (N,): the papers' AUPRC."""
     labels, scores = _checked(labels, scores)
     return _rate(average_precision_score(labels.numpy(), scores.numpy()))
 
 
 def image_ap_trapezoid(labels: Tensor, scores: Tensor) -> float:
-    """The trapezoidal area under the precision-recall points, in [0, 1], which some papers call AUPRC instead.
+    """Return the trapezoidal area under the precision-recall points, in [0, 1], which some papers call AUPRC.
 
-    Of scores that are all the same it gives (1 + prevalence) / 2: read `image_ap` first.
+    If all scores are equal it is (1 + prevalence) / 2: read `image_ap` first.
     """
     precision, recall = _precision_recall(labels, scores)
     return _rate(auc(recall, precision))
 
 
 def image_f1_max(labels: Tensor, scores: Tensor) -> float:
-    """The highest F1, in [0, 1], that any threshold gives: chosen by the labels, so an upper bound."""
+    """Return the highest F1, in [0, 1], over all thresholds: chosen with the labels, so an upper bound."""
     precision, recall = _precision_recall(labels, scores)
     return _f1_max(precision, recall)
 
 
 def image_metrics(labels: Tensor, scores: Tensor) -> dict[str, float]:
-    """All of the above by name, of image scores (N,) with labels (N,)."""
+    """Return all image metrics by name, for image scores (N,) with labels (N,)."""
     measures = (image_auroc, image_ap, image_ap_trapezoid, image_f1_max)
     return {measure.__name__: measure(labels, scores) for measure in measures}
 
 
 def pixel_auroc(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
-    """Area under the ROC curve, in [0, 1], of all pixels together.
+    """Return the area under the ROC curve, in [0, 1], of all pixels together.
 
     Args:
-        maps: one an image, (h, w), finite; held as float32, 4 bytes a pixel.
-        masks: one a map and as large, anomalous where not 0; all 0 for a normal image.
+        maps: one per image, (h, w), finite; held as float32, 4 bytes per pixel.
+        masks: one per map, of the same size, anomalous where not 0; all 0 for a normal image.
 
     Raises:
-        ValueError: here and below, if maps and masks do not fit each other, a map is not finite, or there is no
-            anomalous or no normal pixel.
+        ValueError: here and below, if maps and masks do not match, a map is not finite, or there is no anomalous or no
+            normal pixel.
     """
     return _pixels(maps, masks).auroc()
 
 
 def pixel_ap(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
-    """Average precision (step sum), in [0, 1], of all pixels of maps (h, w) with masks (h, w) together."""
+    """Return the average precision (step sum), in [0, 1], of all pixels of maps (h, w) with masks (h, w) together."""
     return _pixels(maps, masks).ap()
 
 
 def pixel_f1_max(maps: Sequence[Tensor], masks: Sequence[Tensor]) -> float:
-    """The highest F1, in [0, 1], that one threshold for all pixels of maps (h, w) with masks (h, w) gives."""
+    """Return the highest F1, in [0, 1], of one threshold for all pixels of maps (h, w) with masks (h, w)."""
     return _pixels(maps, masks).f1_max()
 
 
 def aupro(maps: Sequence[Tensor], masks: Sequence[Tensor], limit: float = FPR_LIMIT) -> float:
-    """Area under the per-region-overlap curve up to a false-positive rate of `limit`, divided by `limit`: in [0, 1].
+    """Return the area under the per-region-overlap curve up to a false-positive rate of `limit`, over `limit`.
 
-    A region is a set of anomalous pixels that touch, corners included; each counts the same, however large it is.
+    It is in [0, 1]. A region is a set of anomalous pixels that touch, also at corners; all count the same, whatever
+    their size.
 
     Args:
-        maps: one an image, (h, w), finite.
-        masks: one a map and as large, anomalous where not 0.
-        limit: in (0, 1]; of all normal pixels, those in images with defects too.
+        maps: one per image, (h, w), finite.
+        masks: one per map, of the same size, anomalous where not 0.
+        limit: in (0, 1]; a share of all normal pixels, including those in images with defects.
     """
     if not 0 < limit <= 1:
-        raise ValueError(f"the limit of the false-positive rate is in (0, 1], got {limit}")
+        raise ValueError(f"the limit of the false-positive rate must be in (0, 1], got {limit}")
     return _pixels(maps, masks).aupro(limit)
 
 
 def pixel_metrics(
     maps: Sequence[Tensor], masks: Sequence[Tensor], overlaps: Sequence[Tensor] | None = None
 ) -> dict[str, float]:
-    """Return pixel AUROC, AP, F1-max and AUPRO by name, of maps (h, w) with masks (h, w).
+    """Return pixel AUROC, AP, F1-max and AUPRO by name, for maps (h, w) with masks (h, w).
 
     Args:
         maps: one per image, (h, w), finite.
-        masks: one per map and as large, anomalous where not 0.
-        overlaps: one per map and as large, what each pixel adds to the overlap of regions, for AUPRO with the regions
-            of larger masks (`normalgen.data.marks`); None takes the regions of `masks`.
+        masks: one per map, of the same size, anomalous where not 0.
+        overlaps: one per map, of the same size: what each pixel adds to the overlap of regions, for AUPRO with the
+            regions of larger masks (`normalgen.data.marks`); None uses the regions of `masks`.
     """
     pixels = _pixels(maps, masks, overlaps)
     return {
@@ -129,19 +130,19 @@ def pixel_metrics(
 
 
 def _rate(value: float) -> float:
-    """Sums of shares may round to a little more than 1."""
+    """Return `value` in [0, 1]: sums of shares may round to a little more than 1."""
     return float(np.clip(value, 0.0, 1.0))
 
 
 def _checked(labels: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Both on the CPU, without gradient."""
+    """Return both on the CPU, without gradient."""
     if labels.ndim != 1 or labels.shape != scores.shape:
-        raise ValueError(f"labels and scores are (N,) each, got {tuple(labels.shape)} and {tuple(scores.shape)}")
+        raise ValueError(f"labels and scores must be (N,) each, got {tuple(labels.shape)} and {tuple(scores.shape)}")
     if not scores.isfinite().all():
         raise ValueError("a score is not finite")
     if set(labels.tolist()) != {0, 1}:
-        found = sorted({int(each) for each in labels.tolist()})
-        raise ValueError(f"labels must hold both 0 (normal) and 1 (anomalous), got {found} in {len(labels)} images")
+        values = sorted({int(value) for value in labels.tolist()})
+        raise ValueError(f"labels must hold both 0 (normal) and 1 (anomalous), got {values} in {len(labels)} images")
     return labels.detach().cpu(), scores.detach().cpu()
 
 
@@ -157,12 +158,12 @@ def _f1_max(precision: Numbers, recall: Numbers) -> float:
 
 @dataclass(frozen=True)
 class _Pixels:
-    """Scores of all pixels, apart by what they are.
+    """Scores of all pixels, split into normal and anomalous.
 
     Attributes:
         normal: (N,), ascending.
-        anomalous: (A,), in the order of the masks.
-        overlap: (A,), what each anomalous pixel adds to the overlap of its region: 1 / the region's pixels.
+        anomalous: (A,), in mask order.
+        overlap: (A,), what each anomalous pixel adds to the overlap of its region: 1 / pixels of the region.
     """
 
     normal: Values
@@ -170,37 +171,37 @@ class _Pixels:
     overlap: Numbers
 
     def auroc(self) -> float:
-        """Each anomalous pixel counts the same."""
+        """Return the area with equal weight for each anomalous pixel."""
         return self.area(np.ones(len(self.anomalous)))
 
     def aupro(self, limit: float) -> float:
-        """Each region counts the same."""
+        """Return the area with equal weight for each region."""
         return self.area(self.overlap, limit)
 
     def ap(self) -> float:
-        """Average precision."""
+        """Return the average precision."""
         precision, recall = self.precision_recall()
         return _rate(np.sum(np.diff(recall, prepend=0.0) * precision))
 
     def f1_max(self) -> float:
-        """F1 at the best threshold."""
+        """Return F1 at the best threshold."""
         return _f1_max(*self.precision_recall())
 
     def area(self, weights: Numbers, limit: float = 1.0) -> float:
-        """Area under hits over false alarms up to `limit`, divided by it; straight lines between thresholds.
+        """Return the area under hits over false alarms up to `limit`, over `limit`; straight lines between thresholds.
 
-        An anomalous pixel adds its weight (A,) from the false alarms that score higher on, and within those that score
-        the same it does so gradually.
+        An anomalous pixel adds its weight (A,) at false-alarm rates above that of the higher-scoring normal pixels; it
+        does so gradually across normal pixels with the same score.
         """
         total = len(self.normal)
         higher = 1 - np.searchsorted(self.normal, self.anomalous, "right") / total
         as_high = 1 - np.searchsorted(self.normal, self.anomalous, "left") / total
         cut = (limit - higher).clip(0) ** 2 / (2 * np.maximum(as_high - higher, 1 / total))
-        each = np.where(as_high <= limit, limit - (higher + as_high) / 2, cut)
-        return _rate((each * weights).sum() / weights.sum() / limit)
+        areas = np.where(as_high <= limit, limit - (higher + as_high) / 2, cut)
+        return _rate((areas * weights).sum() / weights.sum() / limit)
 
     def precision_recall(self) -> tuple[Numbers, Numbers]:
-        """Both at each anomalous score as the threshold, highest first: between them recall does not change."""
+        """Return both with each anomalous score as the threshold, highest first: recall changes only there."""
         thresholds, counts = np.unique(self.anomalous, return_counts=True)
         hits = np.cumsum(counts[::-1])
         false = len(self.normal) - np.searchsorted(self.normal, thresholds[::-1])
@@ -209,34 +210,34 @@ class _Pixels:
 
 def _pixels(maps: Sequence[Tensor], masks: Sequence[Tensor], overlaps: Sequence[Tensor] | None = None) -> _Pixels:
     if len(maps) != len(masks):
-        raise ValueError(f"one mask a map, got {len(maps)} maps and {len(masks)} masks")
+        raise ValueError(f"expected one mask per map, got {len(maps)} maps and {len(masks)} masks")
     normal, anomalous, overlap = [], [], []
-    for place, (each, mask) in enumerate(zip(maps, masks, strict=True)):
-        scores, bad = _pair(place, each, mask)
-        normal.append(scores[~bad])
-        anomalous.append(scores[bad])
-        own = None if overlaps is None else overlaps[place].cpu().double().numpy()[bad]
-        overlap.append(np.zeros(0) if not bad.any() else _overlap(bad) if own is None else own)
+    for index, (anomaly_map, mask) in enumerate(zip(maps, masks, strict=True)):
+        scores, marked = _pair(index, anomaly_map, mask)
+        normal.append(scores[~marked])
+        anomalous.append(scores[marked])
+        given = None if overlaps is None else overlaps[index].cpu().double().numpy()[marked]
+        overlap.append(np.zeros(0) if not marked.any() else _overlap(marked) if given is None else given)
     if not any(map(len, anomalous)) or not any(map(len, normal)):
-        lacking = "normal" if any(map(len, anomalous)) else "anomalous"
-        raise ValueError(f"no {lacking} pixel in {len(masks)} masks, nothing to compare")
+        missing = "normal" if any(map(len, anomalous)) else "anomalous"
+        raise ValueError(f"no {missing} pixel in {len(masks)} masks; pixel metrics need both kinds")
     background = np.concatenate(normal)
     background.sort()
     return _Pixels(background, np.concatenate(anomalous), np.concatenate(overlap))
 
 
-def _pair(place: int, anomaly_map: Tensor, mask: Tensor) -> tuple[Values, NDArray[np.bool_]]:
+def _pair(index: int, anomaly_map: Tensor, mask: Tensor) -> tuple[Values, NDArray[np.bool_]]:
     if anomaly_map.ndim != 2 or anomaly_map.shape != mask.shape:
         shapes = f"{tuple(anomaly_map.shape)} and {tuple(mask.shape)}"
-        raise ValueError(f"map {place} and its mask are (h, w) and as large as each other, got {shapes}")
+        raise ValueError(f"map {index} and its mask must both be (h, w), of the same size, got {shapes}")
     scores = anomaly_map.detach().cpu().float().numpy()
     if not np.isfinite(scores).all():
-        raise ValueError(f"map {place} is not finite")
+        raise ValueError(f"map {index} is not finite")
     return scores, mask.detach().cpu().numpy() != 0
 
 
-def _overlap(bad: NDArray[np.bool_]) -> Numbers:
-    """1 / the pixels of its region, for each anomalous pixel (A,)."""
-    regions = label(bad, connectivity=2)[bad]
+def _overlap(marked: NDArray[np.bool_]) -> Numbers:
+    """Return 1 / pixels of the region, for each anomalous pixel (A,)."""
+    regions = label(marked, connectivity=2)[marked]
     shares: Numbers = 1.0 / np.bincount(regions)[regions]
     return shares

@@ -1,6 +1,6 @@
-"""Does it help my part, without a single defective one? Left-out references against the same with drawn defects.
+"""Tests a detector without any defective part: left-out references against the same images with drawn defects.
 
-The AUROC found so is a proxy: drawn scratches, cracks, spots, stains and chips are not the defects of a factory.
+Its AUROC is a proxy: drawn scratches, cracks, spots, stains and chips are not the defects of a factory.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from normalgen.references import References
 __all__ = ["Proxy", "self_test"]
 
 GOOD, MOST = 6, 16
-"""Views of a reference, and references that are judged, at most."""
+"""Most views per reference, and most references judged."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """Proxy image AUROC of each branch and of the fused score: over all kinds of defects, and for each."""
+    """Proxy image AUROC: over all kinds of defects for each branch and the fused score, and fused for each kind."""
 
     overall: dict[str, float]
     by_kind: dict[str, float]
@@ -32,12 +32,12 @@ class Proxy:
 
 
 def self_test(detector: OneToNormal, references: References, *, seed: int = 0, watch: Watch = silent) -> Proxy:
-    """Score views of at most 16 references, each without its reference in the bank, with and without a drawn defect.
+    """Return the AUROC of views of at most 16 references with and without a drawn defect, each left out of the bank.
 
     Args:
         detector: fitted on `references`.
-        references: at least two tell more: with one, its augmentations stand in for other good parts. Of photos that
-            are judged in tiles, the middle tile is taken.
+        references: better two or more: with one, its augmentations stand in for other good parts. Photos judged in
+            tiles are represented by their middle tile.
         seed: draws augmentations and defects, and chooses the references.
         watch: receives the progress of "self-test", per batch of views.
 
@@ -47,7 +47,7 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
     size = int(detector.settings()["size"])
     chosen = sorted(sample(references.images.hashes(), MOST, seed))
     good: list[dict[str, torch.Tensor]] = []
-    bad: dict[str, list[dict[str, torch.Tensor]]] = {kind: [] for kind in KINDS}
+    defective: dict[str, list[dict[str, torch.Tensor]]] = {kind: [] for kind in KINDS}
     total = len(chosen) * (1 + len(KINDS))
     for done, index in enumerate(chosen):
         watch("self-test", done * (1 + len(KINDS)), total)
@@ -55,15 +55,15 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
         (photo,) = turnables(tiles.take([len(tiles) // 2]), size)
         images = torch.stack([view(photo, i, "self-test", seed, index) for i in range(GOOD)])
         good.append(_scores(detector, images, f"good-{seed}-{index}", index))
-        for number, (kind, scores) in enumerate(bad.items(), 1):
+        for number, (kind, scores) in enumerate(defective.items(), 1):
             draws = [generator("self-test", seed, index, kind, i) for i in range(len(images))]
             spoilt = torch.stack([paste(image, kind, draw)[0] for image, draw in zip(images, draws, strict=True)])
             scores.append(_scores(detector, spoilt, f"{kind}-{seed}-{index}", index))
             watch("self-test", done * (1 + len(KINDS)) + number, total)
     watch("self-test", total, total)
-    every = [scores for parts in bad.values() for scores in parts]
+    every = [scores for parts in defective.values() for scores in parts]
     overall = {name: _auroc(good, every, name) for name in good[0]}
-    by_kind = {kind: _auroc(good, scores, "fused") for kind, scores in bad.items()}
+    by_kind = {kind: _auroc(good, scores, "fused") for kind, scores in defective.items()}
     return Proxy(overall, by_kind, GOOD * len(chosen))
 
 
@@ -72,7 +72,7 @@ def _scores(detector: OneToNormal, images: torch.Tensor, name: str, reference: i
     return detector.explain_pixels(images, keys, without=reference).scores
 
 
-def _auroc(good: list[dict[str, torch.Tensor]], bad: list[dict[str, torch.Tensor]], name: str) -> float:
-    scores = [torch.cat([part[name] for part in parts]) for parts in (good, bad)]
+def _auroc(good: list[dict[str, torch.Tensor]], defective: list[dict[str, torch.Tensor]], name: str) -> float:
+    scores = [torch.cat([part[name] for part in parts]) for parts in (good, defective)]
     labels = torch.cat([torch.full((len(part),), i) for i, part in enumerate(scores)])
     return image_auroc(labels, torch.cat(scores))

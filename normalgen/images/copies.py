@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
 
-__all__ = ["Copies"]
+__all__ = ["SIDE", "Copies"]
 
 SIDE, COARSE, CANDIDATES, LIKENESS = 128, 16, 8, 0.6
 STEPS, SIZES = 4, (32, 64, 128)

@@ -1,1 +1,1 @@
-"""How good generated images are, and the gate that decides which of them enter a pool."""
+"""Measures of generated images, and the gate that decides which enter a pool."""

@@ -1,7 +1,7 @@
-"""Which measures of a set of images real normal photos and plain augmentation would not show, and in which words.
+"""Compares the measures of sets of images with the values that real photos and plain augmentation reach.
 
-Ratios to real photos have a range around 1, as far as augmented references go if that is farther; the others are held
-against augmented references alone.
+Ratios to real photos must be in a range around 1, widened to what augmented references reach. All other measures must
+be as good as those of augmented references.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Line:
     Attributes:
         measure: its name.
         bar: the values that pass, in words.
-        digits: after the point.
-        values: by set; None where the measure was not taken.
-        misses: by set, those that miss the bar alone: what is wrong with its images.
+        digits: decimal places.
+        values: value of each set; None if unknown.
+        misses: what is wrong with the images, for each set that misses the bar.
     """
 
     measure: str
@@ -34,40 +34,40 @@ class Line:
 
 
 def lines(measures: Mapping[str, Measures]) -> list[Line]:
-    """The measures in order, held against their bars; `measures` as `measure` gives them, "augmented" among them."""
+    """Return the measures, in order, with their bars; `measures` is from `measure`, with "augmented"."""
     plain = measures["augmented"]
-    sharpness = {name: found.sharpness for name, found in measures.items()}
-    octaves = {name: _worst(found.octaves) for name, found in measures.items()}
-    seams = {name: found.seam for name, found in measures.items()}
+    sharpness = {name: values.sharpness for name, values in measures.items()}
+    octaves = {name: _worst(values.octaves) for name, values in measures.items()}
+    seams = {name: values.seam for name, values in measures.items()}
     return [
         _ratio("sharpness", sharpness, (0.8, 1.25), "softer than real photos", "grainier than real photos"),
         _ratio("spectrum, worst octave", octaves, (0.5, 2), "lacks detail of one size", "too much detail of one size"),
         _ratio("seam", seams, (0.9, 1.1), "unusually smooth on a grid of 8 px", "edges on a grid of 8 px"),
-        _besides(
+        _against_augmented(
             "patch distance",
-            {name: found.patch_distance for name, found in measures.items()},
+            {name: values.patch_distance for name, values in measures.items()},
             plain.patch_distance,
             "farther from unseen normal photos than augmented references are",
             more=False,
         ),
-        _besides(
+        _against_augmented(
             "coverage",
-            {name: found.nearer for name, found in measures.items()},
+            {name: values.nearer for name, values in measures.items()},
             plain.nearer,
             "brings fewer unseen normal patches nearer than augmented references do",
         ),
-        _besides(
+        _against_augmented(
             "distance closed",
-            {name: found.closed for name, found in measures.items()},
+            {name: values.closed for name, values in measures.items()},
             plain.closed,
             "brings unseen normal patches less near than augmented references do",
         ),
-        _copies({name: found.copy_distance for name, found in measures.items()}),
+        _copies({name: values.copy_distance for name, values in measures.items()}),
     ]
 
 
 def _worst(octaves: tuple[float | None, ...]) -> float | None:
-    """The ratio farthest from 1; the lowest octave, which holds the light, is left out. None if one is unknown."""
+    """Return the ratio farthest from 1, without the lowest octave, which holds the light; None if one is unknown."""
     known = [ratio for ratio in octaves[1:] if ratio is not None]
     if not known or len(known) < len(octaves) - 1:
         return None
@@ -85,7 +85,7 @@ def _ratio(measure: str, values: dict[str, float | None], bar: tuple[float, floa
     return Line(measure, f"{low:.3g}-{high:.3g}", 2, {**values}, misses)
 
 
-def _besides(
+def _against_augmented(
     measure: str, values: dict[str, float | None], plain: float | None, words: str, *, more: bool = True
 ) -> Line:
     def falls_short(value: float | None) -> bool:
@@ -99,5 +99,5 @@ def _besides(
 
 def _copies(values: dict[str, float | None]) -> Line:
     words = "an image is a copy of a reference, or of an augmented one"
-    misses = {name: words for name, at in values.items() if at is not None and at < COPY}
+    misses = {name: words for name, distance in values.items() if distance is not None and distance < COPY}
     return Line("likest pair", f"at least {COPY:g}", 3, {**values}, misses)

@@ -1,4 +1,4 @@
-"""A pool's images beside plain augmentation of its references, against normal photos that neither saw."""
+"""Compares a pool's images with plainly augmented references, on normal photos that neither saw."""
 
 from collections.abc import Mapping
 
@@ -26,16 +26,16 @@ def compare(
     most: int,
     seed: int,
 ) -> dict[str, Measures]:
-    """`measure` of `sets` and of as many freshly augmented references ("augmented"), on embedded features.
+    """Return `measure` of `sets` and of as many newly augmented references ("augmented"), on embedded features.
 
     Args:
         sets: images (N, 3, size, size) in [0, 1] by name.
-        references: what the pool was made from.
+        references: photos that the pool was made from.
         others: normal photos that the pool never saw; None if there are too few.
-        size: width and height at which everything is compared.
-        augment: which changes a reference may undergo.
-        most: how many of `others` are looked at.
-        seed: draws the augmentations, and which of `others`.
+        size: width and height at which images are compared, in pixels.
+        augment: which augmentations a reference may get.
+        most: how many of `others` are used, at most.
+        seed: draws the augmentations, and the choice of `others`.
     """
     photos = turnables(references, size)
     count = max(len(images) for images in sets.values())

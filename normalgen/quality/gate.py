@@ -1,14 +1,13 @@
-"""The gate: which candidates stay in a pool, and why the others went.
+"""The gate: decides which candidates stay in a pool, and why others are rejected.
 
-Every cut-off comes from the references and their augmentations; no defect is ever looked at.
+Every cut-off comes from the references and their augmentations; the gate never needs a defect.
 
-    broken     black, not finite, or flat, clipped, or with the seams of a grid, far beyond what augmentations show
-    copy       nearer to a reference than any of its augmentations is
-    duplicate  nearer to an earlier image of the pool than half of what parts any two augmentations of one reference
-    fragment   a part of the object at the border, cut or mirrored, though the likest reference has background there
-    stray      farther from all references than a reference left out, and its augmentations, are from the others
-    defect     a spot that stands out against the rest of the image more than in augmented references, and than in a
-               reference left out beside the others
+    broken     black or not finite; or flat, clipped or with the seams of a grid, far beyond what augmentations show
+    copy       nearer to a reference than any of its augmentations
+    duplicate  nearer to an earlier image of the pool than half the least distance of two augmentations of one reference
+    fragment   part of the object is cut or mirrored at the border, but the nearest reference has background there
+    stray      farther from all references than left-out references and their augmentations are from the others
+    defect     a spot stands out from the rest of the image more than in augmented and left-out references
 """
 
 from collections.abc import Sequence
@@ -36,18 +35,18 @@ LONE = 3.0
 FINEST, CELL, COARSE = 32, 8, 8
 CALIBRATIONS, BANKED = 96, 16
 ROWS = 256
-"""Layouts that are compared at a time."""
+"""Layouts compared at a time."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of one image.
+    """The gate's verdict on one image.
 
     Attributes:
         reason: "" if it is kept, else one of `REASONS`.
-        numbers: what was measured, rounded; see `Gate.limits` for the cut-offs.
-        nearest_reference: place of the reference it is most like.
-        nearest_pool: place, in the order they were kept, of the earlier image it is most like; None for the first.
+        numbers: the measured values, rounded; `Gate.limits` has the cut-offs.
+        nearest_reference: index of the most similar reference.
+        nearest_pool: index of the most similar kept image, in the order they were kept; None for the first.
     """
 
     reason: str
@@ -63,7 +62,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Look:
-    """What is known of one image: patches (P, C), a coarse layout (L,), and plain numbers."""
+    """Measurements of one image: patches (P, C), a coarse layout (L,), and plain numbers."""
 
     patches: Tensor
     layout: Tensor
@@ -71,7 +70,7 @@ class _Look:
 
 
 class _Layouts:
-    """Layouts (L,), one after the other, in a buffer that doubles where it is full."""
+    """Layouts (L,) in a buffer that doubles when it is full."""
 
     def __init__(self) -> None:
         self.buffer = torch.empty(0)
@@ -82,11 +81,11 @@ class _Layouts:
 
     @property
     def rows(self) -> Tensor:
-        """All of them, (N, L)."""
+        """All layouts, (N, L)."""
         return self.buffer[: self.count]
 
     def append(self, layout: Tensor) -> None:
-        """Add one."""
+        """Add a layout."""
         if self.count == len(self.buffer):
             room = layout.new_empty(max(64, self.count), len(layout))
             self.buffer = torch.cat([self.rows, room]) if self.count else room
@@ -101,12 +100,12 @@ class _Layouts:
 class Gate:
     """Judges candidates one by one, and remembers the kept ones.
 
-    The same references, augmentation and seed make the same gate. An image is looked at by itself, as 8-bit pixels, so
-    that its verdict depends on nothing but the references and the images kept before it.
+    The same references, augmentation and seed give the same gate. Each image is judged alone, as 8-bit pixels, so its
+    verdict depends only on the references and the images kept before it.
 
     Args:
         references: the photos, ready to be turned; the first eight give the cut-offs and the bank.
-        kind: which augmentations a reference may undergo; where there are none, cut-offs come from `safe` ones.
+        kind: which augmentations a reference may get; for "none", cut-offs come from `safe` ones.
         seed: draws the augmentations.
         watch: receives the progress of "gate", per reference.
     """
@@ -130,7 +129,7 @@ class Gate:
         self.kept = _Layouts()
 
     def unknown(self) -> list[str]:
-        """What so few references cannot tell, as sentences for people."""
+        """Return what so few references cannot decide, as sentences for people."""
         match len(self.is_alone):
             case 1:
                 return ["one reference cannot tell another good part from a stray: the stray limit is a guess"]
@@ -139,9 +138,9 @@ class Gate:
         return []
 
     def judge(self, image: Tensor) -> Verdict:
-        """The verdict on `image` (3, S, S) in [0, 1]; a kept image counts for later verdicts.
+        """Return the verdict on `image` (3, S, S) in [0, 1]; if it is kept, later verdicts depend on it.
 
-        One that is not finite counts as black: numbers of it would be none.
+        An image that is not finite counts as black, because its numbers would not be finite.
         """
         image = image if image.isfinite().all() else torch.zeros_like(image)
         image = (image.clamp(0, 1) * 255).round() / 255
@@ -164,11 +163,11 @@ class Gate:
         return verdict
 
     def remember(self, image: Tensor) -> None:
-        """Count an image (3, S, S) in [0, 1] that an earlier run kept."""
+        """Add an image (3, S, S) in [0, 1] that an earlier run kept."""
         self.kept.append(self._look(image).layout)
 
     def settings(self) -> dict[str, Any]:
-        """The cut-offs and what they cannot tell, as plain data."""
+        """Return the cut-offs, and what they cannot decide, as plain data."""
         return {"limits": {name: round(value, 4) for name, value in self.limits.items()}, "unknown": self.unknown()}
 
     def _is(self, reason: str, numbers: dict[str, float]) -> bool:
@@ -191,14 +190,14 @@ class Gate:
         }
         return _Look(patches.flatten(0, 1), layout, plain)
 
-    def _family(self, reference: Turnable, kind: Augment, seed: int, place: int, count: int) -> list[_Look]:
-        draws = [generator("gate", seed, place, i) for i in range(count)]
+    def _family(self, reference: Turnable, kind: Augment, seed: int, index: int, count: int) -> list[_Look]:
+        draws = [generator("gate", seed, index, i) for i in range(count)]
         images = augment_each([reference] * count, kind, draws)
         return [self._look((image * 255).round() / 255) for image in images]
 
-    def _banked(self, families: list[list[_Look]], share: int, places: range | list[int]) -> list[_Look]:
-        """A reference and the first augmentations of each family, `share` images each."""
-        return [look for i in places for look in (self.references[i], *families[i][: share - 1])]
+    def _banked(self, families: list[list[_Look]], share: int, indices: range | list[int]) -> list[_Look]:
+        """Return the references at `indices`, each with its first augmentations: `share` images each."""
+        return [look for i in indices for look in (self.references[i], *families[i][: share - 1])]
 
     def _spots(self, patches: Tensor, bank: MemoryBank) -> dict[str, float]:
         distances = bank.distances(patches)
@@ -222,39 +221,39 @@ class Gate:
             "fragment": BORDER
             + max([look.plain["fragment"] for i in everyone if self.is_alone[i] for look in families[i]], default=0.0),
             "stray": _keeping(left_out, "stray") if left_out else lone,
-            "defect": max(_keeping(found, "defect") for found in (known, left_out) if found),
+            "defect": max(_keeping(spots, "defect") for spots in (known, left_out) if spots),
         }
 
     def _left_out(self, families: list[list[_Look]], share: int) -> list[dict[str, float]]:
-        """The spots of each reference and a few of its augmentations against a bank of the other references."""
-        found = []
+        """Return the spots of each reference and a few augmentations of it, against a bank of the other references."""
+        spots = []
         for i, family in enumerate(families):
             others = [j for j in range(len(families)) if j != i]
             if not others:
                 return []
             bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, others)]))
-            found += [self._spots(look.patches, bank) for look in (self.references[i], *family[:3])]
-        return found
+            spots += [self._spots(look.patches, bank) for look in (self.references[i], *family[:3])]
+        return spots
 
 
-def _apart(one: Tensor, other: Tensor) -> float:
-    """Distance of two layouts, a patch on the mean."""
-    return float((one.float() - other.float()).square().sum().div(COARSE**2).sqrt())
+def _apart(first: Tensor, second: Tensor) -> float:
+    """Return the distance of two layouts, root mean square over patches."""
+    return float((first.float() - second.float()).square().sum().div(COARSE**2).sqrt())
 
 
-def _nearest(one: Tensor, others: Tensor) -> tuple[float, int]:
-    """Distance to the nearest of layouts (N, L), and its place."""
-    parts = [(one.float() - some.float()).square().sum(1) for some in torch.split(others, ROWS)]
+def _nearest(layout: Tensor, others: Tensor) -> tuple[float, int]:
+    """Return the distance to the nearest of layouts (N, L), and its index."""
+    parts = [(layout.float() - rows.float()).square().sum(1) for rows in torch.split(others, ROWS)]
     apart = torch.cat(parts).div(COARSE**2).sqrt()
-    place = int(apart.argmin())
-    return float(apart[place]), place
+    index = int(apart.argmin())
+    return float(apart[index]), index
 
 
-def _keeping(found: list[dict[str, float]], name: str) -> float:
-    """The cut-off that keeps the share KEEP of what was found."""
-    return float(torch.tensor([spots[name] for spots in found]).quantile(KEEP))
+def _keeping(normal: list[dict[str, float]], name: str) -> float:
+    """Return the cut-off that keeps the share KEEP of normal images."""
+    return float(torch.tensor([spots[name] for spots in normal]).quantile(KEEP))
 
 
 def _beyond(values: Tensor) -> float:
-    """The largest value, and as far beyond it as the values reach."""
+    """Return the largest value plus the range of the values."""
     return float(2 * values.max() - values.min())

@@ -1,6 +1,10 @@
-"""How like real normal images a set of images is: in sharpness, spectrum, seams, and to a network's eye.
+"""Measures how similar a set of images is to real normal images: sharpness, spectrum, seams and network patches.
 
+<<<<<<< HEAD
 All images are (N, 3, S, S) in [0, 1] of one size, all patches (N, grid, grid, C) of `CnnFeatures.patches`.
+=======
+All images are (N, 3, S, S) in [0, 1], of one size; all patches are (N, grid, grid, C) of `EmbeddedFeatures.patches`.
+>>>>>>> english
 """
 
 import math
@@ -28,19 +32,19 @@ GRID = 16
 
 
 def _steps(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Absolute differences of brightness between neighbours, down (N, S - 1, S) and right (N, S, S - 1)."""
+    """Return absolute differences of brightness between neighbours, down (N, S - 1, S) and right (N, S, S - 1)."""
     grey = images.mean(1)
     return grey.diff(dim=1).abs(), grey.diff(dim=2).abs()
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Mean absolute gradient of brightness (N,), in brightness a pixel."""
+    """Return the mean absolute gradient of brightness (N,), in brightness per pixel."""
     down, right = _steps(images)
     return (down.flatten(1).mean(1) + right.flatten(1).mean(1)) / 2
 
 
 def seam(images: Tensor, period: int = 8) -> Tensor:
-    """Mean gradient across the borders of a grid of `period` pixels over the mean gradient elsewhere (N,)."""
+    """Return the mean gradient across the borders of a grid of `period` pixels over the mean elsewhere (N,)."""
     ratios = []
     for steps in (_steps(images)[0], _steps(images)[1].transpose(1, 2)):
         border = torch.arange(steps.shape[1]) % period == period - 1
@@ -49,9 +53,9 @@ def seam(images: Tensor, period: int = 8) -> Tensor:
 
 
 def spectrum(images: Tensor) -> Tensor:
-    """Power of brightness in each octave of frequency (N, octaves): 1-2, 2-4, ... cycles an image, up to S / 2.
+    """Return the power of brightness per octave of frequency (N, octaves): 1-2, 2-4, ... cycles per image, up to S / 2.
 
-    A Hann window keeps the picture's borders out; the constant is left out.
+    A Hann window suppresses the image's borders; the mean is left out.
     """
     size = images.shape[-1]
     grey = images.mean(1)
@@ -65,7 +69,7 @@ def spectrum(images: Tensor) -> Tensor:
 
 
 def patch_distance(images: Tensor, held_out: Tensor) -> float:
-    """Mean distance of patches to their nearest among the patches of held-out normal images."""
+    """Return the mean distance of patches to the nearest patch of held-out normal images."""
     return float(MemoryBank(held_out).distances(images).mean())
 
 
@@ -75,7 +79,7 @@ class Coverage:
 
     Attributes:
         nearer: share of held-out normal patches that are nearer to references + extra than to references alone.
-        closed: by how much their mean distance to the bank falls, as a share of it.
+        closed: share by which their mean distance to the bank falls.
     """
 
     nearer: float
@@ -83,9 +87,9 @@ class Coverage:
 
 
 def coverage(held_out: Tensor, references: Tensor, extra: Tensor) -> Coverage:
-    """How much nearer held-out normal patches come to a bank of `references` when `extra` joins it.
+    """Return how much nearer held-out normal patches come to a bank of `references` when `extra` joins it.
 
-    Differs: `nearer` alone cannot tell a hair's breadth from a leap, so `closed` stands beside it.
+    Differs: `nearer` alone cannot tell a small gain from a large one, so `closed` is given as well.
     """
     alone = MemoryBank(references).distances(held_out)
     joined = torch.minimum(alone, MemoryBank(extra).distances(held_out))
@@ -94,18 +98,18 @@ def coverage(held_out: Tensor, references: Tensor, extra: Tensor) -> Coverage:
 
 @dataclass(frozen=True)
 class Measures:
-    """One set of images beside real normals.
+    """Measures of one set of images, compared with real normal images.
 
     Attributes:
-        images: how many were looked at; sets are only comparable at the same number.
+        images: number of images measured; compare only sets with the same number.
         sharpness: mean gradient, as a ratio to real.
         octaves: power in each octave of frequency, lowest first, as a ratio to real.
-        seam: gradient on the borders of an 8-px grid over that elsewhere, as a ratio to real.
-        patch_distance: mean distance of patches to their nearest held-out normal one; None if nothing was held out.
+        seam: gradient on the borders of an 8-px grid over the gradient elsewhere, as a ratio to real.
+        patch_distance: mean distance of patches to the nearest held-out normal patch; None if nothing was held out.
         nearer, closed: see `Coverage`; None if nothing was held out.
         reasons: why a measure is None, by its name.
-        copy_distance: how near the likest pair comes of an image and a reference, or another augmented one: mean
-            distance patch by patch in place; 0 is a copy.
+        copy_distance: least distance of an image to a reference or to another augmented reference: mean over patches at
+            the same position; 0 is a copy.
     """
 
     images: int
@@ -127,24 +131,24 @@ def measure(
     features: CnnFeatures,
     grid: int = GRID,
 ) -> dict[str, Measures]:
-    """The measures of plain augmentation ("augmented", first) and of each of `sets`, cut to the same number of images.
+    """Return the measures of plain augmentation ("augmented", first) and of each of `sets`, at equal numbers of images.
 
     Args:
         sets: images (N, 3, S, S) in [0, 1] by name.
         augmented: (N, 3, S, S), augmented references.
         references: (k, 3, S, S), the bank that each set joins.
-        held_out: (M, 3, S, S), real normals that nobody used; None if there are none: the references stand in where a
-            ratio to real is asked for.
-        features: what sees patches.
-        grid: patches a side.
+        held_out: (M, 3, S, S), unused real normal images; None if there are none: ratios to real then use the
+            references.
+        features: compute the patches.
+        grid: patches per side.
     """
     count = min(len(images) for images in (augmented, *sets.values()))
-    shown = {"augmented": augmented[:count]} | {name: images[:count] for name, images in sets.items()}
-    bank, plain = features.patches(references, grid), features.patches(shown["augmented"], grid)
+    equal = {"augmented": augmented[:count]} | {name: images[:count] for name, images in sets.items()}
+    bank, plain = features.patches(references, grid), features.patches(equal["augmented"], grid)
     unused = None if held_out is None else features.patches(held_out, grid)
     real = references if held_out is None else held_out
-    found = {}
-    for name, images in shown.items():
+    results = {}
+    for name, images in equal.items():
         seen = plain if name == "augmented" else features.patches(images, grid)
         gain = None if unused is None else coverage(unused, bank, seen)
         octaves = spectrum(images).mean(0) / spectrum(real).mean(0)
@@ -161,8 +165,8 @@ def measure(
         if None in ratios:
             reasons["octaves"] = _reason(math.inf)
         finite = {key: _finite(value) for key, value in taken.items()}
-        found[name] = Measures(images=count, octaves=ratios, reasons=reasons, **finite)
-    return found
+        results[name] = Measures(images=count, octaves=ratios, reasons=reasons, **finite)
+    return results
 
 
 def _finite(value: float | None) -> float | None:
@@ -172,15 +176,18 @@ def _finite(value: float | None) -> float | None:
 def _reason(value: float | None) -> str:
     if value is None:
         return "there are too few normal photos that the pool never saw"
-    return "the images that it is compared with are flat, or there is one alone"
+    return "the images that it is compared with are flat, or there is only one"
 
 
 def _likest(images: Tensor, others: Tensor, itself: int | None) -> float:
-    """The least distance, patch by patch in place, of any image to any other; image i is others[itself + i]."""
+    """Return the least distance of any image to any other, over patches at the same position.
+
+    If `itself` is given, image i is others[itself + i], which is skipped.
+    """
     least = math.inf
-    for place, image in enumerate(images):
+    for index, image in enumerate(images):
         apart = (others - image).norm(dim=-1).mean((1, 2))
         if itself is not None:
-            apart[itself + place] = math.inf
+            apart[itself + index] = math.inf
         least = min(least, float(apart.amin()))
     return least

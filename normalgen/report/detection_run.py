@@ -29,7 +29,7 @@ __all__ = ["MADE_BY", "write_detection"]
 
 MADE_BY = "normalgen detect"
 FILES = ("results.jsonl", "results.csv", "report.html", "maps/*.png", "maps/*.npy", "twins/*.png")
-"""How its files are named, for later runs that replace them."""
+"""Names of its files; a later run replaces them."""
 DRAWN = 2048
 """Most pixels on the longer side of the photos under the maps, unless another size is asked."""
 FULL, SAMPLED = 2**20, 1024

@@ -1,4 +1,4 @@
-"""Pictures of one query: the anomaly map over it, and its difference from the normal twin."""
+"""Draws pictures of one query: the anomaly map over it, and its difference from the normal twin."""
 
 import math
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 from normalgen.images.images import sized, thumbnail
 
-__all__ = ["GAIN", "STOPS", "difference", "overlay", "triptych"]
+__all__ = ["STOPS", "difference", "overlay", "triptych"]
 
 GAIN = 3.0
 SATURATION, OPACITY, GROWTH = 0.6, 0.9, 0.8
 SIDE, GAP, CAPTION = 512, 8, 30
 STRIP = 2**22
-"""Pixels that are coloured at a time."""
+"""Pixels coloured at a time."""
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 # Every eighth colour of matplotlib's inferno (CC0) from dark violet on, because black would look like a stain.
@@ -72,49 +72,35 @@ def _coloured(photo: Image.Image, relative: NDArray[np.floating]) -> Image.Image
     return Image.composite(Image.fromarray(_colours()[levels]), muted, Image.fromarray(opacities[levels]))
 
 
-def difference(query: Image.Image, twin: Image.Image, gain: float = GAIN) -> Image.Image:
-    """Return the absolute difference of twin and query, grey, times `gain`, at the query's size.
+def difference(query: Image.Image, twin: Image.Image) -> Image.Image:
+    """Return the absolute difference of twin and query, grey, times 3, at the query's size.
 
     Args:
         query: RGB, any size.
         twin: RGB; resized to the query's size.
-        gain: use the same for all queries you compare.
 
     Returns:
-        RGB: black means equal, white a difference of 255 / gain levels or more.
+        RGB: black means equal, white a difference of 85 levels or more.
     """
     apart = ImageChops.difference(query, sized(twin, query.size)).convert("L")
-    return apart.point([min(255, round(gain * level)) for level in range(256)]).convert("RGB")
+    return apart.point([min(255, round(GAIN * level)) for level in range(256)]).convert("RGB")
 
 
-def triptych(
-    query: Image.Image,
-    twin: Image.Image,
-    anomaly_map: Tensor | None = None,
-    scale: tuple[float, float] | None = None,
-    side: int = SIDE,
-) -> Image.Image:
-    """Return query, twin and difference side by side, with captions; a map, if given, replaces the difference.
+def triptych(query: Image.Image, twin: Image.Image) -> Image.Image:
+    """Return query, twin and difference side by side, with captions.
 
     Args:
-        query: RGB, any size.
+        query: RGB, any size; reduced to at most 512 pixels on the longer side.
         twin: RGB; shown at the query's proportions.
-        anomaly_map: (h, w), or None.
-        scale: lowest and highest value of the map's colours; None uses the map's range.
-        side: at most this many pixels on the longer side of each picture; small queries are not enlarged.
     """
-    first = thumbnail(query, side)
+    first = thumbnail(query, SIDE)
     second = sized(twin, first.size)
-    if anomaly_map is None:
-        third, words = difference(first, second), f"difference x {GAIN:g}"
-    else:
-        low, high = scale or (float(anomaly_map.min()), float(anomaly_map.max()))
-        third, words = overlay(first, anomaly_map, low, high), "anomaly map"
     width, height = first.size
     column = max(width, 140)
     sheet = Image.new("RGB", (3 * column + 4 * GAP, height + CAPTION + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for index, (picture, caption) in enumerate([(first, "query"), (second, "normal twin"), (third, words)]):
+    pictures = (first, "query"), (second, "normal twin"), (difference(first, second), f"difference x {GAIN:g}")
+    for index, (picture, caption) in enumerate(pictures):
         left = GAP + index * (column + GAP)
         draw.text((left, 6), caption, fill=INK, font=ImageFont.load_default(16))
         sheet.paste(picture, (left, CAPTION))

@@ -11,19 +11,18 @@ from normalgen.io.atomic import write_whole
 from normalgen.io.paths import STALE, sweep
 from normalgen.report.results_page import page, run_facts
 
-__all__ = ["FORMATS", "write_results"]
+__all__ = ["write_results"]
 
-FORMATS = ("md", "csv", "html")
 TITLE = "normalgen: results"
 
 
-def write_results(cells: Frame, folder: Path, formats: Container[str] = FORMATS) -> list[Path]:
+def write_results(cells: Frame, folder: Path, formats: Container[str]) -> list[Path]:
     """Write tables and figures into `folder`.
 
     Args:
         cells: at least one cell.
         folder: created if missing; files of the same names are replaced.
-        formats: any of `FORMATS`; md and html also write the figures.
+        formats: any of "md", "csv" and "html"; md and html also write the figures.
 
     Returns:
         The paths of the written files.

@@ -14,7 +14,7 @@ __all__ = ["MADE_BY", "TRIPTYCHS", "TWINS", "write_twins"]
 
 MADE_BY, TWINS, TRIPTYCHS, BATCH = "normalgen personalize", "twin", "triptych", 8
 FILES = (f"{TWINS}/*.png", f"{TRIPTYCHS}/*.png")
-"""How its files are named, for later runs that replace them."""
+"""Names of its files; a later run replaces them."""
 
 
 def write_twins(personalizer: Personalizer, queries: Queries, folder: Path, *, watch: Watch = silent) -> dict[str, str]:

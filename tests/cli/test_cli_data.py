@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import tiny_sets
+from PIL import Image
+from skimage.data import brick
 
 from normalgen.cli import main
 from normalgen.data.counts import Counts
@@ -68,6 +70,23 @@ def test_check_counts_copies_by_their_pixels(root: Path, capsys: pytest.CaptureF
     assert row(shown.out, "mvtec", "screw")[-4:] == ["0", "1", "1", "1"]
     assert "copy across: test image test/good/000.png is training image 000.png" in shown.err
     assert "copy with the other label: test/scratch/000.png is test/good/002.png" in shown.err
+
+
+def test_check_finds_training_images_saved_again_among_test_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train/good", "test/good"):
+        (tmp_path / "mine/nut" / part).mkdir(parents=True)
+    for number in range(3):
+        rows, columns = (256 * (number // 2), 256 * (number % 2))
+        photo = Image.fromarray(brick()[rows : rows + 250, columns : columns + 250])
+        photo.save(tmp_path / f"mine/nut/train/good/{number}.png")
+        if number:
+            photo.crop((5, 2, 244, 243)).save(tmp_path / f"mine/nut/test/good/{number}.jpg", quality=85)
+    assert run("check", tmp_path / "mine", "--dataset", "folder") == 0
+    shown = capsys.readouterr()
+    assert row(shown.out, "folder", "nut")[-1] == "2"
+    assert "copy across: test image test/good/1.jpg is training image 1.png" in shown.err
 
 
 def test_check_names_files_that_cannot_be_read(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,7 @@ def test_labels_of_references_do_not_count_though_they_are_judged(
 ) -> None:
     Path("mixed/good/reference.png").write_bytes(Path("good/0.png").read_bytes())
     assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--out", "out") == 0
-    assert "1 of the labelled photos are references, calibrate, or are copies of such photos" in capsys.readouterr().err
+    assert "1 of the labelled photos are references or calibration photos, or copies of them" in capsys.readouterr().err
     assert {str(row["file"]): row["label"] for row in rows()}["good/reference.png"] is None
     assert len(rows()) == 6
 

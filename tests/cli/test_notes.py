@@ -35,7 +35,7 @@ def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys
     Path("mixed/good").rename("mixed/OK")
     assert detect("-n", "0", "--branches", "n") == 0
     shown = capsys.readouterr()
-    assert "2 of the labelled photos are references, calibrate, or are copies of such photos" in shown.err
+    assert "2 of the labelled photos are references or calibration photos, or copies of them" in shown.err
     assert "image AUROC" in shown.out
     labels = {str(row["file"]): row["label"] for row in rows()}
     assert labels["OK/20.png"] == "good"
@@ -51,7 +51,7 @@ def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys
     ("words", "message"),
     [
         (["--features", "foo"], "features must be one of embedded, vit, cnn"),
-        (["--text", "nofile.safetensors"], "text maps are for the branch text: --branches p,n,text"),
+        (["--text", "nofile.safetensors"], "--text only takes effect with the branch text; add --branches p,n,text"),
     ],
 )
 def test_what_cannot_work_is_told_before_a_model_is_made(
@@ -65,7 +65,7 @@ def test_what_cannot_work_is_told_before_a_model_is_made(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--branches", "text"], "no text side"),
+        (["--branches", "text"], "needs features with a text side, got 'embedded'"),
         (["--branches", "x"], "branches must be some of p, n, text"),
         (["--pool", "nowhere"], "nowhere holds no pool"),
         (["--calibrate", "nowhere"], "--calibrate: nowhere does not exist"),

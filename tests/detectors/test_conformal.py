@@ -30,7 +30,9 @@ def test_n_photos_support_rates_down_to_one_in_n_plus_one(count: int, rate: floa
     if not supported:
         assert threshold.verdicts(torch.ones(2)) == ["", ""]
         assert threshold.value() == math.inf
-        assert threshold.sentence().startswith("ranking only: 18 photos cannot support 0.05 (the least rate is 1 / 19)")
+        assert threshold.sentence().startswith(
+            "ranking only: 18 photos cannot support 0.05 (the lowest rate is 1 / 19)"
+        )
 
 
 def test_no_more_than_the_named_share_of_new_normals_is_called_anomalous() -> None:

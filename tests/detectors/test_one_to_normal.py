@@ -173,14 +173,18 @@ def test_one_reference_is_enough(fast: NormalModel, references: References, quer
 
 def test_a_pool_or_model_of_another_category_is_refused(fast: NormalModel, references: References, pool: Pool) -> None:
     other = replace(references, category="other")
-    with pytest.raises(DataError, match="the model is of 'good', the references are of 'other'"):
+    with pytest.raises(DataError, match="the model is for 'good', the references show 'other'"):
         OneToNormal(model=fast).fit(other)
-    with pytest.raises(DataError, match="the pool is of 'good', the references are of 'other'"):
+    with pytest.raises(DataError, match="the pool is for 'good', the references show 'other'"):
         OneToNormal(branches=("n",)).fit(other, pool)
 
 
 def test_settings_that_cannot_work_are_refused(fast: NormalModel, references: References) -> None:
-    for branches, message in ((("q",), "some of p, n, text, got q"), ((), "got none"), (("text",), "no text side")):
+    for branches, message in (
+        (("q",), "some of p, n, text, got q"),
+        ((), "got none"),
+        (("text",), "text side, got 'embedded'"),
+    ):
         with pytest.raises(PresetError, match=message):
             OneToNormal(model=fast, branches=branches).fit(references)
     with pytest.raises(PresetError, match="needs a customized model"):

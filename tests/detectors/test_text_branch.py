@@ -181,7 +181,7 @@ def test_features_without_a_text_side_and_odd_numbers_are_refused(categories: li
         train_text(CnnFeatures(), categories)
     with pytest.raises(PresetError, match="at least 1, got 0 and 8"):
         train_text(Pixels(), categories, epochs=0)
-    with pytest.raises(DataError, match="no images"):
+    with pytest.raises(DataError, match="no test images"):
         train_text(Pixels(), [])
 
 

@@ -70,7 +70,7 @@ def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_onc
 
 def test_standardized_maps_of_the_images_they_were_learnt_from_have_mean_0_and_deviation_1() -> None:
     maps = [random(50, 4, 4) * 3 + 1]
-    (found,) = moments(maps, by_place=False).standardize(maps)
+    (found,) = moments(maps, by_position=False).standardize(maps)
     assert float(found.mean()) == pytest.approx(0, abs=1e-5)
     assert float(found.std()) == pytest.approx(1, abs=1e-3)
 
@@ -80,7 +80,7 @@ def test_a_floor_by_place_removes_what_is_always_there() -> None:
     always = torch.zeros(8, 8)
     always[:, 5:] = 2.0
     maps = [0.1 * torch.rand(40, 8, 8, generator=draw) + always]
-    flat, placed = (moments(maps, by_place=by_place).standardize(maps)[0] for by_place in (False, True))
+    flat, placed = (moments(maps, by_position=value).standardize(maps)[0] for value in (False, True))
     assert flat[:, :, 6:].mean() - flat[:, :, :3].mean() > 1
     assert abs(placed[:, :, 7].mean() - placed[:, :, :3].mean()) < 0.2 * abs(
         flat[:, :, 7].mean() - flat[:, :, :3].mean()

@@ -149,7 +149,7 @@ def test_the_command_of_the_page_measures_the_same_cells() -> None:
 
 def test_the_same_cells_give_the_same_bytes(tmp_path: Path) -> None:
     found = load_cells(folder(tmp_path, [*some(), *some(dataset="mvtec", category="screw", role="tuning")]))
-    written_files = [write_results(found, tmp_path / name) for name in ("a", "b")]
+    written_files = [write_results(found, tmp_path / name, ("md", "csv", "html")) for name in ("a", "b")]
     assert [path.name for path in written_files[0]] == [
         *("results.md", "results.csv"),
         *(f"{kind}-memory.svg" for kind in ("auroc_over_k", "gains", "auroc_over_size")),

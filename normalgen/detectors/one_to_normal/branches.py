@@ -1,4 +1,4 @@
-"""The three comparisons of a batch: which networks look, and what each branch makes of it."""
+"""Computes the raw maps of the three branches for a batch of images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ __all__ = ["Branches", "joined"]
 
 
 class Bank(Protocol):
-    """What says how far patches are from normal ones."""
+    """A bank of normal patches."""
 
     def maps(self, queries: Levels) -> Levels:
         """Return the distance of each patch to the nearest normal one, (N, h, w) per level."""
@@ -24,16 +24,16 @@ class Bank(Protocol):
 
 @dataclass
 class Branches:
-    """What looks at images; a branch whose part is None is left out.
+    """The parts that compute the branches' maps; a part that is None leaves its branch out.
 
     Attributes:
         network: the features.
         personalizer: makes twins (branch p).
-        text: maps from patches to text, and the vectors of the normal and anomalous sentences (branch text).
-        bank: whether the branch n is wanted.
-        batch: images at a time.
-        choice: what branch p compares with: the candidate most like its query ("ssim"), or all of them, the distances
-            averaged ("mean") or the least taken place by place ("min_map").
+        text: text maps, and the vectors of the normal and anomalous sentences (branch text).
+        bank: whether to compute branch n.
+        batch: images per batch.
+        choice: what branch p compares with: the candidate most like its query ("ssim"), or all candidates, with the
+            mean ("mean") or the minimum ("min_map") of their distances at each position.
     """
 
     network: Features
@@ -44,32 +44,32 @@ class Branches:
     choice: Choice = "ssim"
 
     def tokens(self, images: Tensor) -> Levels:
-        """Unit patch vectors of images (N, 3, S, S), uint8 or in [0, 1], of each level, on the images' device."""
+        """Return unit patch vectors per level, on the images' device, of images (N, 3, S, S), uint8 or in [0, 1]."""
         return _together([unit(part) for part in self._raw(images)], images)
 
     def compare(
         self, images: Tensor, keys: Sequence[str], bank: Bank | None
     ) -> tuple[Tensor | None, dict[str, Levels]]:
-        """The twins (N, 3, S, S), and each branch's raw maps, of images (N, 3, S, S) in [0, 1] named by `keys`.
+        """Return twins (N, 3, S, S) and each branch's raw maps, for images (N, 3, S, S) in [0, 1] named by `keys`.
 
-        The network looks at each image once, for all branches.
+        The network sees each image once, for all branches.
         """
         raw, twins = list(self._raw(images)), None
         tokens = _together([unit(part) for part in raw], images)
-        found: dict[str, Levels] = {}
+        branches: dict[str, Levels] = {}
         if self.personalizer is not None:
             made = list(self._personalized(self.personalizer, images, keys))
             twins = torch.cat([part.twins for part in made])
-            found["p"] = self._twin_maps(tokens, twins, torch.cat([part.candidates for part in made]))
+            branches["p"] = self._twin_maps(tokens, twins, torch.cat([part.candidates for part in made]))
         if self.bank and bank is not None:
-            found["n"] = bank.maps(tokens)
+            branches["n"] = bank.maps(tokens)
         if self.text is not None:
             maps, vectors = self.text
-            found["text"] = _together([maps.scores(part, vectors) for part in raw], images)
-        return twins, found
+            branches["text"] = _together([maps.scores(part, vectors) for part in raw], images)
+        return twins, branches
 
     def _raw(self, images: Tensor) -> Iterator[Levels]:
-        """The network's tokens, a batch at a time."""
+        """Yield the network's tokens, one batch at a time."""
         scale = 255 if images.dtype == torch.uint8 else 1
         for part in torch.split(images, self.batch):
             yield self.network.tokens(part.float() / scale)
@@ -79,16 +79,16 @@ class Branches:
             yield personalizer.of(images[start : start + self.batch], keys[start : start + self.batch])
 
     def _twin_maps(self, tokens: Levels, twins: Tensor, candidates: Tensor) -> Levels:
-        """S_P of the twins (N, 3, S, S), or of all candidates (N, P, 3, S, S) as `choice` joins them."""
+        """Return S_P for the twins (N, 3, S, S), or for all candidates (N, P, 3, S, S), combined as `choice` says."""
         if self.choice == "ssim":
             return twin_maps(tokens, self.tokens(twins))
-        each = [twin_maps(tokens, self.tokens(one)) for one in candidates.unbind(1)]
-        levels = [torch.stack(maps) for maps in zip(*each, strict=True)]
+        compared = [twin_maps(tokens, self.tokens(images)) for images in candidates.unbind(1)]
+        levels = [torch.stack(maps) for maps in zip(*compared, strict=True)]
         return [level.mean(0) if self.choice == "mean" else level.amin(0) for level in levels]
 
 
 def joined(parts: Sequence[Levels]) -> Levels:
-    """Batches one after the other, level by level."""
+    """Return the batches concatenated, level by level."""
     return [torch.cat(level) for level in zip(*parts, strict=True)]
 
 

@@ -1,7 +1,7 @@
-"""What normal images give: how left-out references, their augmentations and pool images look to each branch.
+"""Learns the maps that each branch gives for normal images: left-out references, their augmentations, pool images.
 
-A generator redraws every pixel, so even a good part is not its own twin; and no two good parts are the same. Both
-leave a floor, which is learned here from normal images alone.
+A generator redraws every pixel, so even a good part differs from its twin; and no two good parts are the same. Both
+leave a floor, learned here from normal images alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,11 +34,11 @@ class Known:
     Attributes:
         photos: the references, or tiles of them, uint8 (M, 3, S, S).
         drawn: images of the pool, uint8 (G, 3, S, S).
-        sources: of each image in the bank, photos first, the index of the reference that it is or was made from; -1 if
+        sources: for each image in the bank, photos first, the index of the reference it is or was made from; -1 if
             none.
         digests: the SHA-256 of each reference.
         tiles: how many tiles each reference has; 1 if it is not cut.
-        cut: returns the tiles of a reference, ready to be turned, by its index.
+        cut: takes the index of a reference and returns its tiles, ready to be turned.
     """
 
     photos: Tensor
@@ -50,13 +50,13 @@ class Known:
 
     @classmethod
     def of(cls, references: References, pool: Pool | None, size: int, most: int, watch: Watch = silent) -> Self:
-        """Return the references, and images of the pool by index.
+        """Read the references and the first images of the pool.
 
         Args:
-            references: all of them are taken; of photos that are cut, their pieces.
+            references: all are read; photos that are cut, piece by piece.
             pool: generated images.
             size: width and height of the images, in pixels.
-            most: images in all, references first; 0 takes every image.
+            most: most images in total, references first; 0: no limit.
             watch: receives the progress of "read references".
         """
         pieces, owners = references.pieces, {item: index for index, item in enumerate(references.images.items)}
@@ -88,13 +88,13 @@ def _pixels(images: Images, size: int, watch: Watch) -> Tensor:
 
 @dataclass(frozen=True)
 class Usual:
-    """What normal images look like to each branch.
+    """The maps that each branch gives for normal images.
 
     Attributes:
-        moments: of the branches' maps.
+        moments: mean and deviation of each branch's maps.
         left_out: raw maps of left-out references and their augmentations.
-        spoilt: raw maps of the same with drawn defects.
-        views: of each map in `left_out`, the number of the view that it shows, or shows a tile of.
+        spoilt: raw maps of the same images with drawn defects.
+        views: for each map in `left_out`, the number of its view; tiles have the number of their whole view.
     """
 
     moments: dict[str, Moments]
@@ -129,12 +129,12 @@ class Usual:
 
 
 def learn_usual(branches: Branches, bank: PatchBank, known: Known, *, seed: int, watch: Watch = silent) -> Usual:
-    """Learn what the branches say of normal images.
+    """Learn the maps that the branches give for normal images.
 
     S_N is learned from views of left-out references against the bank without them; with one reference, against the
-    whole bank, which is too near. S_P is learned from their twins and those of pool images; separately for each
-    position where the references show the same thing in the same position. The model has seen these references, so
-    their twins are somewhat nearer than a new photo's is.
+    whole bank, which is too near. S_P is learned from the twins of these views and of pool images, separately for each
+    position if the references are aligned. The model has seen these references, so their twins are somewhat nearer than
+    the twin of a new photo.
 
     `watch` receives the progress of "learn normal", per image.
     """
@@ -149,14 +149,14 @@ def learn_usual(branches: Branches, bank: PatchBank, known: Known, *, seed: int,
         maps = branches.compare(images, [trial.key for trial in batch], against)[1]
         judged += [(trial.view, _row(maps, row)) for row, trial in enumerate(batch)]
         watch("learn normal", len(judged), total)
-    good, spoilt = ([maps for view, maps in judged if (view is None) == bad] for bad in (False, True))
+    good, spoilt = ([maps for view, maps in judged if (view is None) == defective] for defective in (False, True))
     normal = _together(good)
     learned = dict(normal)
     if "p" in learned and len(drawn):
         more = branches.compare(drawn, [f"drawn-{i}" for i in range(len(drawn))], None)[1]["p"]
         learned["p"] = joined([learned["p"], more])
-    by_place = max(known.tiles) == 1 and is_aligned([level[: len(known.photos)] for level in bank.levels])
-    usual = {name: moments(maps, by_place=name == "p" and by_place) for name, maps in learned.items()}
+    aligned = max(known.tiles) == 1 and is_aligned([level[: len(known.photos)] for level in bank.levels])
+    usual = {name: moments(maps, by_position=name == "p" and aligned) for name, maps in learned.items()}
     watch("learn normal", total, total)
     return Usual(usual, normal, _together(spoilt), tuple(view for view, _ in judged if view is not None))
 
@@ -175,9 +175,9 @@ def _together(rows: Sequence[dict[str, Levels]]) -> dict[str, Levels]:
 
 
 def is_aligned(tokens: Levels) -> bool:
-    """Whether photos show the same thing in the same position: patches there are hardly farther than the nearest.
+    """Return whether photos show the same thing at each position: patches there are hardly farther than the nearest.
 
-    One photo says nothing of that, and counts as aligned with its own augmentations.
+    A single photo counts as aligned, with its own augmentations.
 
     Args:
         tokens: patch vectors of the photos (k, h, w, C), per level.
@@ -186,10 +186,10 @@ def is_aligned(tokens: Levels) -> bool:
         return True
     first, others = [level[:1] for level in tokens], [level[1:] for level in tokens]
     pairs = list(zip(first, others, strict=True))
-    in_place = [(1 - (one * other).sum(-1)).mean() for one, other in pairs]
-    # One other photo at a time: of many the nearest patch is nearer, which says nothing of alignment.
+    same_position = [(1 - (query * other).sum(-1)).mean() for query, other in pairs]
+    # One other photo at a time: among many the nearest patch is nearer, whether or not they are aligned.
     near = [
-        torch.stack([PatchBank([one]).maps([query])[0] for one in torch.split(other, 1)]).mean()
+        torch.stack([PatchBank([photo]).maps([query])[0] for photo in torch.split(other, 1)]).mean()
         for query, other in pairs
     ]
-    return float(torch.stack(in_place).mean()) <= ALIGNED * float(torch.stack(near).mean())
+    return float(torch.stack(same_position).mean()) <= ALIGNED * float(torch.stack(near).mean())

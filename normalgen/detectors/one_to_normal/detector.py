@@ -1,4 +1,4 @@
-"""One-to-Normal (Li et al., NeurIPS 2024): personalize each query, compare it with twin, bank and text, fuse."""
+"""One-to-Normal (Li et al., NeurIPS 2024): compares each query with its twin, a bank and text, and fuses the maps."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,7 +14,7 @@ from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
 from normalgen.detectors.one_to_normal.left_out import BankWithout
 from normalgen.detectors.one_to_normal.options import check_category, check_options
-from normalgen.detectors.one_to_normal.saved_detector import MODEL, SETTINGS, TENSORS, TEXT, read_detector
+from normalgen.detectors.one_to_normal.saved_detector import AGAIN, MODEL, SETTINGS, TENSORS, TEXT, read_detector
 from normalgen.detectors.one_to_normal.shared_banks import Kept, bank_levels, banks_of
 from normalgen.detectors.one_to_normal.state import Fitted, Training
 from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
@@ -54,22 +54,22 @@ class OneToNormal:
     """The triplet detector.
 
     Args:
-        model: customized on the references; makes the twins of branch p, which needs one.
+        model: customized on the references; branch p needs it to make twins.
         features: name, as `normalgen.features.open_features` takes it.
-        features_size: width and height, in pixels, that the features look at; 0, or less than their own: their own.
+        features_size: width and height, in pixels, of the features' input; their default if that is larger, or if 0.
         branches: any of "p" (twin), "n" (bank), "text".
-        fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from what normal images
-            give, each branch weighed by how well it finds defects drawn on the references.
+        fusion: "paper" adds raw scores with the paper's weights; "calibrated" adds deviations from normal images' maps,
+            each branch weighted by how well it finds defects drawn on the references.
         reduce: image score of a calibrated map: "top", the mean of its highest 1 %, or "max".
-        choice: which of a query's candidates, one a prompt, S_P looks at: the most similar ("ssim"), or all, their
-            distances averaged ("mean") or the least taken place by place ("min_map").
-        bank: images in the bank at most, references first, then the pool by index; 0 takes all (the paper: 30).
-        text: file of text maps (`normalgen train-text`), for the branch text.
-        batch: queries at a time; changes no score by more than 1e-4.
+        choice: which of a query's candidates, one per prompt, S_P uses: the most similar ("ssim"), or all, with the
+            mean ("mean") or the minimum ("min_map") of their distances at each position.
+        bank: most images in the bank, references first, then the pool by index; 0: no limit (the paper: 30).
+        text: file of text maps (`normalgen train-text`), for branch text.
+        batch: queries per batch; changes no score by more than 1e-4.
         seed: draws twins and augmentations.
-        device: of the features; the model has its own.
-        cache: folder where twins and patch vectors are kept; None keeps none.
-        kept: S_N by query and part of the bank, shared by detectors whose banks have parts in common; None keeps none.
+        device: device of the features; the model has its own.
+        cache: folder of cached twins and patch vectors; None caches none.
+        kept: cached S_N by query and part of the bank, for detectors whose banks share parts; None caches none.
     """
 
     model: NormalModel | None = field(default=None, repr=False)
@@ -89,7 +89,7 @@ class OneToNormal:
     fitted_: Fitted | None = field(default=None, init=False, repr=False)
 
     def fit(self, references: References, pool: Pool | None = None, *, watch: Watch = silent) -> Self:
-        """Learn the bank, and what normal images give.
+        """Fill the bank, and learn the maps that normal images give.
 
         Args:
             references: the k normal photos.
@@ -97,8 +97,8 @@ class OneToNormal:
             watch: receives the progress of "read references", "fill bank" and "learn normal", per image.
 
         Raises:
-            DataError: a pool or model of another category.
-            PresetError: an unknown branch, p without a model, text without a text side or text maps.
+            DataError: pool or model has another category.
+            PresetError: an unknown branch, p without a model, or text without a text side or text maps.
         """
         self._check(references, pool)
         network = self._features()
@@ -118,12 +118,12 @@ class OneToNormal:
         return self
 
     def check(self) -> None:
-        """Check the settings as `check_options` does, as far as that needs no network."""
+        """Check the settings as `check_options` does, without loading a network."""
         check_options(self.features, self.branches, self.choice, self.text)
 
     @property
     def is_fitted(self) -> bool:
-        """Whether `fit` or `load` has made it ready to predict."""
+        """Whether it is ready to predict, after `fit` or `load`."""
         return self.fitted_ is not None
 
     @property
@@ -133,11 +133,11 @@ class OneToNormal:
 
     @property
     def left_out(self) -> Tensor:
-        """Scores of left-out references and their augmentations: normal images, though not new ones."""
+        """Scores of left-out references and their augmentations: normal images, but not new ones."""
         return self._ready().left_out
 
     def explain(self, queries: Images) -> Iterator[Explanation]:
-        """What `predict` is made of, a batch at a time.
+        """Yield everything that `predict` is computed from, one batch at a time.
 
         Raises:
             NotFittedError: before `fit`.
@@ -148,33 +148,36 @@ class OneToNormal:
 
     @property
     def tile(self) -> int:
-        """Side of the tiles that photos are judged in, in pixels, as the references were cut; 0: as a whole."""
+        """Width and height of tiles, in pixels, as the references were cut; 0 if photos are judged whole."""
         return self._ready().training.tile
 
     @property
     def together(self) -> int:
-        """How many photos `explain_photos` takes at a time: a batch, or one that is judged in tiles."""
+        """How many photos `explain_photos` takes at a time: a batch, or 1 if photos are judged in tiles."""
         return 1 if self.tile else self.batch
 
     def explain_photos(self, photos: Sequence[Photo]) -> Explanation:
-        """The same for at most `together` photos that were read at the detector's size; for tiles, with their image."""
+        """Return the explanation of at most `together` photos, read at the detector's size; tiles need their image."""
         if not self.tile:
             return self.explain_pixels(stacked(photos), [photo.key for photo in photos])
         (photo,) = photos
         return explain_tiles(self.explain_pixels, photo, self.tile, self._ready().size, self.batch)
 
     def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
-        """The same for images (N, 3, S, S) in [0, 1] named by `keys`; `without` leaves a reference out of the bank."""
+        """Return the explanation of images (N, 3, S, S) in [0, 1] named by `keys`.
+
+        `without` is the index of a reference to leave out of the bank.
+        """
         fitted = self._ready()
         left_out = None if without is None else BankWithout(fitted.banks, fitted.sources, [without] * len(images))
         twins, raw = fitted.branches.compare(images, keys, left_out or fitted.banks)
         maps = self._standardized(raw, fitted.moments)
-        each = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}
+        alone = {name: fuse({name: levels}, {name: 1.0}) for name, levels in maps.items()}
         scores = self._scores(raw, fitted.moments, fitted.weights)
-        return Explanation(images, twins, scores, fuse(maps, fitted.weights), each)
+        return Explanation(images, twins, scores, fuse(maps, fitted.weights), alone)
 
     def predict(self, queries: ImageSource) -> Prediction:
-        """Scores (N,) and fused maps (N, H, W) on the finest grid; maps of tiles are resized to the largest one.
+        """Return scores (N,) and fused maps (N, H, W) on the finest grid; maps of tiles are resized to the largest one.
 
         Raises:
             NotFittedError: before `fit`.
@@ -186,7 +189,7 @@ class OneToNormal:
         return Prediction(torch.cat(scores), same_size(maps))
 
     def trained_on(self, queries: Images) -> list[str]:
-        """Names of the queries whose masks the text maps were trained on; none without the branch text.
+        """Return the names of the queries whose masks the text maps were trained on; none without branch text.
 
         Raises:
             NotFittedError: before `fit`.
@@ -195,7 +198,7 @@ class OneToNormal:
         return [] if text is None else text[0].seen(queries)
 
     def settings(self) -> dict[str, Any]:
-        """All that a result depends on, as plain data.
+        """Return every setting that a result depends on, as plain data.
 
         Raises:
             NotFittedError: before `fit`.
@@ -231,23 +234,23 @@ class OneToNormal:
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
-        """The detector that `save` wrote, with the same scores.
+        """Return the detector that `save` wrote; it gives the same scores.
 
         Raises:
-            DataError, MissingWeights: as `read_detector`; or the features of that name are others now.
+            DataError, MissingWeights: as `read_detector`; or the features of that name have changed.
         """
         record, tensors = read_detector(folder)
         known = record["settings"]
         stored: dict[str, Any] = {name: value for name, value in known.items() if name in (*STORED, "branches")}
         stored |= {"text": str(folder / TEXT) if known["text"] else "", "device": device, "batch": batch}
         model = NormalModel.load(folder / MODEL, device=device) if "p" in known["branches"] else None
-        found = cls(model=model, cache=cache, **stored)
-        network = found._features()
+        detector = cls(model=model, cache=cache, **stored)
+        network = detector._features()
         if network.name != record["network"]:
-            raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
-        branches = found._open(network, known["object"])
-        found.fitted_ = Fitted.read(branches, tensors, record, device)
-        return found
+            raise DataError(f"{folder} needs the features {record['network']}, these are {network.name}; {AGAIN}")
+        branches = detector._open(network, known["object"])
+        detector.fitted_ = Fitted.read(branches, tensors, record, device)
+        return detector
 
     def _features(self) -> Features:
         network = open_features(self.features, device=self.device)
@@ -257,16 +260,16 @@ class OneToNormal:
 
     def _ready(self) -> Fitted:
         if self.fitted_ is None:
-            raise NotFittedError("fit the detector first: OneToNormal().fit(references, pool)")
+            raise NotFittedError("fit the detector first: detector.fit(references, pool)")
         return self.fitted_
 
     @property
     def needs_model(self) -> bool:
-        """Whether a customized model is wanted: branch p makes twins with one."""
+        """Whether it needs a customized model: branch p makes twins with one."""
         return "p" in self.branches
 
     def without_model(self) -> "OneToNormal | None":
-        """The same detector, unfitted, without branch p; None if it has no other branch."""
+        """Return the same detector, unfitted, without branch p; None if it has no other branch."""
         others = tuple(name for name in self.branches if name != "p")
         return replace(self, model=None, branches=others) if others else None
 
@@ -278,7 +281,7 @@ class OneToNormal:
         self.check()
         model = self._twin_model
         if self.needs_model and model is None:
-            raise PresetError("the branch p makes twins and needs a customized model; customize one, or leave p out")
+            raise PresetError("the branch p needs a customized model to make twins; customize one, or leave p out")
         check_category(references, model, pool)
 
     def _open(self, network: Features, noun: str) -> Branches:

@@ -1,8 +1,8 @@
 """Left-out references: images to judge as if their reference were new, against the bank without it.
 
 Their number is bounded, so that the cost of a fit does not grow with the square of the number of references. With few
-references, several augmented views of each are judged. With many, each is judged once, as it is, and beyond `MOST` a
-sample: different photos tell more about new photos than further views of the same ones.
+references, several augmented views of each are judged. With many, each is judged once, unchanged; beyond `MOST`, only a
+sample is: different photos tell more about new photos than more views of the same ones.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from normalgen.io.rng import generator
 __all__ = ["BankWithout", "LeftOut", "Trial", "left_out", "sample", "trials", "view"]
 
 VIEWS, MOST, TILES = 6, 100, 150
-"""Most views of a reference, of all references together, and most tiles in these; 100 views support a rate of 0.01."""
+"""Most views per reference, most views in total, and most tiles in total; 100 views support a rate of 0.01."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class BankWithout:
 
     Attributes:
         bank: patches of references and pool.
-        sources: of each image in the bank, the index of the reference that it is or was made from; -1 if none.
-        references: of each query, the index of the reference to leave out.
+        sources: for each image in the bank, the index of the reference it is or was made from; -1 if none.
+        references: for each query, the index of the reference to leave out.
     """
 
     bank: PatchBank
@@ -40,7 +40,7 @@ class BankWithout:
     references: Sequence[int]
 
     def maps(self, queries: Levels) -> Levels:
-        """Return S_N as `PatchBank.maps` does; the whole bank serves a reference that is all there is."""
+        """Return S_N as `PatchBank.maps` does; uses the whole bank if leaving out would empty it."""
         runs = [(reference, len(list(run))) for reference, run in groupby(self.references)]
         parts = zip(*(torch.split(level, [count for _, count in runs]) for level in queries), strict=True)
         maps = [self._bank(reference).maps([*part]) for (reference, _), part in zip(runs, parts, strict=True)]
@@ -57,8 +57,8 @@ class LeftOut:
 
     Attributes:
         reference: its index.
-        views: how many views of it are judged: itself, and augmentations.
-        kinds: kinds of the defects that are drawn on its views, one each.
+        views: number of its views to judge: the photo itself, then augmentations.
+        kinds: kinds of defects to draw on its views, one per view.
     """
 
     reference: int
@@ -74,7 +74,7 @@ class Trial:
         image: (3, S, S) in [0, 1].
         key: seeds the draws of its twin.
         reference: index of the reference.
-        view: number of the view of the whole reference; None for an image with a drawn defect.
+        view: number of the view, counted over all references; None for an image with a drawn defect.
     """
 
     image: Tensor
@@ -84,32 +84,32 @@ class Trial:
 
 
 def sample(digests: Sequence[str], most: int, seed: int) -> list[int]:
-    """Return the indices of `most` images, chosen by their digests and the seed; all of them if there are no more.
+    """Return the indices of `most` images, chosen by digest and seed; all if there are no more.
 
-    Neither names nor order matter, so the same images under other names give the same sample.
+    Names and order do not matter, so the same images under other names give the same sample.
     """
     keys = [hashlib.sha256(f"{seed}-{digest}".encode()).digest() for digest in digests]
     return sorted(range(len(keys)), key=keys.__getitem__)[:most]
 
 
 def left_out(digests: Sequence[str], tiles: int, seed: int) -> list[LeftOut]:
-    """Return which references are left out, ordered by index, and how often each is judged.
+    """Return the references to leave out, ordered by index, and how often to judge each.
 
-    There are min(6 k, 100) views and min(5 k, 100) drawn defects, or fewer where tiles are judged. They are shared out
-    evenly; the kinds of defects take turns.
+    There are min(6 k, 100) views and min(5 k, 100) drawn defects, or fewer if tiles are judged. They are spread evenly
+    over the references; the kinds of defects take turns.
 
     Args:
-        digests: one of each reference.
-        tiles: how many tiles each view is judged in, about.
+        digests: one per reference.
+        tiles: about how many tiles each view has.
         seed: decides the sample.
     """
     most, kinds = max(1, min(MOST, TILES // tiles)), [*KINDS]
     chosen = sample(digests, most, seed)
-    shown = _shares(min(VIEWS * len(chosen), most), len(chosen))
+    views = _shares(min(VIEWS * len(chosen), most), len(chosen))
     drawn = _shares(min(len(kinds) * len(chosen), MOST), len(chosen))
     starts = [0, *accumulate(drawn)]
     turns = [tuple(kinds[(start + i) % len(kinds)] for i in range(n)) for start, n in zip(starts, drawn, strict=False)]
-    return sorted(map(LeftOut, chosen, shown, turns), key=lambda item: item.reference)
+    return sorted(map(LeftOut, chosen, views, turns), key=lambda item: item.reference)
 
 
 def _shares(total: int, parts: int) -> list[int]:
@@ -120,8 +120,8 @@ def trials(cut: Callable[[int], Sequence[Turnable]], chosen: Sequence[LeftOut], 
     """Yield the views of each left-out reference, tile by tile, then views with drawn defects.
 
     Args:
-        cut: returns the tiles of a reference by its index; itself alone if it is not cut.
-        chosen: which references, and how often.
+        cut: takes the index of a reference and returns its tiles; only the photo itself if it is not cut.
+        chosen: which references to judge, and how often.
         seed: decides every draw.
     """
     starts = accumulate((item.views for item in chosen), initial=0)

@@ -1,4 +1,4 @@
-"""Which settings of One-to-Normal can work together."""
+"""Checks which settings of One-to-Normal work together."""
 
 from collections.abc import Sequence
 from typing import get_args
@@ -14,16 +14,17 @@ __all__ = ["check_category", "check_options"]
 
 
 def check_options(features: str, branches: Sequence[str], choice: str, text: str) -> None:
-    """Check what needs no network.
+    """Check the settings, without loading a network.
 
     Args:
         features: name of the features.
         branches: some of "p", "n", "text".
-        choice: which candidate twins are compared.
+        choice: which candidate twins to compare with.
         text: file of text maps; "" for none.
 
     Raises:
-        PresetError: unknown features, branch or choice; no branch; text without text maps, or they without it.
+        PresetError: unknown features, branch or choice; no branch; branch text without text maps, or text maps without
+            branch text.
     """
     if choice not in get_args(Choice):
         raise PresetError(f"choice must be one of {', '.join(get_args(Choice))}, got {choice!r}")
@@ -32,23 +33,31 @@ def check_options(features: str, branches: Sequence[str], choice: str, text: str
         raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(branches) or 'none'}")
     if "text" in branches and features.partition(":")[0] != "clip":
         raise PresetError(
+<<<<<<< HEAD
             f"the features {features!r} have no text side; use --features clip with --text FILE (made by normalgen "
             "train-text), or --branches p,n"
+=======
+            "the branch text needs features with a text side, got 'embedded'; use --features clip with --text FILE "
+            "(made by normalgen train-text), or leave text out: --branches p,n"
+>>>>>>> english
         )
     check_features(features)
     if text and "text" not in branches:
-        raise PresetError("text maps are for the branch text: --branches p,n,text")
+        raise PresetError("--text only takes effect with the branch text; add --branches p,n,text")
     if "text" in branches and not text:
-        raise PresetError("the branch text needs text maps, --text FILE; make them with: normalgen train-text")
+        raise PresetError("the branch text needs text maps; add --text FILE, made by normalgen train-text")
 
 
 def check_category(references: References, model: NormalModel | None, pool: Pool | None) -> None:
-    """Check that model and pool, if any, are of the references' category.
+    """Check that model and pool, if given, have the references' category.
 
     Raises:
-        DataError: one is of another category.
+        DataError: one has another category.
     """
-    of_pool = pool.rows[0]["category"] if pool is not None and len(pool) else None
-    for what, category in (("model", model.category if model else None), ("pool", of_pool)):
+    pooled = pool.rows[0]["category"] if pool is not None and len(pool) else None
+    for name, category in (("model", model.category if model else None), ("pool", pooled)):
         if category not in (None, references.category):
-            raise DataError(f"the {what} is of {category!r}, the references are of {references.category!r}")
+            raise DataError(
+                f"the {name} is for {category!r}, the references show {references.category!r}; "
+                f"use a {name} made from these references"
+            )

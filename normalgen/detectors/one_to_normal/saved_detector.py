@@ -1,4 +1,4 @@
-"""The files of a saved detector, checked against their digests."""
+"""Reads the files of a saved detector, and checks them against their digests."""
 
 from pathlib import Path
 from typing import Literal, NotRequired
@@ -12,14 +12,14 @@ from normalgen.errors import DataError, MissingWeights
 from normalgen.io.paths import inside
 from normalgen.io.records import read_json
 
-__all__ = ["MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
+__all__ = ["AGAIN", "MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
 
 SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
 AGAIN = "save the detector again: normalgen detect ... --save FOLDER"
 
 
 class SavedTraining(TypedDict):
-    """What `Training` holds, as JSON."""
+    """`Training` as JSON."""
 
     category: str
     noun: str
@@ -29,7 +29,7 @@ class SavedTraining(TypedDict):
 
 
 class SavedSettings(TypedDict):
-    """The settings of a saved detector, as far as `load` needs them."""
+    """The settings of a saved detector that `load` needs."""
 
     features: str
     fusion: Fusion
@@ -46,7 +46,7 @@ class SavedSettings(TypedDict):
 
 
 class SavedDetector(TypedDict):
-    """`detector.json`; `files` holds the SHA-256 of the files of tensors."""
+    """`detector.json`; `files` holds the SHA-256 of each file of tensors."""
 
     settings: SavedSettings
     sources: list[int]
@@ -59,12 +59,12 @@ def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
     """Return the record and the tensors of the detector in `folder`.
 
     Raises:
-        DataError: there is none, or its record is damaged.
-        MissingWeights: a file of tensors is missing, damaged, or not the one that was saved.
+        DataError: the folder holds no detector, or its record is damaged.
+        MissingWeights: a file of tensors is missing, damaged, or differs from the saved one.
     """
     record = read_json(folder / SETTINGS, SavedDetector, AGAIN)
     if record is None:
-        raise DataError(f"{folder} holds no detector ({SETTINGS})")
+        raise DataError(f"{folder} holds no detector: it lacks {SETTINGS}; {AGAIN}")
     for name, saved in record.get("files", {}).items():
         file = inside(folder, name, folder / SETTINGS)
         if not file.is_file() or digest([file]) != saved:

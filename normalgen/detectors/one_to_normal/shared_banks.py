@@ -1,4 +1,4 @@
-"""S_N kept for other banks: the arms of an evaluation hold many of the same images, and are asked the same queries."""
+"""Caches S_N across banks: the arms of an evaluation share many images, and all their queries."""
 
 import hashlib
 from itertools import pairwise
@@ -14,19 +14,19 @@ __all__ = ["Kept", "SharedPatchBank", "bank_levels", "banks_of"]
 
 BLOCK = 16
 Kept = dict[tuple[str, str], Levels]
-"""The maps (h, w) a level, by the digest of a block of images and that of a query."""
+"""Maps (h, w) per level, by the digests of a block of images and of a query."""
 
 
 class SharedPatchBank(PatchBank):
-    """A bank asked block by block: the references, then 16 images at a time; the least of the blocks' maps is S_N.
+    """A bank searched block by block: the references, then 16 images at a time. S_N is the minimum over the blocks.
 
-    A block that another bank with the same `kept` was asked about costs nothing again.
+    A block costs nothing if another bank with the same `kept` has already searched it for the query.
 
     Args:
         levels: patch vectors (M, h, w, C) of each level.
-        first: how many of the images are references.
-        kept: what is known; grows.
-        device: where the nearest are looked for.
+        first: number of references; they come first.
+        kept: the cached maps; new ones are added.
+        device: where nearest patches are searched.
     """
 
     def __init__(self, levels: Levels, first: int, kept: Kept, device: str = "cpu") -> None:
@@ -37,16 +37,15 @@ class SharedPatchBank(PatchBank):
         self.names = [_digest(block.levels) for block in self.blocks]
 
     def maps(self, queries: Levels) -> Levels:
-        """As the whole bank's."""
-        each = [[level[row] for level in queries] for row in range(len(queries[0]))]
-        keys = [_digest(query) for query in each]
+        """Return the same maps as `PatchBank.maps`."""
+        keys = [_digest([level[row] for level in queries]) for row in range(len(queries[0]))]
         for block, name in zip(self.blocks, self.names, strict=True):
             rows = [row for row, key in enumerate(keys) if (name, key) not in self.kept]
             maps = block.maps([level[rows] for level in queries]) if rows else []
             self.kept |= {(name, keys[row]): [level[i].clone() for level in maps] for i, row in enumerate(rows)}
-        found = [[self.kept[name, key] for name in self.names] for key in keys]
+        cached = [[self.kept[name, key] for name in self.names] for key in keys]
         return [
-            torch.stack([torch.stack([maps[level] for maps in blocks]).amin(0) for blocks in found])
+            torch.stack([torch.stack([maps[level] for maps in blocks]).amin(0) for blocks in cached])
             for level in range(len(queries))
         ]
 
@@ -62,12 +61,12 @@ def bank_levels(branches: Branches, images: Tensor, watch: Watch) -> Levels:
 
 
 def banks_of(levels: Levels, first: int, kept: Kept | None, device: str) -> PatchBank:
-    """A bank of `levels`, shared where there is something to share it by."""
+    """Return a bank of `levels`; it shares maps through `kept`, if given."""
     return PatchBank(levels, device) if kept is None else SharedPatchBank(levels, first, kept, device)
 
 
 def _digest(levels: Levels) -> str:
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for level in levels:
-        found.update(f"{tuple(level.shape)}".encode() + level.contiguous().cpu().numpy().tobytes())
-    return found.hexdigest()
+        hashed.update(f"{tuple(level.shape)}".encode() + level.contiguous().cpu().numpy().tobytes())
+    return hashed.hexdigest()

@@ -1,4 +1,4 @@
-"""What the triplet detector learns, and its tensors as a file."""
+"""What the triplet detector learns, and the tensors that a saved one holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Training:
     """What the detector was fitted on.
 
     Attributes:
-        category: of the references.
+        category: category of the references.
         noun: the object in prompts.
-        crop: as in `Images`; queries are cropped in the same way.
-        references: the SHA-256 of each.
-        tile: as in `References`; queries are cut in the same way.
+        crop: as in `Images`; queries get the same crop.
+        references: the SHA-256 of each reference.
+        tile: as in `References`; queries are cut into the same tiles.
     """
 
     category: str
@@ -35,13 +35,13 @@ class Training:
 
     @classmethod
     def of(cls, references: References) -> Self:
-        """What fitting on `references` is remembered by."""
+        """Return the record of a fit on `references`."""
         images = references.images
         return cls(references.category, references.noun, images.crop, tuple(images.hashes()), references.tile)
 
     @classmethod
     def from_record(cls, record: SavedTraining) -> Self:
-        """The inverse of `asdict`, from JSON."""
+        """Return the record that `asdict` wrote as JSON."""
         crop, references = as_crop(record["crop"]), tuple(record["references"])
         return cls(record["category"], record["noun"], crop, references, record.get("tile", 0))
 
@@ -51,12 +51,12 @@ class Fitted:
     """All that `fit` learns.
 
     Attributes:
-        branches: what looks.
+        branches: compute the raw maps.
         banks: patches of references and pool.
-        moments: of each branch's maps of normal images.
-        weights: of the branches.
+        moments: mean and deviation of each branch's maps of normal images.
+        weights: weight of each branch.
         left_out: scores of left-out references and their augmentations.
-        size: width and height that queries are squashed to, pixels.
+        size: width and height that queries are squashed to, in pixels.
         training: what it was fitted on.
         sources: as in `normalgen.detectors.one_to_normal.calibration.Known`.
     """
@@ -72,27 +72,27 @@ class Fitted:
 
     @classmethod
     def read(cls, branches: Branches, tensors: Mapping[str, Tensor], record: SavedDetector, device: str) -> Self:
-        """Return what `tensors` and a detector's record hold; `branches` look on `device`."""
+        """Return the state that `tensors` and `record` hold; patches are compared on `device`."""
         known, bank = record["settings"], PatchBank(levels_in(tensors, "bank"), device)
         usual: dict[str, Moments] = {name: moments_in(tensors, name) for name in WEIGHTS if name in known["branches"]}
         trained, sources = Training.from_record(record["training"]), tuple(record["sources"])
         return cls(branches, bank, usual, known["weights"], tensors["left_out"], known["size"], trained, sources)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Bank, moments and left-out scores by name."""
-        found = _named("bank", self.banks.levels) | {"left_out": self.left_out}
+        """Return bank, moments and left-out scores by name."""
+        tensors = _named("bank", self.banks.levels) | {"left_out": self.left_out}
         for name, usual in self.moments.items():
-            found |= _named(f"mean.{name}", usual.means) | _named(f"deviation.{name}", usual.deviations)
-        return {name: tensor.contiguous() for name, tensor in found.items()}
+            tensors |= _named(f"mean.{name}", usual.means) | _named(f"deviation.{name}", usual.deviations)
+        return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def levels_in(tensors: Mapping[str, Tensor], name: str) -> Levels:
-    """The levels that `tensors` calls `name`, such as "bank"."""
+    """Return the levels named `name` in `tensors`, such as "bank"."""
     return [tensors[f"{name}.{i}"] for i in range(sum(key.rpartition(".")[0] == name for key in tensors))]
 
 
 def moments_in(tensors: Mapping[str, Tensor], branch: str) -> Moments:
-    """The moments of a branch among `tensors`."""
+    """Return the moments of a branch in `tensors`."""
     return Moments(levels_in(tensors, f"mean.{branch}"), levels_in(tensors, f"deviation.{branch}"))
 
 

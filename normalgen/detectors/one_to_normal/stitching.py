@@ -1,4 +1,4 @@
-"""Photos judged tile by tile: their maps and twins put together again, and one score for each photo."""
+"""Joins the maps and twins of tiles, and gives each photo one score."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,17 +15,17 @@ from normalgen.images.tiles import squashed, windows
 __all__ = ["Canvas", "explain_tiles", "highest", "same_size"]
 
 TWIN_SIDE = 2048
-"""Most pixels on the longer side of a twin that is put together."""
+"""Most pixels on the longer side of a joined twin."""
 
 
 class Canvas:
-    """Values of a photo, put together from those of its tiles; where tiles overlap, the nearer centre counts more.
+    """The values of a photo, joined from its tiles; where tiles overlap, the one with the nearer centre counts more.
 
     Args:
         photo: width and height of the photo, in pixels.
-        width: of the canvas.
-        height: of the canvas.
-        channels: of the values.
+        width: width of the canvas.
+        height: height of the canvas.
+        channels: channels of the values.
     """
 
     def __init__(self, photo: tuple[int, int], width: int, height: int, channels: int = 1) -> None:
@@ -35,7 +35,7 @@ class Canvas:
 
     @classmethod
     def of_cells(cls, photo: tuple[int, int], tile: Crop, grid: Sequence[int]) -> "Canvas":
-        """Return a canvas on which each tile has the cells of its own map, `grid` (rows, columns)."""
+        """Return a canvas on which each tile keeps the cells of its map, `grid` (rows, columns)."""
         (rows, columns), (_, _, width, height) = grid, tile
         return cls(photo, _rounded(photo[0] * columns / width), _rounded(photo[1] * rows / height))
 
@@ -52,23 +52,24 @@ class Canvas:
             self.weight[top:bottom, left:right] += weight
 
     def result(self) -> Tensor:
-        """Return the values put together (C, H, W)."""
+        """Return the joined values (C, H, W)."""
         return self.total / self.weight.clamp(min=1e-12)
 
 
 def explain_tiles(
     explain: Callable[[Tensor, Sequence[str]], Explanation], photo: Photo, side: int, size: int, batch: int
 ) -> Explanation:
-    """Return the explanation of one photo whose tiles are judged a batch at a time.
+    """Return the explanation of one photo; its tiles are judged in batches.
 
-    Its scores are the highest of its tiles; its maps have the cells of all tiles, its twin at most 2048 pixels.
+    Its scores are the highest scores of its tiles. Its maps have the cells of all tiles; its twin has at most 2048
+    pixels on a side.
 
     Args:
         explain: judges images (N, 3, S, S) in [0, 1] named by keys.
         photo: read with its image.
-        side: of a tile, in pixels of the photo.
+        side: width and height of a tile, in pixels of the photo.
         size: width and height that tiles are resized to, in pixels.
-        batch: tiles at a time.
+        batch: tiles per batch.
     """
     if photo.image is None:
         raise ValueError(f"the photo {photo.name} has no image; read it whole")
@@ -85,13 +86,13 @@ def explain_tiles(
             twin = twin or _twin_canvas(shape)
             twin.add(part.twins, boxes)
     best = {name: torch.cat([part[name] for part in scores]).amax(0, keepdim=True) for name in scores[0]}
-    whole = {name: canvas.result() for name, canvas in canvases.items()}
+    joined = {name: canvas.result() for name, canvas in canvases.items()}
     twins = None if twin is None else twin.result()[None]
-    return Explanation(photo.pixels[None].float() / 255, twins, best, whole.pop(""), whole)
+    return Explanation(photo.pixels[None].float() / 255, twins, best, joined.pop(""), joined)
 
 
 def highest(scores: Tensor, views: Sequence[int]) -> Tensor:
-    """Return the highest score of each view, of scores (N,) of tiles of the views numbered `views`."""
+    """Return the highest score of each view; `scores` (N,) are of tiles, `views` the number of each tile's view."""
     numbers = torch.tensor(views)
     return torch.full((int(numbers.max()) + 1,), -torch.inf).scatter_reduce(0, numbers, scores.cpu(), "amax")
 

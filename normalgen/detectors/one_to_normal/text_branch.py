@@ -1,7 +1,7 @@
-"""The text branch: WinCLIP's sentences, and a linear map a level from patch vectors to where the sentences lie.
+"""The text branch: WinCLIP's sentences, and one linear map per level from patch vectors to the sentences' space.
 
-Sentences as in WinCLIP (Jeong et al. 2023); maps as in APRIL-GAN (Chen et al. 2023), which One-to-Normal
-(Li et al., NeurIPS 2024, Eq. 6) leaves open.
+The sentences are from WinCLIP (Jeong et al. 2023), the maps from APRIL-GAN (Chen et al. 2023); One-to-Normal
+(Li et al., NeurIPS 2024, Eq. 6) leaves the maps open.
 """
 
 import hashlib
@@ -59,28 +59,28 @@ DIGITS = 16
 
 
 def sentences(states: Sequence[str], noun: str) -> list[str]:
-    """Every state in every template: 154 normal ones of `NORMAL`, 88 anomalous ones of `ANOMALOUS`."""
+    """Return every state in every template: 154 sentences from `NORMAL`, 88 from `ANOMALOUS`."""
     return [template.replace("{state}", state).replace("{object}", noun) for state in states for template in TEMPLATES]
 
 
 def text_vectors(side: TextSide, noun: str) -> Tensor:
-    """What normal and anomalous objects are called, (2, D), of unit length: row 0 normal, row 1 anomalous.
+    """Return the unit vectors (2, D) of the normal (row 0) and anomalous (row 1) sentences.
 
-    Each sentence's vector is scaled to length 1, then their mean is (as in the code of InCTRL's authors).
+    Each sentence's vector is scaled to length 1, then their mean is too (as in the code of InCTRL's authors).
 
     Raises:
-        PresetError: the noun is so long that a sentence does not fit.
+        PresetError: the noun is too long for a sentence to fit.
     """
     means = [normalize(side.encode(sentences(states, noun)), dim=1).mean(0) for states in (NORMAL, ANOMALOUS)]
     return normalize(torch.stack(means), dim=1)
 
 
 def open_text(file: Path, network: Features, noun: str) -> tuple["TextMaps", Tensor]:
-    """The text maps in `file`, and the vectors (2, D) of normal and anomalous objects.
+    """Return the text maps in `file`, and the vectors (2, D) of the normal and anomalous sentences.
 
     Raises:
-        MissingWeights: the file is not there, or holds no text maps.
-        PresetError: the features have no text side, or the maps are for others.
+        MissingWeights: the file does not exist, or holds no text maps.
+        PresetError: the features have no text side, or the maps are for other features.
     """
     if network.text is None:
         raise PresetError(f"the features {network.name!r} have no text side; use clip, or branches p,n")
@@ -88,15 +88,15 @@ def open_text(file: Path, network: Features, noun: str) -> tuple["TextMaps", Ten
 
 
 class TextMaps(nn.Module):
-    """One linear map with bias a level, from patch vectors to the sentences' space (APRIL-GAN; One-to-Normal, Eq. 6).
+    """One linear map with bias per level, from patch vectors to the sentences' space (APRIL-GAN; One-to-Normal, Eq. 6).
 
     Args:
         widths: C of each level.
         width: D of the sentences' vectors.
-        features: name of the features they are for.
-        size: pixels that those look at.
-        seed: of the weights before training.
-        learnt_from: the first 16 digits of the SHA-256 of each image that they were trained on.
+        features: name of the features.
+        size: width and height of the features' input, in pixels.
+        seed: seed of the initial weights.
+        learnt_from: the first 16 digits of the SHA-256 of each training image.
     """
 
     def __init__(
@@ -115,32 +115,32 @@ class TextMaps(nn.Module):
         self.learnt_from = frozenset(learnt_from)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.levels = nn.ModuleList(nn.Linear(each, width) for each in widths)
+            self.levels = nn.ModuleList(nn.Linear(channels, width) for channels in widths)
 
     def logits(self, tokens: list[Tensor], vectors: Tensor) -> list[Tensor]:
-        """100 times the cosines to the sentences, (N, 2, rows, columns) a level.
+        """Return 100 times the cosines to the sentences, (N, 2, rows, columns) per level.
 
         Args:
-            tokens: (N, rows, columns, C) a level, on any device.
-            vectors: of `text_vectors`, (2, D) for all images or (N, 2, D), on the maps' device.
+            tokens: (N, rows, columns, C) per level, on any device.
+            vectors: from `text_vectors`, (2, D) for all images or (N, 2, D), on the maps' device.
         """
-        tokens = [each.to(vectors.device) for each in tokens]
+        tokens = [level.to(vectors.device) for level in tokens]
         wide = vectors.expand(len(tokens[0]), *vectors.shape[-2:])
-        mapped = [normalize(level(each), dim=-1) for level, each in zip(self.levels, tokens, strict=True)]
-        return [SCALE * torch.einsum("nrcd,nkd->nkrc", each, wide) for each in mapped]
+        mapped = [normalize(layer(level), dim=-1) for layer, level in zip(self.levels, tokens, strict=True)]
+        return [SCALE * torch.einsum("nrcd,nkd->nkrc", level, wide) for level in mapped]
 
     def seen(self, images: Images) -> list[str]:
-        """The names of the images that the maps were trained on: how well these are told says nothing."""
+        """Return the names of the images that the maps were trained on: their scores mean nothing."""
         pairs = zip(images.names, images.hashes(), strict=True)
         return [name for name, digest in pairs if digest[:DIGITS] in self.learnt_from]
 
     @torch.no_grad()
     def scores(self, tokens: list[Tensor], vectors: Tensor) -> list[Tensor]:
-        """How anomalous each patch is, (N, rows, columns) in [0, 1] a level: softmax of `logits`, its second entry."""
+        """Return how anomalous each patch is, (N, rows, columns) in [0, 1] per level: softmax(`logits`)[:, 1]."""
         return [level.softmax(1)[:, 1] for level in self.logits(tokens, vectors)]
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file that says which features it is for, and which images it was learnt from."""
+        """Write one safetensors file, with the name of the features and the digests of the training images."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         about = {"normalgen": "text maps", "features": self.features, "size": str(self.size)}
         about |= {"learnt_from": " ".join(sorted(self.learnt_from)), "digest": _digest(state)}
@@ -148,11 +148,11 @@ class TextMaps(nn.Module):
 
     @classmethod
     def load(cls, path: Path, features: Features) -> "TextMaps":
-        """The maps of a file, where the features' text side is.
+        """Return the maps in a file, on the device of the features' text side.
 
         Raises:
-            MissingWeights: no such file, or not of text maps.
-            PresetError: they were trained for other features, or another size.
+            MissingWeights: the file does not exist, or holds no text maps.
+            PresetError: the maps were trained for other features, or another size.
         """
         again = "make them again: normalgen train-text"
         try:
@@ -169,7 +169,7 @@ class TextMaps(nn.Module):
         if (about["features"], about["size"]) != (features.name, str(features.size)):
             raise PresetError(
                 f"{path} was trained for features {about['features']} at {about['size']} px, these are {features.name} "
-                f"at {features.size} px; use those, or train others: normalgen train-text"
+                f"at {features.size} px; use those features, or train new maps: normalgen train-text"
             )
         try:
             shapes = [state[f"levels.{level}.weight"].shape for level in range(len(state) // 2)]
@@ -177,14 +177,14 @@ class TextMaps(nn.Module):
             maps = cls(widths, shapes[0][0], features=features.name, size=features.size, learnt_from=seen)
             maps.load_state_dict(state)
         except (LookupError, RuntimeError) as error:
-            raise MissingWeights(f"{path} does not hold whole text maps; {again}") from error
-        where = features.text.encode(["part"]).device if features.text is not None else torch.device("cpu")
-        return maps.eval().requires_grad_(False).to(where)
+            raise MissingWeights(f"{path} holds incomplete text maps; {again}") from error
+        device = features.text.encode(["part"]).device if features.text is not None else torch.device("cpu")
+        return maps.eval().requires_grad_(False).to(device)
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors by name."""
-    summed = hashlib.sha256()
+    """Return the SHA-256 of tensors by name."""
+    hashed = hashlib.sha256()
     for name, value in sorted(state.items()):
-        summed.update(name.encode() + value.contiguous().numpy().tobytes())
-    return summed.hexdigest()
+        hashed.update(name.encode() + value.contiguous().numpy().tobytes())
+    return hashed.hexdigest()

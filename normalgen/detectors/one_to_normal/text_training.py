@@ -1,4 +1,4 @@
-"""Text maps learnt from marked images of other objects, as in APRIL-GAN (Chen et al. 2023)."""
+"""Trains text maps on marked images of other objects, as in APRIL-GAN (Chen et al. 2023)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ __all__ = ["text_loss", "train_text"]
 
 
 def text_loss(logits: list[Tensor], masks: Tensor) -> Tensor:
-    """Focal loss (gamma 2) and Dice loss of the anomalous map, summed over levels, as APRIL-GAN's.
+    """Return focal loss (gamma 2) plus Dice loss of the anomalous map, summed over levels, as in APRIL-GAN.
 
     Args:
-        logits: (N, 2, rows, columns) a level; enlarged to the masks (bilinear, corners aligned) before the softmax.
+        logits: (N, 2, rows, columns) per level; enlarged to the masks (bilinear, corners aligned) before the softmax.
         masks: (N, S, S) of 0 and 1.
     """
     total = masks.new_zeros(())
@@ -53,24 +53,24 @@ def train_text(
     watch: Watch = silent,
     checkpoint: Path | None = None,
 ) -> TextMaps:
-    """Text maps for `features`, learnt from marked test images of other objects than those to be looked at later.
+    """Return text maps for `features`, trained on marked test images of other objects than those to be judged later.
 
-    The features stay frozen. Adam, betas 0.5 and 0.999; the maps of the last epoch are kept, none is chosen by a score.
+    The features stay frozen. Adam, betas 0.5 and 0.999. The maps are those of the last epoch, not of the best one.
 
     Args:
-        features: with a text side.
-        categories: whose test images have masks, such as `marked_categories` finds.
+        features: features with a text side.
+        categories: categories whose test images have masks, such as `marked_categories` finds.
         epochs: 3 for MVTec, 15 for VisA in APRIL-GAN.
         batch: images per step.
         rate: learning rate.
-        seed: decides the first weights and the order of the images; the same seed gives the same maps.
+        seed: decides the initial weights and the order of the images; the same seed gives the same maps.
         watch: receives the progress in steps.
-        checkpoint: a file written after each epoch, and taken up again if it is there and of the same training.
+        checkpoint: file written after each epoch; if it exists and is from the same training, training resumes there.
 
     Raises:
-        PresetError: features without a text side, a number below 1, or a checkpoint of more epochs.
-        DataError: no test images, or one that cannot be read; or masks are missing, empty or of another size, which is
-            told before any training.
+        PresetError: features without a text side, a number below 1, or a checkpoint with more epochs.
+        DataError: there are no test images, or one cannot be read; before any training: masks are missing, empty or of
+            another size.
     """
     if features.text is None:
         raise PresetError(f"the features {features.name} have no text side; use clip")
@@ -78,7 +78,7 @@ def train_text(
         raise PresetError(f"epochs and batch must be at least 1, got {epochs} and {batch}")
     items = [(test, category.noun) for category in categories for test in category.tests]
     if not items:
-        raise DataError("there are no images to learn text maps from")
+        raise DataError("there are no test images to train text maps on; expected marked images of other objects")
     checked = need_masks(categories, features.size, watch)
     for line in checked.lines:
         note(line)
@@ -86,7 +86,7 @@ def train_text(
     if checkpoint is not None and checkpoint.is_file():
         state.read(checkpoint)
     if state.epoch > epochs:
-        raise PresetError(f"{checkpoint} was trained for {state.epoch} epochs already; remove it to train {epochs}")
+        raise PresetError(f"{checkpoint} holds {state.epoch} epochs already; remove it to train {epochs}")
     steps = -(-len(items) // batch)
     watch("text maps", state.epoch * steps, epochs * steps)
     while state.epoch < epochs:
@@ -101,7 +101,7 @@ def train_text(
 
 
 class _Training:
-    """All that changes while text maps are trained."""
+    """The state of a training of text maps."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class _Training:
         loaded = [test.load(self.features.size) for test, _ in chosen]
         for noun in {noun for _, noun in chosen} - set(self.vectors):
             self.vectors[noun] = text_vectors(self.side, noun)
-        # Copies: what was computed in inference mode cannot be learnt from.
+        # Copies: autograd refuses tensors made in inference mode.
         tokens = [level.clone() for level in self.features.tokens(torch.stack([image for image, _ in loaded]))]
         masks = torch.stack([mask for _, mask in loaded]).to(tokens[0])
         logits = self.maps.logits(tokens, torch.stack([self.vectors[noun] for _, noun in chosen]))

@@ -1,7 +1,7 @@
-"""Each query's normal twin: the query noised and denoised by the customized model (Li et al. 2024, Eq. 2-3).
+"""Makes the normal twin of each query: the customized model noises and denoises it (Li et al. 2024, Eq. 2-3).
 
-Pose, light and layout stay; what no normal image shows does not come back. One candidate a prompt is made, and the one
-most like its query is the twin; a detector may look at all of them.
+Pose, light and layout stay; content that no normal image shows does not come back. Each prompt gives one candidate, and
+the one most like its query is the twin; a detector may use all candidates.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ COMPARED, KEY = 240, 24
 
 @dataclass(frozen=True)
 class Twins:
-    """What a batch of queries became.
+    """A batch of queries with their candidate twins.
 
     Attributes:
         queries: (N, 3, S, S) in [0, 1].
-        candidates: (N, P, 3, S, S) in [0, 1], one a prompt.
-        similarities: SSIM of each candidate and its query (N, P).
+        candidates: (N, P, 3, S, S) in [0, 1], one per prompt.
+        similarities: (N, P), SSIM of each candidate and its query.
     """
 
     queries: Tensor
@@ -45,28 +45,28 @@ class Twins:
 
     @property
     def twins(self) -> Tensor:
-        """The candidate most like its query, (N, 3, S, S).
+        """For each query the candidate most like it, (N, 3, S, S).
 
-        Differs: the paper's Eq. 3 takes the argmin of a loss that "is SSIM"; the least similar image cannot be meant,
-        so the loss is read as 1 - SSIM. `OneToNormal(choice=...)` compares with all candidates instead.
+        Differs: the paper's Eq. 3 takes the argmin of a loss that "is SSIM". It cannot mean the least similar image, so
+        we read the loss as 1 - SSIM. `OneToNormal(choice=...)` can compare with all candidates instead.
         """
         return self.candidates[torch.arange(len(self.queries)), self.similarities.argmax(1)]
 
 
 class Personalizer:
-    """Makes twins with one model, and keeps them.
+    """Makes twins with one model, and caches them.
 
-    A twin depends on model, image, prompts, strength, steps and seed alone, not on what else is in its batch. Those of
-    another kind of device, precision or version are kept apart.
+    A twin depends only on model, image, prompts, strength, steps and seed, not on the rest of its batch. The cache
+    keeps twins of different device types, precisions and versions apart.
 
     Args:
-        model: customized on the queries' category; its preset's `twins` say how.
-        seed: with an image's hash decides its noise.
-        cache: a folder where candidates are kept; None keeps none.
-        limit: bytes that all candidates in `cache` may take; beyond it those not used for longest go.
+        model: customized on the queries' category; its preset's `twins` holds the settings.
+        seed: decides the noise of an image, with the image's hash.
+        cache: folder of cached candidates; None caches none.
+        limit: most bytes in `cache`; beyond it, the least recently used candidates are removed.
 
     Raises:
-        PresetError: a twin goes through no step, or through fewer than `twins.steps`.
+        PresetError: a twin would take no step, or fewer than `twins.steps`.
     """
 
     def __init__(
@@ -87,47 +87,49 @@ class Personalizer:
         return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:KEY]
 
     def batches(self, images: Images, batch: int = 8) -> Iterator[Twins]:
-        """The twins of all images, in order, `batch` at a time."""
+        """Yield the twins of all images, in order, `batch` at a time."""
         return map(self.personalize_photos, images.photos(self.model.preset.size, batch))
 
     def personalize(self, images: Images) -> Twins:
-        """The twins of a few images."""
+        """Return the twins of a few images, in one batch."""
         (made,) = self.batches(images, len(images))
         return made
 
     def personalize_photos(self, photos: Sequence[Photo]) -> Twins:
-        """The twins of photos that were read at the model's size."""
+        """Return the twins of photos read at the model's size."""
         return self.of(stacked(photos), [photo.key for photo in photos])
 
     def of(self, queries: Tensor, keys: Sequence[str]) -> Twins:
-        """The twins of `queries` (N, 3, S, S) in [0, 1]; `keys` name them, and with the seed decide their noise."""
+        """Return the twins of `queries` (N, 3, S, S) in [0, 1]; `keys` name them and seed their noise."""
         paths = [self._paths(query, key) for query, key in zip(queries, keys, strict=True)]
-        found = [self._kept(each) for each in paths]
-        missing = [place for place, candidates in enumerate(found) if candidates is None]
-        for place, candidates in zip(missing, self._make(queries, keys, missing), strict=True):
-            found[place] = candidates
-            self._keep(paths[place], candidates)
-        candidates = torch.stack([each for each in found if each is not None])
-        rows = [[similarity(query, one) for one in each] for query, each in zip(queries, candidates, strict=True)]
+        cached = [self._kept(files) for files in paths]
+        missing = [index for index, images in enumerate(cached) if images is None]
+        for index, images in zip(missing, self._make(queries, keys, missing), strict=True):
+            cached[index] = images
+            self._keep(paths[index], images)
+        candidates = torch.stack([images for images in cached if images is not None])
+        rows = [
+            [similarity(query, image) for image in images] for query, images in zip(queries, candidates, strict=True)
+        ]
         return Twins(queries, candidates, torch.tensor(rows))
 
-    def _make(self, queries: Tensor, keys: Sequence[str], places: list[int]) -> list[Tensor]:
-        """The candidates (P, 3, S, S) of the queries at `places`, all in one batch, as 8-bit values."""
-        if not places:
+    def _make(self, queries: Tensor, keys: Sequence[str], indices: list[int]) -> list[Tensor]:
+        """Return the candidates (P, 3, S, S) of the queries at `indices`, made in one batch, as 8-bit values."""
+        if not indices:
             return []
         count, twins = len(self.prompts), self.model.preset.twins
         made = self.model.restore(
-            queries[places].repeat_interleave(count, 0),
-            prompts=[*self.prompts] * len(places),
+            queries[indices].repeat_interleave(count, 0),
+            prompts=[*self.prompts] * len(indices),
             strength=twins.strength,
             seed=self.seed,
-            indices=[keys[place] for place in places for _ in range(count)],
+            indices=[keys[index] for index in indices for _ in range(count)],
             explicit=twins.steps,
         )
         return list(torch.split((made * 255).round() / 255, count))
 
     def _paths(self, query: Tensor, key: str) -> list[Path]:
-        """Where the candidates of a query lie; its pixels decide, too, for a key may come again with other pixels."""
+        """Return a query's cache files, named by key and pixels: a key may recur with other pixels."""
         if self.folder is None:
             return []
         name = hashlib.sha256(key.encode() + query.cpu().contiguous().numpy().tobytes()).hexdigest()[:32]
@@ -137,8 +139,8 @@ class Personalizer:
         if self.files is None:
             return None
         read = [self.files.read(path, self._decode) for path in paths]
-        found = [image for image in read if image is not None]
-        return torch.stack(found) if len(found) == len(paths) else None
+        images = [image for image in read if image is not None]
+        return torch.stack(images) if len(images) == len(paths) else None
 
     def _decode(self, data: bytes) -> Tensor:
         return to_tensor(decode(ImageItem("twin", "twin", lambda: data)), self.model.preset.size)
@@ -152,18 +154,18 @@ class Personalizer:
             self.files.keep(path, data.getvalue())
 
 
-def similarity(one: Tensor, other: Tensor) -> float:
-    """SSIM (Wang et al. 2004) of the brightness of two images (3, S, S), at most 240 px wide; 1 for the same image."""
-    pairs = [_brightness(image) for image in (one, other)]
-    found: np.floating = structural_similarity(
-        *pairs, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+def similarity(first: Tensor, second: Tensor) -> float:
+    """Return SSIM (Wang et al. 2004) of the brightness of two images (3, S, S), at 240 px at most; 1 if identical."""
+    pair = [_brightness(image) for image in (first, second)]
+    ssim: np.floating = structural_similarity(
+        *pair, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    return float(found)
+    return float(ssim)
 
 
 def _brightness(image: Tensor) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
     grey = (image * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
     if image.shape[-1] > COMPARED:
         grey = interpolate(grey[None, None], (COMPARED, COMPARED), mode="bilinear", antialias=True)[0, 0]
-    found: np.ndarray[tuple[int, int], np.dtype[np.float32]] = grey.numpy()
-    return found
+    values: np.ndarray[tuple[int, int], np.dtype[np.float32]] = grey.numpy()
+    return values
