@@ -39,7 +39,7 @@ def blob(s: Surface, radius: float, rng: Rng, soft: float = 2.0, ragged: float =
 
 
 def blend(s: Surface, alpha: Array, tone: Array | float) -> None:
-    s.albedo += alpha[..., None] * (tone - s.albedo)
+    s.albedo += np.clip(alpha, 0, 1)[..., None] * (tone - s.albedo)
 
 
 def scuff(s: Surface, amount: float, rng: Rng) -> None:
@@ -73,7 +73,7 @@ def wire(s: Surface, amount: float, rng: Rng) -> None:
     ImageDraw.Draw(canvas).line(points, fill=255, width=round(4 * (0.9 + 1.5 * amount)), joint="curve")
     alpha = np.asarray(canvas.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64) / 255
     blend(s, 0.5 * np.roll(alpha, (2, 1), (0, 1)), s.albedo * 0.5)
-    blend(s, alpha * (0.4 + 0.5 * amount), rng.choice([0.1, 0.9]))
+    blend(s, alpha * (0.5 + 0.5 * amount), 0.9 if s.albedo.mean() < 0.5 else 0.1)
     s.height += 0.01 * alpha
 
 
@@ -83,7 +83,7 @@ def soak(s: Surface, amount: float, rng: Rng) -> None:
     alpha = blob(s, radius, rng, 5, 0.2)
     rim = np.clip(alpha * (1 - ndimage.gaussian_filter(alpha, 3)) * 4, 0, 1)
     tint = np.array([0.75, 1.0, 1.3]) if s.albedo.std((0, 1)).max() > 0 else np.ones(3)
-    s.albedo *= 1 - (0.06 + 0.2 * amount) * (alpha + 0.7 * rim)[..., None] * tint
+    s.albedo *= np.maximum(1 - (0.06 + 0.2 * amount) * (alpha + 0.7 * rim)[..., None] * tint, 0.1)
     s.gloss += 0.3 * alpha
 
 
@@ -144,7 +144,7 @@ def lump(s: Surface, amount: float, rng: Rng) -> None:
     radius = 0.03 + 0.06 * amount
     field = np.hypot(x * rng.uniform(0.8, 1.2), y) - radius * (1 + 0.15 * noise(rng, 1.6, low=2, side=SIDE))
     tone = s.albedo.mean((0, 1)) * rng.choice([0.6, 1.4])
-    share = 0.5 + 0.5 * amount
+    share = min(0.5 + 0.5 * amount, 1)
     s.put(field, np.clip(share * tone + (1 - share) * s.albedo, 0, 1), bevel=radius, lift=0.002, gloss=0.5)
 
 

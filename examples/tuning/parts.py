@@ -80,6 +80,7 @@ def blister(m: Rng, flaw: Flaw | None) -> Surface:
     x, y = pose(m, turn=2.5, shift=0.03)
     s = plain(batch(m, (0.6, 0.62, 0.64), 0.02), m, power=1.4, rough=0.04, gloss=0.5)
     s.height += 0.0022 * np.sin(x * 70 + m.uniform(0, 6)) * np.sin(y * 70) + 0.012 * noise(m, 2, side=SIDE)
+    grains = 1 + 0.05 * noise(m, 0.3, side=SIDE)
     tone, tablets = batch(m, (0.86, 0.72, 0.62), 0.05), np.full((SIDE, SIDE), 1.0)
     wrong = int(flaw.rng.integers(9)) if flaw and flaw.kind in ("broken", "faded") else -1
     for i in range(9):
@@ -93,7 +94,6 @@ def blister(m: Rng, flaw: Flaw | None) -> Surface:
             field = np.maximum(field, u - 0.17 + 0.15 * flaw.amount + 0.012 * rough)
         if flaw and i == wrong and flaw.kind == "faded":
             skin = skin * (1 - np.array([0.05, 0.14, 0.22]) * (0.4 + flaw.amount))
-        grains = 1 + 0.05 * noise(m, 0.3, side=SIDE)
         s.put(field, skin * grains[..., None], bevel=0.07, lift=0.05, gloss=0.15)
         score = np.maximum(np.abs(v) - 0.012, field + 0.03)
         s.albedo *= (1 - 0.25 * np.clip(0.5 - score / PIXEL, 0, 1))[..., None]

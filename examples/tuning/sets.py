@@ -73,28 +73,33 @@ def tuning_sets(unpacked: Path) -> list[TuningSet]:
         at = unpacked / BACKGROUNDS / file
         return TuningSet(name, Cuts(at, sides=(side * 0.8, side), relief=relief), kinds, file=at)
 
-    full = (0.1, 1.0)
+    faint, clear, strong = (0.1, 1.0), (0.35, 1.3), (0.7, 2.0)
+    brick = Cuts("brick", (0.95, 0.6, 0.5), (170, 215), 5)
+    grass = Cuts("grass", (0.75, 0.82, 0.6))
+    gravel = Cuts("gravel", (0.9, 0.88, 0.85))
     return [
-        TuningSet("connector", connector, {"bent": full, "short": full, "scuff": full, "graft": full}),
-        TuningSet("flange", flange, {"clogged": full, "nick": full, "corrosion": full, "graft": full}),
-        TuningSet("blister", blister, {"broken": full, "faded": full, "wire": full, "graft": full}),
-        TuningSet("cloth", cloth, {"pull": full, "soak": full, "tear": full, "graft": full}),
-        TuningSet(
-            "brick",
-            Cuts("brick", (0.95, 0.6, 0.5), (170, 215), 5),
-            {"pull": full, "soak": full, "lump": full, "graft": full},
-        ),
-        TuningSet("grass", Cuts("grass", (0.7, 0.9, 0.5)), {"smear": full, "wire": full, "lump": full, "graft": full}),
-        TuningSet(
-            "gravel",
-            Cuts("gravel", (0.9, 0.88, 0.85)),
-            {"smear": full, "soak": full, "wire": full, "graft": full},
-        ),
-        packaged("cork", "ramon/HR_Cork.png", {"dent": full, "tear": full, "smear": full, "graft": full}, 172, 0.01),
+        TuningSet("connector", connector, {"bent": clear, "short": clear, "scuff": clear, "graft": faint}),
+        TuningSet("flange", flange, {"clogged": clear, "nick": faint, "corrosion": faint, "graft": faint}),
+        TuningSet("blister", blister, {"broken": faint, "faded": clear, "wire": faint, "graft": faint}),
+        TuningSet("cloth", cloth, {"pull": clear, "soak": clear, "tear": clear, "graft": faint}),
+        TuningSet("brick", brick, {"pull": clear, "soak": clear, "lump": clear, "graft": faint}),
+        TuningSet("grass", grass, {"smear": strong, "wire": strong, "lump": strong, "graft": strong}),
+        TuningSet("gravel", gravel, {"smear": clear, "soak": strong, "wire": strong, "graft": clear}),
         packaged(
-            "hide", "mrmamurk/mamurk_f_1.png", {"crease": full, "tear": full, "soak": full, "graft": full}, 300, 0.01
+            "cork", "ramon/HR_Cork.png", {"dent": strong, "tear": faint, "smear": faint, "graft": faint}, 172, 0.01
         ),
         packaged(
-            "paper", "ramon/HR_DecoPaper.png", {"crease": full, "wire": full, "smear": full, "graft": full}, 172, 0.004
+            "hide",
+            "mrmamurk/mamurk_f_1.png",
+            {"crease": faint, "tear": faint, "soak": faint, "graft": faint},
+            300,
+            0.01,
+        ),
+        packaged(
+            "paper",
+            "ramon/HR_DecoPaper.png",
+            {"crease": clear, "wire": clear, "smear": faint, "graft": faint},
+            172,
+            0.004,
         ),
     ]

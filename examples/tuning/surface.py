@@ -83,7 +83,7 @@ def handle(s: Surface, m: Rng, marks: float = 1.0) -> None:
     """Add the dust and the faint marks of handling that good parts have too."""
     lines = noise(m, 0.7, 0.06, 8, SIDE) if m.random() < 0.5 else noise(m, 0.7, 16, 8, SIDE)
     worn = np.clip(noise(m, 1.6, side=SIDE) - 1.2, 0, 1)
-    s.albedo += (0.05 * marks * worn * lines)[..., None]
+    s.albedo = np.clip(s.albedo + (0.04 * marks * worn * lines)[..., None], 0.02, 1)
     for _ in range(m.poisson(2.5 * marks)):
         x, y = m.uniform(-1, 1, 2)
         speck = np.clip(0.8 - (np.hypot(X - x, Y - y) - m.uniform(0.002, 0.009)) / PIXEL, 0, 1) * m.uniform(0.2, 0.7)

@@ -17,7 +17,7 @@ from tuning.surface import SIDE, Flaw, Surface, X, batch, handle, pose
 def cloth(m: Rng, flaw: Flaw | None) -> Surface:
     """A plain weave in five dye batches, with uneven threads."""
     x, y = pose(m, turn=3, shift=0.5, zoom=0.05)
-    wobble = 0.35 * noise(m, 1.7, side=SIDE), 0.35 * noise(m, 1.7, side=SIDE)
+    wobble = 0.14 * noise(m, 1.7, side=SIDE), 0.14 * noise(m, 1.7, side=SIDE)
     u, v = x * 13 + wobble[0], y * 13 + wobble[1]
     i, j = np.floor(u).astype(int), np.floor(v).astype(int)
     over = (i + j) % 2 == 0
