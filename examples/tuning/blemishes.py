@@ -53,13 +53,6 @@ def scuff(s: Surface, amount: float, rng: Rng) -> None:
     s.height -= 0.006 * amount * alpha
 
 
-def dent(s: Surface, amount: float, rng: Rng) -> None:
-    """Press a hollow with a raised rim."""
-    x, y = spot(s, rng)
-    rho = np.hypot(x * rng.uniform(0.7, 1.4), y) / (0.05 + 0.07 * amount)
-    s.height -= (0.01 + 0.03 * amount) * (1.15 - 0.4 * rho**2) * np.exp(-(rho**2))
-
-
 def wire(s: Surface, amount: float, rng: Rng) -> None:
     """Lay a bent hair or wire on the surface."""
     x, y = spot(s, rng)
@@ -162,7 +155,7 @@ def pull(s: Surface, amount: float, rng: Rng) -> None:
 
 
 BLEMISHES: dict[str, Callable[[Surface, float, Rng], None]] = {
-    f.__name__: f for f in (scuff, dent, wire, soak, corrosion, graft, crease, tear, smear, lump, pull)
+    f.__name__: f for f in (scuff, wire, soak, corrosion, graft, crease, tear, smear, lump, pull)
 }
 
 

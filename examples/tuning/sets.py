@@ -86,7 +86,7 @@ def tuning_sets(unpacked: Path) -> list[TuningSet]:
         TuningSet("grass", grass, {"smear": strong, "wire": strong, "lump": strong, "graft": strong}),
         TuningSet("gravel", gravel, {"smear": clear, "soak": strong, "wire": strong, "graft": clear}),
         packaged(
-            "cork", "ramon/HR_Cork.png", {"dent": strong, "tear": faint, "smear": faint, "graft": faint}, 172, 0.01
+            "cork", "ramon/HR_Cork.png", {"lump": clear, "tear": faint, "smear": clear, "graft": faint}, 172, 0.01
         ),
         packaged(
             "hide",
