@@ -38,12 +38,12 @@ def ngon(x: Array, y: Array, r: float, n: int) -> Array:
     return np.hypot(x, y) * np.cos(angle) - r
 
 
-def noise(rng: Rng, power: float, stretch: float = 1.0, low: float = 1.0) -> Array:
-    """Return periodic noise with an amplitude spectrum f^-power, stretched along x; mean 0, deviation 1."""
-    fy, fx = np.fft.fftfreq(S)[:, None] * S, np.fft.rfftfreq(S)[None] * S
+def noise(rng: Rng, power: float, stretch: float = 1.0, low: float = 1.0, side: int = S) -> Array:
+    """Return periodic noise (side, side), spectrum f^-power, stretched along x; mean 0, deviation 1."""
+    fy, fx = np.fft.fftfreq(side)[:, None] * side, np.fft.rfftfreq(side)[None] * side
     f = np.hypot(fx * stretch, fy)
-    amplitude = np.where(f < low, 0, np.maximum(f, low) ** -power) * np.exp(-((f / (S * 0.3)) ** 2))
-    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((S, S))) * amplitude, s=(S, S))
+    amplitude = np.where(f < low, 0, np.maximum(f, low) ** -power) * np.exp(-((f / (side * 0.3)) ** 2))
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * amplitude, s=(side, side))
     return np.asarray(field / (field.std() + 1e-12))
 
 
