@@ -7,7 +7,7 @@ from torch import Tensor
 
 from normalgen.data.category import Category, TestImage
 from normalgen.errors import DataError
-from normalgen.images.copies import SIDE, Copies
+from normalgen.images.copies import COMPARED, Copies, reduced
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import pixel_digest, to_tensor
 from normalgen.io.progress import Watch, silent
@@ -62,13 +62,13 @@ class _Look:
         self.watch = watch
 
     def images(self, pairs: Iterable[tuple[ImageItem, TestImage | None]]) -> tuple[list[tuple[str, str]], list[Tensor]]:
-        """Return the name and the digest of the pixels of each readable image, and small versions of them, uint8."""
+        """Return name and digest of the pixels of each readable image, and the image as `Copies` compares it."""
         digests, small = [], []
         for item, test in pairs:
             try:
                 image = decode(item)
                 digests.append((item.name, pixel_digest(image)))
-                small.append((to_tensor(image, SIDE) * 255).byte())
+                small.append(reduced((to_tensor(image, COMPARED) * 255).byte()))
                 if test is not None and test.mask is not None:
                     test.marked(image.size)
             except DataError as error:

@@ -81,10 +81,12 @@ class Queries:
         Raises:
             DataError: one of `others` cannot be read.
         """
-        from normalgen.images.copies import Copies
+        from normalgen.images.copies import Copies, reduced
 
-        copies = Copies([photo.pixels for images in self.others for part in images.photos(size) for photo in part])
-        return lambda photo: photo.digest in self.known or copies.find(photo.pixels) is not None
+        copies = Copies(
+            [reduced(photo.pixels) for images in self.others for part in images.photos(size) for photo in part]
+        )
+        return lambda photo: photo.digest in self.known or copies.find(reduced(photo.pixels)) is not None
 
 
 def is_labelled(labels: Collection[str | None]) -> bool:

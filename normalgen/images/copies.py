@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
 
-__all__ = ["SIDE", "Copies"]
+__all__ = ["COMPARED", "Copies", "reduced"]
 
+COMPARED = 256
+"""Width and height, in pixels, at which photos are read to be compared."""
 SIDE, COARSE, CANDIDATES, LIKENESS = 128, 16, 8, 0.6
 STEPS, SIZES = 4, (32, 64, 128)
 BLOCK, TEXTURE, LEAST_BLOCKS = 16, 1.0, 6
@@ -23,23 +25,28 @@ class Copies:
     """Known photos, to find copies of them.
 
     Args:
-        pixels: the known photos, each uint8 (3, S, S).
+        known: the known photos, `reduced`.
     """
 
-    def __init__(self, pixels: Sequence[Tensor]) -> None:
-        self.known = torch.stack([_grey(image) for image in pixels]) if pixels else torch.empty(0, SIDE, SIDE)
+    def __init__(self, known: Sequence[Tensor]) -> None:
+        self.known = torch.stack([*known]) if known else torch.empty(0, SIDE, SIDE)
         self.coarse = _coarse(self.known)
 
-    def find(self, image: Tensor) -> int | None:
-        """Return the index of the known photo that `image`, uint8 (3, S, S), is a copy of; None if there is none."""
+    def find(self, photo: Tensor) -> int | None:
+        """Return the index of the known photo that a `reduced` one is a copy of; None if there is none."""
         if not len(self.known):
             return None
-        photo = _grey(image)
         likeness = self.coarse @ _coarse(photo[None])[0]
         for index in likeness.argsort(descending=True)[:CANDIDATES].tolist():
             if likeness[index] >= LIKENESS and agreement(self.known[index], photo) >= SHARE:
                 return int(index)
         return None
+
+
+def reduced(image: Tensor) -> Tensor:
+    """Return an image, uint8 (3, S, S), as `Copies` compares it: grey, (128, 128)."""
+    grey = image.float().mean(0, keepdim=True)[None]
+    return interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)[0, 0]
 
 
 def agreement(first: Tensor, second: Tensor) -> float:
@@ -57,11 +64,6 @@ def _residual(first: Tensor, second: Tensor, inside: Tensor) -> float:
     own, other = (image[inside] - image[inside].mean() for image in (first, second))
     gain = (own * other).sum() / other.pow(2).sum().clamp(min=1e-6)
     return float((own - gain * other).pow(2).mean().sqrt() / own.pow(2).mean().sqrt().clamp(min=1e-6))
-
-
-def _grey(image: Tensor) -> Tensor:
-    grey = image.float().mean(0, keepdim=True)[None]
-    return interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)[0, 0]
 
 
 def _coarse(images: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """Finds anomalies: makes a missing model or pool, fits the detector, judges the photos, writes the results."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
+from normalgen.io.notes import note
 from normalgen.io.progress import Watch, progress_bars
 from normalgen.pipeline.folders import check_apart, queries_from, target_folder
 from normalgen.pipeline.make import Settings
@@ -98,6 +100,7 @@ def detect(
     asked = (preset_called(preset), settings or {}, model_folder)
     work = Preparation(references, *asked, seed=seed, device=device) if references and not chosen.is_fitted else None
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
+    _note_hidden(photos.images, chosen, references, work)
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
@@ -194,6 +197,19 @@ def _queries(
         return queries_from(source, images.crop, said).unmeasured(images.hashes(), images)
     training = detector.trained_from
     return queries_from(source, training.crop, said).unmeasured(training.references)
+
+
+def _note_hidden(
+    photos: "Images", detector: "OneToNormal", references: "References | None", work: Preparation | None
+) -> None:
+    """Note the smallest defect that the detector will be able to see in these photos."""
+    from normalgen.images.peek import lost_detail, smallest_detail
+
+    size = detector.judged_size(work.size) if work else detector.settings()["size"]
+    tile = references.tile if references else detector.tile
+    smallest = math.ceil(2 * tile / size) if tile else smallest_detail(photos.items, photos.crop, size)
+    if hidden := lost_detail(smallest, size, "tiles" if tile else "photos"):
+        note(f"{hidden}; use --crop, a smaller --tile, or a larger --size")
 
 
 def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":

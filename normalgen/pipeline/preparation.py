@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["HIGHEST_RATE", "Preparation", "calibration_photos", "pool_folder"]
 
 HIGHEST_RATE = 0.5
-COMPARED = 256
-"""Width and height, in pixels, at which photos are compared with references."""
 
 
 class Preparation:
@@ -38,6 +36,9 @@ class Preparation:
         folder: folder of the model.
         seed: decides every draw.
         device: device of the model.
+
+    Attributes:
+        size: width and height, in pixels, of the images that the model draws.
 
     Raises:
         PresetError: the model, existing or new, cannot make such twins.
@@ -54,6 +55,7 @@ class Preparation:
         self._twins = asdict(preset.twins) | twins
         self.references, self.folder, self.seed, self.device = references, folder, seed, device
         saved = saved_preset(folder)
+        self.size = (saved or self.settings).size
         if twins:
             change(saved or self.settings, twins=self._twins).check_twins()
         self._model: NormalModel | None = None
@@ -201,6 +203,7 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
     Raises:
         DataError: too few photos for the rate.
     """
+    from normalgen.images.copies import COMPARED
     from normalgen.images.images import Images
     from normalgen.pool.origin import origin_of
 

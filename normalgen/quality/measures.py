@@ -1,10 +1,6 @@
 """Measures how similar a set of images is to real normal images: sharpness, spectrum, seams and network patches.
 
-<<<<<<< HEAD
-All images are (N, 3, S, S) in [0, 1] of one size, all patches (N, grid, grid, C) of `CnnFeatures.patches`.
-=======
-All images are (N, 3, S, S) in [0, 1], of one size; all patches are (N, grid, grid, C) of `EmbeddedFeatures.patches`.
->>>>>>> english
+All images are (N, 3, S, S) in [0, 1], of one size; all patches are (N, grid, grid, C) of `CnnFeatures.patches`.
 """
 
 import math

@@ -14,9 +14,7 @@ from normalgen.detectors.conformal import Threshold
 from normalgen.detectors.metrics import image_ap, image_auroc
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.errors import DataError
-from normalgen.images.images import Images, Photo, to_pil
-from normalgen.images.peek import lost_detail, smallest_detail
-from normalgen.io.notes import note
+from normalgen.images.images import Photo, to_pil
 from normalgen.io.outputs import Outputs, output_names, replacing
 from normalgen.io.progress import Watch, silent
 from normalgen.report.detection_page import Pictures, write_page
@@ -113,7 +111,6 @@ def write_detection(
     with replacing(folder, MADE_BY, FILES) as outputs, TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
-        _note_hidden(queries.images, detector)
         judged = _judge(detector, queries, files, map_size or FULL, watch)
         return _finish(detector, judged, threshold, files, title, watch)
 
@@ -156,14 +153,6 @@ class _Files:
         drawn = overlay(self.spool.get_picture(waiting.picture), values, *scale)
         self.outputs.png(f"maps/{self.names[name]}.png", drawn)
         self.pictures.add_map(name, drawn)
-
-
-def _note_hidden(photos: Images, detector: OneToNormal) -> None:
-    """Note the smallest defect that a detector can see in these photos."""
-    size, tile = detector.settings()["size"], detector.trained_from.tile
-    smallest = math.ceil(2 * tile / size) if tile else smallest_detail(photos.items, photos.crop, size)
-    if hidden := lost_detail(smallest, size, "tiles" if tile else "photos"):
-        note(f"{hidden}; use --crop, a smaller --tile, or a larger --size")
 
 
 def _judge(detector: OneToNormal, queries: Queries, files: _Files, side: int, watch: Watch) -> _Judged:

@@ -11,7 +11,7 @@ from skimage import data
 from torch import Tensor
 
 from normalgen.data.queries import find_queries
-from normalgen.images.copies import Copies
+from normalgen.images.copies import COMPARED, Copies, reduced
 from normalgen.images.images import Images, to_tensor
 
 
@@ -29,7 +29,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 
 
 def pixels(image: Image.Image) -> Tensor:
-    return (to_tensor(image, 256) * 255).round().to(torch.uint8)
+    return reduced((to_tensor(image, COMPARED) * 255).round().to(torch.uint8))
 
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -57,7 +57,7 @@ def test_other_photos_of_the_same_thing_are_no_copies() -> None:
 
 def test_photos_without_structure_tell_nothing() -> None:
     noise = torch.Generator().manual_seed(0)
-    flat = [(torch.randn(3, 256, 256, generator=noise) * 0.5 + 140).to(torch.uint8) for _ in range(2)]
+    flat = [reduced((torch.randn(3, 256, 256, generator=noise) * 0.5 + 140).to(torch.uint8)) for _ in range(2)]
     assert Copies(flat[:1]).find(flat[1]) is None
 
 

@@ -263,6 +263,10 @@ class OneToNormal:
             raise NotFittedError("fit the detector first: detector.fit(references, pool)")
         return self.fitted_
 
+    def judged_size(self, model_size: int) -> int:
+        """Return the width and height, in pixels, of the images that it will judge with a model of `model_size`."""
+        return model_size if self.needs_model else self._features().size
+
     @property
     def needs_model(self) -> bool:
         """Whether it needs a customized model: branch p makes twins with one."""

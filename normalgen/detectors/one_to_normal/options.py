@@ -33,13 +33,8 @@ def check_options(features: str, branches: Sequence[str], choice: str, text: str
         raise PresetError(f"branches must be some of {', '.join(WEIGHTS)}, got {','.join(branches) or 'none'}")
     if "text" in branches and features.partition(":")[0] != "clip":
         raise PresetError(
-<<<<<<< HEAD
-            f"the features {features!r} have no text side; use --features clip with --text FILE (made by normalgen "
-            "train-text), or --branches p,n"
-=======
-            "the branch text needs features with a text side, got 'embedded'; use --features clip with --text FILE "
+            f"the branch text needs features with a text side, got {features!r}; use --features clip with --text FILE "
             "(made by normalgen train-text), or leave text out: --branches p,n"
->>>>>>> english
         )
     check_features(features)
     if text and "text" not in branches:
