@@ -49,7 +49,8 @@ def check(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
     for fault in faults:
         say(fault)
     if faults:
-        raise DataError(f"{folder} has {len(faults)} fault{'s' * (len(faults) > 1)}; the normalgen generate command that made it mends them")
+        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+        raise DataError(f"{folder} has {count}; the normalgen generate command that made it mends them")
     say(f"no faults: {folder}")
 
 

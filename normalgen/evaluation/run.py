@@ -83,7 +83,7 @@ def evaluate(
 
 
 def check(plan: Plan, out: Path, *, look: bool = True) -> None:
-    """Check that images can be read, and `out` is empty or has the same settings and images; unless `look`, record them.
+    """Check that images can be read, and `out` is empty or has the same settings and images; record them unless `look`.
 
     Raises:
         DataError: `out` has other settings or images, or the header of an image cannot be read.

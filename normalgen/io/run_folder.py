@@ -14,7 +14,17 @@ from normalgen.errors import DataError
 from normalgen.io.records import read_json, write_record
 from normalgen.settings.preset import label
 
-__all__ = ["Recorded", "agree", "differing", "locked", "locked_if_free", "read_record", "refuse_circle", "refuse_file", "refuse_foreign"]
+__all__ = [
+    "Recorded",
+    "agree",
+    "differing",
+    "locked",
+    "locked_if_free",
+    "read_record",
+    "refuse_circle",
+    "refuse_file",
+    "refuse_foreign",
+]
 
 REMEDY = "remove its folder to start again, or choose another"
 

@@ -91,7 +91,9 @@ def edit(path: str, **entries: Any) -> Harm:
     """Return what edits the entries of a JSON object; its digest goes, as if written by hand."""
 
     def changed(data: bytes) -> bytes:
-        return json.dumps({name: held for name, held in json.loads(data).items() if name != "sha256"} | entries).encode()
+        return json.dumps(
+            {name: held for name, held in json.loads(data).items() if name != "sha256"} | entries
+        ).encode()
 
     return change(path, changed)
 

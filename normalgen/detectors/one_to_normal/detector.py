@@ -14,7 +14,7 @@ from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
 from normalgen.detectors.one_to_normal.left_out import BankWithout
 from normalgen.detectors.one_to_normal.options import check_category, check_options
-from normalgen.detectors.one_to_normal.saved_detector import MODEL, SETTINGS, TENSORS, TEXT, need_shapes, read_detector
+from normalgen.detectors.one_to_normal.saved_detector import MODEL, SETTINGS, TENSORS, TEXT, read_detector
 from normalgen.detectors.one_to_normal.shared_banks import Kept, bank_levels, banks_of
 from normalgen.detectors.one_to_normal.state import Fitted, Training
 from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
@@ -245,7 +245,6 @@ class OneToNormal:
         network = found._features()
         if network.name != record["network"]:
             raise DataError(f"{folder} was fitted with the features {record['network']}, these are {network.name}")
-        need_shapes(folder, tensors, network)
         branches = found._open(network, known["object"])
         found.fitted_ = Fitted.read(branches, tensors, record, device)
         return found

@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NotRequired
 
-import torch
 from torch import Tensor
 from typing_extensions import TypedDict
 
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice, Fusion, Reduce
 from normalgen.diffusion.parts import digest, read_weights
 from normalgen.errors import DataError, MissingWeights
-from normalgen.features.contract import Features
 from normalgen.io.paths import inside
 from normalgen.io.records import read_json
 
-__all__ = ["MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "need_shapes", "read_detector"]
+__all__ = ["FILES", "MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
 
 SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
+FILES = (SETTINGS, TENSORS, TEXT, MODEL)
 AGAIN = "save the detector again: normalgen detect ... --save FOLDER"
 
 
@@ -77,21 +76,20 @@ def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
     wanted = {"bank.0", "left_out", *(f"{moment}.{name}.0" for moment in ("mean", "deviation") for name in names)}
     if lacks := sorted(wanted - tensors.keys()) or sorted(set(names) - settings["weights"].keys()):
         raise DataError(f"{folder} is damaged: it lacks {lacks[0]}; {AGAIN}")
+    _need_shapes(folder, tensors)
     return record, tensors
 
 
-def need_shapes(folder: Path, tensors: Mapping[str, Tensor], network: Features) -> None:
-    """Check that a detector's tensors fit each other and the features, which look at one black image.
+def _need_shapes(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that a detector's tensors fit each other.
 
     Raises:
         DataError: they do not.
     """
-    with torch.inference_mode():
-        levels = network.tokens(torch.zeros(1, 3, network.size, network.size))
-    bank = [tensors.get(f"bank.{index}", torch.empty(0)) for index in range(len(levels))]
     scores, means = tensors["left_out"], [name for name in tensors if name.startswith("mean.")]
-    fit = scores.ndim == 1 and len(scores) > 0 and all(len(held) for held in bank)
-    fit &= [held.shape[1:] for held in bank] == [level.shape[-1:] for level in levels]
-    others = [tensors.get(name.replace("mean.", "deviation.", 1), torch.empty(0)) for name in means]
-    if not fit or [tensors[name].shape for name in means] != [other.shape for other in others]:
-        raise DataError(f"{folder} is damaged: its tensors do not fit the features {network.name}; {AGAIN}")
+    banks = [held for name, held in tensors.items() if name.startswith("bank.")]
+    fit = scores.ndim == 1 and len(scores) > 0 and all(held.ndim == 2 and held.numel() for held in banks)
+    others = [tensors.get(name.replace("mean.", "deviation.", 1)) for name in means]
+    shapes = [None if other is None else other.shape for other in others]
+    if not fit or [tensors[name].shape for name in means] != shapes:
+        raise DataError(f"{folder} is damaged: its tensors do not fit each other; {AGAIN}")
