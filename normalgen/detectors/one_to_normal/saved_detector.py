@@ -88,7 +88,7 @@ def _need_shapes(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     scores, means = tensors["left_out"], [name for name in tensors if name.startswith("mean.")]
     banks = [held for name, held in tensors.items() if name.startswith("bank.")]
-    fit = scores.ndim == 1 and len(scores) > 0 and all(held.ndim == 2 and held.numel() for held in banks)
+    fit = scores.ndim == 1 and len(scores) > 0 and all(held.numel() for held in banks)
     others = [tensors.get(name.replace("mean.", "deviation.", 1)) for name in means]
     shapes = [None if other is None else other.shape for other in others]
     if not fit or [tensors[name].shape for name in means] != shapes:
