@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from normalgen.detectors.base import Prediction
-from normalgen.errors import NotFittedError
+from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.memory_bank import MemoryBank
-from normalgen.features.open_features import open_features
+from normalgen.features.open_features import check_features, open_features
 from normalgen.images.images import Images
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.pool.dataset import Pool
@@ -47,8 +47,20 @@ class PatchMemory:
     network_: Features | None = field(default=None, init=False, repr=False)
     bank_: MemoryBank | None = field(default=None, init=False, repr=False)
 
+    def check(self) -> None:
+        """Check the settings.
+
+        Raises:
+            PresetError: a number is no whole number of at least 1, or the features have an unknown name.
+        """
+        check_features(self.features)
+        for name, value in (("grid", self.grid), ("batch", self.batch)):
+            if not isinstance(value, int) or value < 1:
+                raise PresetError(f"memory: {name} must be a whole number of at least 1, got {value!r}")
+
     def fit(self, references: References, pool: Pool | None = None) -> Self:
         """Keep every patch of the references and the pool."""
+        self.check()
         network = open_features(self.features, device=self.device)
         self.network_ = network if self.cache is None else KeptFeatures(network, self.cache / "patches")
         known = [references.images, *([pool.images] if pool else [])]

@@ -196,9 +196,11 @@ def split(
     from normalgen.data.labels import describe
     from normalgen.data.registry import check_said, find_dataset
     from normalgen.io.atomic import write_json
+    from normalgen.io.run_folder import refuse_file
 
     if out.exists():
         raise DataError(f"{out} already exists; remove it, or choose another file with --out")
+    refuse_file(out.parent)
     said = inputs.label_names(normal, anomalous)
     chosen = find_dataset(dataset, said)
     categories: list[Category] = []

@@ -10,7 +10,7 @@ from normalgen.cli.show import resumable
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
-from normalgen.io.run_folder import refuse_file
+from normalgen.io.run_folder import refuse_foreign
 from normalgen.settings.presets import preset as make_preset
 
 if TYPE_CHECKING:
@@ -192,7 +192,9 @@ def detect(
     from normalgen.pipeline.detect import detect as find_anomalies
 
     if save is not None:
-        refuse_file(save)
+        from normalgen.detectors.one_to_normal.saved_detector import FILES
+
+        refuse_foreign(save, FILES)
     note_skipped(calibrate)
     names = tuple(name.strip() for name in branches.split(",") if name.strip())
     detector = fitted or default_detector(

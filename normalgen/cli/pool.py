@@ -49,7 +49,8 @@ def check(folder: Annotated[Path, typer.Argument(help="The pool's folder.")]) ->
     for fault in faults:
         say(fault)
     if faults:
-        raise DataError(f"{folder} has {len(faults)} faults; to repair it, rerun its normalgen generate command")
+        count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+        raise DataError(f"{folder} has {count}; to repair it, rerun its normalgen generate command")
     say(f"no faults: {folder}")
 
 

@@ -46,6 +46,10 @@ def train_text(
     for category in categories:
         note(f"{category.name}: {describe(category.folders)}")
     chosen = pick_device(device)
+    from normalgen.data.mask_check import PIXELS, need_masks
+
+    with progress_bars() as watch:
+        need_masks(categories, PIXELS, watch)
     from normalgen.detectors.one_to_normal.text_training import train_text as learn
     from normalgen.features.open_features import open_features
 

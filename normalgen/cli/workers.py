@@ -8,6 +8,7 @@ from typing import IO
 
 from normalgen.cli.show import fail, say
 from normalgen.errors import DataError
+from normalgen.io.devices import pick_device
 
 __all__ = ["run_together", "run_workers"]
 
@@ -16,13 +17,15 @@ def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
     """Start the command in `words` once per device, as shards of one pool; print their output and wait for all.
 
     Raises:
-        DataError: no device is named, or a shard is given as well.
+        DataError: no device is named, one is not there, or a shard is given as well.
     """
     names = [name.strip() for name in devices.split(",") if name.strip()]
     if not names:
         raise DataError(f"--devices must name devices, such as cuda:0,cuda:1, got {devices!r}")
     if shard:
         raise DataError("--devices starts all shards; leave --shard out")
+    for name in names:
+        pick_device(name)
     commands = {
         f"{number}/{len(names)} {name}": [*_without(words), "--shard", f"{number}/{len(names)}", "--device", name]
         for number, name in enumerate(names, 1)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from normalgen.data.category import Category, category_noun, check_name
-from normalgen.data.layout import USUAL, plain
+from normalgen.data.layout import USUAL, need_root, plain
 from normalgen.data.readers.elpv import ELPV, elpv
 from normalgen.data.readers.mvtec import mvtec_categories, normal_images, train_folders
 from normalgen.errors import DataError
@@ -59,8 +59,8 @@ def find_category(name: str, root: Path | None) -> Category:
         MissingDependency: a built-in whose package is not installed.
     """
     check_name(name)
-    if root is not None and not root.is_dir():
-        raise DataError(f"the data folder {root} does not exist; name the folder that holds {name}/train/good")
+    if root is not None:
+        need_root(root, f"{name}/train/good")
     trained = train_folders(root / name) if root else []
     if root is not None and trained:
         return Category(_called(root), name, category_noun(name), normal_images(trained))

@@ -62,6 +62,17 @@ def child(folder: Path, *names: str) -> Path:
     return inner
 
 
+def need_root(root: Path, holds: str) -> None:
+    """Check that a data folder is one.
+
+    Raises:
+        DataError: it does not exist, or is a file; the message ends with what it should hold.
+    """
+    if not root.is_dir():
+        wrong = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"the data folder {root} {wrong}; name the folder that holds {holds}")
+
+
 def found_in(folder: Path, most: int = 8) -> str:
     """Return the first names in a folder, for messages."""
     if not folder.is_dir():

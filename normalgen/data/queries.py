@@ -10,7 +10,7 @@ from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images, Photo
-from normalgen.images.listing import photo_files, photo_items
+from normalgen.images.listing import need_photo, photo_files, photo_items
 
 __all__ = ["GOOD", "Queries", "find_queries", "is_labelled", "unmeasured"]
 
@@ -117,10 +117,9 @@ def find_queries(path: Path, crop: str | Crop | None = None, said: LabelNames | 
         DataError: nothing is there, or no sub-folder has a name that the user gives.
     """
     if path.is_file():
+        need_photo(path)
         return Queries(Images([file_item(path)], crop), (None,))
-    if not path.is_dir():
-        raise DataError(f"{path} does not exist; name a photo, a folder of photos, or one with labelled sub-folders")
-    files = photo_files(path, depth=2)
+    files = _photo_files(path)
     if not files:
         raise DataError(f"no images in {path} nor in its sub-folders; name a folder of PNG, JPEG, TIFF or other images")
     by_folder: dict[str, list[ImageItem]] = {}
@@ -128,6 +127,23 @@ def find_queries(path: Path, crop: str | Crop | None = None, said: LabelNames | 
         folder = "" if file.parent == path else file.parent.name
         by_folder.setdefault(folder, []).append(item)
     return _labelled(path, by_folder, crop, said or LabelNames())
+
+
+def _photo_files(path: Path) -> list[Path]:
+    """Return the photos in a folder and its sub-folders.
+
+    Raises:
+        DataError: it does not exist, is no folder, or cannot be read.
+    """
+    remedy = "name a photo, a folder of photos, or one with labelled sub-folders"
+    try:
+        return photo_files(path, depth=2)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; {remedy}") from None
+    except NotADirectoryError:
+        raise DataError(f"{path} is not a regular file; {remedy}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
 
 
 def _labelled(path: Path, by_folder: dict[str, list[ImageItem]], crop: str | Crop | None, said: LabelNames) -> Queries:

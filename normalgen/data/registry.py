@@ -6,7 +6,7 @@ from pathlib import Path
 from normalgen.data.category import Category
 from normalgen.data.counts import PUBLISHED
 from normalgen.data.labels import LabelNames
-from normalgen.data.layout import USUAL, locate, plain
+from normalgen.data.layout import USUAL, locate, need_root, plain
 from normalgen.data.published_set import Dataset
 from normalgen.data.readers import cifar10, mnist, mvtec, visa
 from normalgen.data.readers.aitex import aitex, fits_aitex
@@ -214,8 +214,7 @@ def found_datasets(root: Path, said: LabelNames | None = None) -> list[tuple[Dat
     Raises:
         DataError: `root` is no folder.
     """
-    if not root.is_dir():
-        raise DataError(f"the data folder {root} does not exist; name the folder that holds the data sets")
+    need_root(root, "the data sets")
     pairs = []
     for dataset in DATASETS.values():
         folder = locate(root, USUAL[dataset.name], dataset.fits) if dataset.fits and dataset.name in USUAL else None

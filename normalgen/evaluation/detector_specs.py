@@ -75,8 +75,9 @@ class DetectorSpec:
             (sampling.setdefault(group, {}) if group else settings)[inner] = _value(value)
         spec = cls(text, path, settings, sampling)
         opened = spec._plain()
-        if isinstance(opened, ExplainingDetector):
-            opened.check()
+        check = getattr(opened, "check", None)
+        if callable(check):
+            check()
         return spec
 
     @property

@@ -47,8 +47,8 @@ def ask(
     spent = TIERS["paper"] if tier is None else _named(TIERS, tier, "tier")
     return Plan(
         _categories(split_list(datasets), root, split_list(categories or ""), spent, said or LabelNames()),
-        tuple(DetectorSpec.parse(text) for text in _listed(detectors, wanted.detectors)),
-        tuple(Arm.parse(text) for text in _listed(arms, wanted.arms)),
+        tuple(DetectorSpec.parse(text) for text in _listed("detectors", detectors, wanted.detectors)),
+        tuple(Arm.parse(text) for text in _listed("arms", arms, wanted.arms)),
         _numbers(shots) if shots else spent.shots,
         spent.seeds if seeds is None else seeds,
         n,
@@ -75,9 +75,16 @@ def _categories(
     return tuple(categories)
 
 
-def _listed(given: str | None, usual: Sequence[str]) -> list[str]:
-    """The given names, or else the usual ones; each once, in order."""
-    return list(dict.fromkeys(usual if given is None else split_list(given)))
+def _listed(option: str, given: str | None, usual: Sequence[str]) -> list[str]:
+    """The given names, or else the usual ones; each once, in order.
+
+    Raises:
+        DataError: the option is given, but names nothing.
+    """
+    names = list(dict.fromkeys(usual if given is None else split_list(given)))
+    if not names:
+        raise DataError(f"--{option} must name at least one, such as {usual[0]}, got {given!r}")
+    return names
 
 
 def _numbers(text: str) -> tuple[int, ...]:

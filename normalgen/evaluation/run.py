@@ -19,6 +19,7 @@ from normalgen.evaluation.measure import by_branch, measure
 from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
 from normalgen.images.images import Images
+from normalgen.images.peek import need_headers
 from normalgen.io.paths import sweep
 from normalgen.io.peak_memory import peak_memory
 from normalgen.io.progress import Watch, silent
@@ -82,11 +83,13 @@ def evaluate(
 
 
 def check(plan: Plan, out: Path, *, look: bool = True) -> None:
-    """Check that `out` is empty or has the same settings and images; unless `look`, record the settings.
+    """Check that images can be read, and `out` is empty or has the same settings and images; record them unless `look`.
 
     Raises:
-        DataError: `out` has other settings or images.
+        DataError: `out` has other settings or images, or the header of an image cannot be read.
     """
+    for category in plan.categories:
+        need_headers([*category.normals.items, *category.queries.items])
     record = {"settings": plan.deciding(), "versions": versions(("torch",))}
     agree(out / RUN, record, look=look, remedy="Use the same settings, or another folder")
     for setup in plan.setups():

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -86,6 +87,10 @@ def read_weights(path: str) -> dict[str, Tensor]:
             if file.suffix == ".safetensors":
                 return load_file(file)
             content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's message advises to run what the file says
+        raise MissingWeights(
+            f"{file} is damaged or holds more than weights; save only the network's state_dict()"
+        ) from error
     except Exception as error:  # pickle raises many kinds of error for damaged files
         raise MissingWeights(f"{file} is damaged or holds more than weights ({first_line(error)})") from error
     for name in ("state_dict", "model"):

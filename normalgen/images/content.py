@@ -10,17 +10,24 @@ from normalgen.errors import DataError
 __all__ = ["check_content"]
 
 DARK, BRIGHT, LEAST_RANGE = 16, 239, 4
+LEAST_SIDE = 4
+"""Pixels on the shorter side of a photo: a line or a dot shows no part."""
 SAMPLED = 250_000
 
 
 def check_content(image: Image.Image, source: str) -> None:
-    """Check that an image (RGB) is not constant, almost black or almost white; single outliers do not count.
+    """Check that an image (RGB) is no line, not constant, almost black or almost white; single outliers do not count.
 
     The darkest and the brightest thousandth of its pixels are left out, in each channel.
 
     Raises:
         DataError: it shows nothing.
     """
+    if min(image.size) < LEAST_SIDE:
+        raise DataError(
+            f"{source} is {image.width} x {image.height} pixels, at least {LEAST_SIDE} x {LEAST_SIDE} are needed; "
+            "remove it, or crop less"
+        )
     step = max(1, math.isqrt(image.width * image.height // SAMPLED))
     sizes = (max(1, image.width // step), max(1, image.height // step))
     pixels = np.asarray(image.resize(sizes, Image.Resampling.NEAREST)).reshape(-1, 3)

@@ -18,7 +18,7 @@ from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.depth import check_range, from_16_bits, is_cut, is_deep, is_planar
 
-__all__ = ["ImageItem", "decode", "decode_mask", "file_item", "formats", "read_bytes", "without_bomb_warning"]
+__all__ = ["ImageItem", "brief", "decode", "decode_mask", "file_item", "formats", "read_bytes", "without_bomb_warning"]
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "MPO", "MSP", "PCX", "PNG", "PPM"),
@@ -101,7 +101,7 @@ def _open(item: ImageItem, data: bytes, read: Callable[[Image.Image], Result]) -
         raise DataError(f"{item.source} is too large to decode safely ({error}); scale it down") from error
     except Exception as error:  # decoders raise any error on damaged files: TypeError, struct.error
         raise DataError(
-            f"{item.source} cannot be read as an image ({_brief(error)}); remove it, or copy it again"
+            f"{item.source} cannot be read as an image ({brief(error)}); remove it, or copy it again"
         ) from error
 
 
@@ -150,7 +150,8 @@ def read_bytes(item: ImageItem) -> bytes:
         raise DataError(f"{item.source} cannot be read ({error.strerror or error})") from error
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
+    """Return why a decoder refused a file, in few words."""
     return "unknown format" if isinstance(error, UnidentifiedImageError) else str(error)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, file_item, formats, without_bomb_warning
 from normalgen.io.atomic import passed_over
 from normalgen.io.notes import note
 from normalgen.io.text import valid_texts
 
-__all__ = ["is_photo", "note_skipped", "photo_endings", "photo_files", "photo_items"]
+__all__ = ["is_photo", "need_photo", "note_skipped", "photo_endings", "photo_files", "photo_items"]
 
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
 REMEDIES = {
@@ -40,6 +41,17 @@ def is_photo(file: Path) -> bool:
     if ending in REMEDIES or not file.is_file():
         return False
     return ending in photo_endings() or _is_marked(file)
+
+
+def need_photo(file: Path) -> None:
+    """Check that a file is a photo, by its ending or content.
+
+    Raises:
+        DataError: it is not; says what to do with files of its ending.
+    """
+    if not is_photo(file):
+        remedy = REMEDIES.get(file.suffix.lower(), "name a PNG, JPEG, TIFF or other image")
+        raise DataError(f"{file} is not read as an image; {remedy}")
 
 
 def _is_marked(file: Path) -> bool:

@@ -12,6 +12,7 @@ from PIL import Image
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, file_item
 from normalgen.images.images import Images
+from normalgen.images.listing import need_photo
 
 __all__ = ["ImageSource", "as_images", "png"]
 
@@ -31,7 +32,10 @@ def as_images(source: ImageSource) -> Images:
         return source
     if isinstance(source, str | Path):
         path = Path(source)
-        return Images([file_item(path)]) if path.is_file() else Images.from_folder(path)
+        if not path.is_file():
+            return Images.from_folder(path)
+        need_photo(path)
+        return Images([file_item(path)])
     if isinstance(source, np.ndarray) and (source.ndim != 4 or source.shape[3] != 3 or source.dtype != np.uint8):
         raise DataError(f"an array of images must be (N, H, W, 3) of uint8, got {source.shape} and {source.dtype}")
     pictures = [Image.fromarray(item) if isinstance(item, np.ndarray) else item for item in source]

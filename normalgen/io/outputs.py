@@ -73,7 +73,7 @@ class Outputs:
 def replacing(folder: Path, made_by: str, patterns: Sequence[str]) -> Iterator[Outputs]:
     """Lock `folder` for a run; at its end, write `run.json` and remove files that only an earlier run wrote.
 
-    A run that fails or is stopped removes nothing; `run.json` lists its files for the next run.
+    A run that fails or is stopped removes nothing; if it wrote files, `run.json` lists them for the next run.
 
     Args:
         folder: new, empty, or written by an earlier run of the same command.
@@ -92,7 +92,10 @@ def replacing(folder: Path, made_by: str, patterns: Sequence[str]) -> Iterator[O
             yield outputs
         except BaseException:
             begun["files"] = sorted(earlier | outputs.names)
-            write_record(folder / RUN, begun if outputs.names or before is None else before)
+            if outputs.names or before is not None:
+                write_record(folder / RUN, begun if outputs.names else before or begun)
+            else:
+                (folder / RUN).unlink()
             raise
         _remove(folder, earlier, outputs.names, patterns)
         write_record(folder / RUN, {"made_by": made_by} | outputs.record | {"files": sorted(outputs.names)})

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,17 @@ from normalgen.errors import DataError
 from normalgen.io.records import read_json, write_record
 from normalgen.settings.preset import label
 
-__all__ = ["Recorded", "agree", "differing", "locked", "locked_if_free", "read_record", "refuse_file", "refuse_foreign"]
+__all__ = [
+    "Recorded",
+    "agree",
+    "differing",
+    "locked",
+    "locked_if_free",
+    "read_record",
+    "refuse_circle",
+    "refuse_file",
+    "refuse_foreign",
+]
 
 REMEDY = "remove its folder to start again, or choose another"
 
@@ -144,16 +154,27 @@ def refuse_foreign(folder: Path, ours: Collection[str] = ()) -> None:
         raise DataError(f"{folder} is not empty ({foreign}) and was not made by this command; choose another folder")
 
 
+def refuse_circle(folder: Path) -> None:
+    """Raise if `folder` cannot be found because a link leads back to itself; a folder may be missing.
+
+    Raises:
+        DataError: links lead in a circle, or a name is too long.
+    """
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.path.realpath(folder, strict=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be a folder ({error.strerror}); choose another") from error
+
+
 def refuse_file(folder: Path) -> None:
     """Check that `folder` is, or can become, a writable folder.
 
     Raises:
         DataError: it is not, and cannot become one.
     """
-    try:
-        nearest = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be a folder ({error.strerror}); choose another") from error
+    refuse_circle(folder)
+    nearest = next((path for path in (folder, *folder.parents) if path.exists()), None)
     if nearest is None:
         raise DataError(f"{folder} cannot be a folder, {folder.anchor or 'its drive'} does not exist; choose another")
     if not nearest.is_dir():

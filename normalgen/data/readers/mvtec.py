@@ -13,7 +13,7 @@ from normalgen.data.category import GOOD, Category, TestImage, category_noun
 from normalgen.data.counts import PUBLISHED
 from normalgen.data.folder_names import Role, name_role
 from normalgen.data.labels import FolderLabel, Folders, LabelNames, masks_among, read_folders, stem_of_photo
-from normalgen.data.layout import child, folders, found_in, image_files, items, subfolder
+from normalgen.data.layout import child, folders, found_in, image_files, items, need_root, subfolder
 from normalgen.data.windows import union
 from normalgen.errors import DataError
 from normalgen.images.decode import ImageItem, file_item
@@ -191,8 +191,7 @@ def marked_categories(root: Path, said: LabelNames = UNSAID) -> list[Category]:
     Raises:
         DataError: no such folder, no masks, an anomalous image without one, or a folder's name says no label.
     """
-    if not root.is_dir():
-        raise DataError(f"the data folder {root} does not exist; name the folder that holds CATEGORY/test")
+    need_root(root, "CATEGORY/test")
     marked = [
         folder
         for folder in folders(root)

@@ -1,5 +1,6 @@
 """Reads the files of a saved detector, and checks them against their digests."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NotRequired
 
@@ -12,9 +13,10 @@ from normalgen.errors import DataError, MissingWeights
 from normalgen.io.paths import inside
 from normalgen.io.records import read_json
 
-__all__ = ["AGAIN", "MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
+__all__ = ["AGAIN", "FILES", "MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
 
 SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
+FILES = (SETTINGS, TENSORS, TEXT, MODEL)
 AGAIN = "save the detector again: normalgen detect ... --save FOLDER"
 
 
@@ -74,4 +76,20 @@ def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
     wanted = {"bank.0", "left_out", *(f"{moment}.{name}.0" for moment in ("mean", "deviation") for name in names)}
     if lacks := sorted(wanted - tensors.keys()) or sorted(set(names) - settings["weights"].keys()):
         raise DataError(f"{folder} is damaged: it lacks {lacks[0]}; {AGAIN}")
+    _need_shapes(folder, tensors)
     return record, tensors
+
+
+def _need_shapes(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that a detector's tensors fit each other.
+
+    Raises:
+        DataError: they do not.
+    """
+    scores, means = tensors["left_out"], [name for name in tensors if name.startswith("mean.")]
+    banks = [held for name, held in tensors.items() if name.startswith("bank.")]
+    fit = scores.ndim == 1 and len(scores) > 0 and all(held.numel() for held in banks)
+    others = [tensors.get(name.replace("mean.", "deviation.", 1)) for name in means]
+    shapes = [None if other is None else other.shape for other in others]
+    if not fit or [tensors[name].shape for name in means] != shapes:
+        raise DataError(f"{folder} is damaged: its tensors do not fit each other; {AGAIN}")

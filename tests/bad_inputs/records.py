@@ -1,0 +1,453 @@
+"""Records, pools, weights and saved detectors that are damaged, edited, of another version, or of something else."""
+
+import json
+import pickle
+from pathlib import Path
+
+import torch
+from conftest import drawn
+from result_cells import cell
+from safetensors.torch import load_file, save_file
+
+from bad_inputs.case import (
+    DETECT,
+    EVALUATE,
+    GENERATE,
+    JUDGE,
+    PERSONALIZE,
+    TOY,
+    Harm,
+    case,
+    change,
+    edit,
+    edit_inside,
+    flip,
+    half,
+    link,
+    move,
+    swap,
+    then,
+    unlink,
+    write,
+)
+
+POOL, RECORDS, MODEL = "pools/good", "pools/good.normalgen", "models/good"
+GROW = f"{GENERATE} -n 5"
+BANK = f"{DETECT} --pool {POOL}"
+MANIFEST = f"customize good {TOY} --out other --manifest shots.json"
+CELL = "results/cells/elpv/0.json"
+
+
+def tensors(path: str, **changes: torch.Tensor | None) -> Harm:
+    """Return what changes tensors of a safetensors file; None stands for values that are not finite."""
+
+    def harm() -> None:
+        held = load_file(path)
+        for name, value in changes.items():
+            held[name] = torch.full_like(held[name], torch.nan) if value is None else value
+        save_file(held, path)
+
+    return harm
+
+
+def first_tensor(path: str, value: float) -> Harm:
+    """Return what sets one weight of a file."""
+
+    def harm() -> None:
+        held = load_file(path)
+        name = next(name for name, tensor in held.items() if tensor.is_floating_point() and tensor.numel() > 1)
+        held[name].view(-1)[1] = value
+        save_file(held, path)
+
+    return harm
+
+
+def rows(change_rows: object) -> Harm:
+    """Return what edits the rows of a pool, whose records are gone, so that types alone are left to check."""
+    assert callable(change_rows)
+
+    def harm() -> None:
+        path = Path(POOL, "metadata.jsonl")
+        held = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(row) + "\n" for row in change_rows(held)))
+
+    return harm
+
+
+def row(**changes: object) -> Harm:
+    return rows(lambda held: [held[0] | changes, *held[1:]])
+
+
+NO_RECORDS = move(RECORDS, "elsewhere")
+POOLS = [
+    case("a pool whose image is missing", BANK, "pool check pools/good", harm=unlink(f"{POOL}/images/00001.png")),
+    case("a pool without its rows", BANK, "pools/good holds no pool", harm=unlink(f"{POOL}/metadata.jsonl")),
+    case(
+        "a pool of no rows", BANK, "lacks the image", "pool check pools/good", harm=write(f"{POOL}/metadata.jsonl", "")
+    ),
+    case("a pool with half a row", BANK, "pool check", harm=half(f"{POOL}/metadata.jsonl")),
+    case(
+        "a pool with one line more", BANK, "line 4", harm=change(f"{POOL}/metadata.jsonl", lambda data: data + b"{}\n")
+    ),
+    case(
+        "a pool with a row twice",
+        BANK,
+        "pools/good",
+        harm=change(f"{POOL}/metadata.jsonl", lambda data: data + data.splitlines(keepends=True)[0]),
+    ),
+    case(
+        "a pool with an edited row",
+        BANK,
+        "metadata.jsonl",
+        harm=swap(f"{POOL}/metadata.jsonl", '"mode": "augmented"', '"mode": "unlabeled"'),
+    ),
+    case(
+        "a pool with a path outside",
+        BANK,
+        "not a path inside",
+        harm=then(NO_RECORDS, row(file_name="../../good/0.png", sha256=None)),
+    ),
+    case(
+        "a pool with an absolute path", BANK, "not a path inside", harm=then(NO_RECORDS, row(file_name="/etc/hostname"))
+    ),
+    case(
+        "a pool behind a link that leads out",
+        BANK,
+        "not a path inside",
+        harm=then(
+            NO_RECORDS, unlink(f"{POOL}/images/00000.png"), link(f"{POOL}/images/00000.png", "../../../good/0.png")
+        ),
+    ),
+    case("a pool with an index of text", BANK, "index", harm=then(NO_RECORDS, row(index="0"))),
+    case("a pool with a number that JSON has not", BANK, "line 1", harm=then(NO_RECORDS, row(strength=float("nan")))),
+    case("a pool of another category's row", BANK, "category", harm=then(NO_RECORDS, row(category="nut"))),
+    case(
+        "a pool's image that was replaced",
+        "pool check pools/good",
+        "not the image that was drawn",
+        harm=lambda: drawn(77).save(f"{POOL}/images/00001.png"),
+    ),
+    case(
+        "a pool's image that was replaced, in a bank",
+        BANK,
+        "not the image that was drawn",
+        harm=lambda: drawn(78).save(f"{POOL}/images/00001.png"),
+    ),
+    case(
+        "a pool's flipped bit",
+        "pool check pools/good",
+        "pools/good has 1 fault",
+        harm=flip(f"{POOL}/images/00001.png", at=200),
+    ),
+    case(
+        "a pool whose images are a file",
+        BANK,
+        "pools/good",
+        harm=then(move(f"{POOL}/images", "elsewhere2"), write(f"{POOL}/images", "")),
+    ),
+    case("a pool's settings of another version", GROW, "run.json", harm=edit(f"{RECORDS}/run.json", settings={})),
+    case("a pool's settings that are half", GROW, "run.json is damaged", harm=half(f"{RECORDS}/run.json")),
+    case(
+        "a pool's settings in another alphabet",
+        GROW,
+        "run.json",
+        harm=change(f"{RECORDS}/run.json", lambda data: data.decode().encode("utf-16")),
+    ),
+    case(
+        "a pool's settings that are a folder",
+        GROW,
+        "run.json",
+        harm=then(unlink(f"{RECORDS}/run.json"), write(f"{RECORDS}/run.json/a", "")),
+    ),
+    case(
+        "a pool's cut-offs that are edited",
+        "pool check pools/good",
+        "gate.json",
+        harm=edit(f"{RECORDS}/gate.json", limits="none"),
+    ),
+    case(
+        "a pool's candidates that are damaged",
+        "pool check pools/good",
+        "candidates.jsonl",
+        harm=half(f"{RECORDS}/candidates.jsonl"),
+    ),
+    case("a merge of a damaged round", "pool merge pools/good", "run.json", harm=write(f"{RECORDS}/run.json", "[1, 2")),
+    case("records in place of a pool", "pool check pools/good.normalgen", "holds no pool"),
+]
+WEIGHTS = [
+    case(
+        "a model with a flipped bit", PERSONALIZE, "tiny.safetensors is damaged", harm=flip(f"{MODEL}/tiny.safetensors")
+    ),
+    case("a model cut in the middle", PERSONALIZE, "tiny.safetensors", harm=half(f"{MODEL}/tiny.safetensors")),
+    case("a model of 0 bytes", PERSONALIZE, "tiny.safetensors", harm=write(f"{MODEL}/tiny.safetensors", b"")),
+    case(
+        "a model with NaN",
+        PERSONALIZE,
+        "tiny.safetensors is damaged",
+        harm=first_tensor(f"{MODEL}/tiny.safetensors", torch.nan),
+    ),
+    case("a model without weights", PERSONALIZE, "tiny.safetensors", harm=unlink(f"{MODEL}/tiny.safetensors")),
+    case("a model without sizes", PERSONALIZE, "tiny.json", harm=unlink(f"{MODEL}/tiny.json")),
+    case("a model of other sizes", PERSONALIZE, "tiny", harm=swap(f"{MODEL}/tiny.json", "16", "48")),
+    case("a model whose preset is half", PERSONALIZE, "preset.json is damaged", harm=half(f"{MODEL}/preset.json")),
+    case(
+        "a model whose preset has settings of another version",
+        PERSONALIZE,
+        "another version of normalgen",
+        harm=edit(f"{MODEL}/preset.json", preset={"name": "tiny", "colour": 3}),
+    ),
+    case(
+        "a model whose record is a list",
+        GENERATE.replace("--plain 1", "--plain 0 --out other"),
+        "customize.json",
+        harm=write(f"{MODEL}/customize.json", "[]"),
+    ),
+    case(
+        "a prior with another weight",
+        f"customize good {TOY} --out m",
+        "not the one in tiny.json",
+        harm=first_tensor("prior/tiny.safetensors", 3.0),
+    ),
+    case(
+        "a prior that is a pickle",
+        f"customize good {TOY} --out m",
+        "prior",
+        harm=write("prior/tiny.safetensors", pickle.dumps({"a": 1})),
+    ),
+    case(
+        "a prior with a huge header",
+        f"customize good {TOY} --out m",
+        "prior",
+        harm=write("prior/tiny.safetensors", b"\xff" * 7 + b"\x7f{}"),
+    ),
+    case(
+        "a prior of other tensors",
+        f"customize good {TOY} --out m",
+        "prior",
+        harm=lambda: save_file({"a": torch.zeros(2)}, "prior/tiny.safetensors"),
+    ),
+    case("a prior without its sizes", f"customize good {TOY} --out m", "prior", harm=unlink("prior/tiny.json")),
+    case("weights that are a photo", f"customize good {TOY} --weights good/0.png --out m", "good/0.png"),
+    case(
+        "weights in an empty folder",
+        f"customize good {TOY} --weights nothing --out m",
+        "nothing",
+        harm=lambda: Path("nothing").mkdir(),
+    ),
+    case(
+        "weights that are a pickle",
+        "customize good --preset sd15 --weights w.ckpt --out m",
+        "w.ckpt",
+        harm=write("w.ckpt", pickle.dumps([1])),
+    ),
+    case(
+        "a Stable Diffusion of an empty index",
+        "customize good --preset sd15 --weights sd --out m",
+        "sd",
+        harm=write("sd/model_index.json", "{}"),
+    ),
+    case(
+        "a Stable Diffusion of a broken index",
+        "customize good --preset sd15 --weights sd --out m",
+        "sd/unet holds no weights",
+        harm=write("sd/model_index.json", "{"),
+    ),
+    case(
+        "features from a pickle",
+        f"{DETECT} --features timm:resnet18:w.pt",
+        "w.pt",
+        harm=write("w.pt", pickle.dumps(print)),
+    ),
+    case(
+        "features from text",
+        f"{DETECT} --features timm:resnet18:w.safetensors",
+        "w.safetensors",
+        harm=write("w.safetensors", "hello"),
+    ),
+    case(
+        "features from weights of another network",
+        f"{DETECT} --features timm:resnet18:w.safetensors",
+        "w.safetensors",
+        harm=lambda: save_file({"a": torch.zeros(2)}, "w.safetensors"),
+    ),
+]
+DETECTORS = [
+    case(
+        "a detector with a flipped bit",
+        JUDGE,
+        "detector.safetensors is missing or damaged",
+        harm=flip("detector/detector.safetensors"),
+    ),
+    case(
+        "a detector without tensors",
+        JUDGE,
+        "detector.safetensors is missing",
+        harm=unlink("detector/detector.safetensors"),
+    ),
+    case("a detector whose record is half", JUDGE, "detector.json is damaged", harm=half("detector/detector.json")),
+    case(
+        "a detector whose record is edited",
+        JUDGE,
+        "detector.json is damaged",
+        "sha256",
+        harm=swap("detector/detector.json", "good", "nice"),
+    ),
+    case(
+        "a detector of NaN",
+        JUDGE,
+        "not finite",
+        harm=then(edit("detector/detector.json", files={}), tensors("detector/detector.safetensors", left_out=None)),
+    ),
+    case(
+        "a detector without a bank",
+        JUDGE,
+        "lacks bank.0",
+        harm=then(
+            edit("detector/detector.json", files={}),
+            lambda: save_file({"left_out": torch.zeros(3)}, "detector/detector.safetensors"),
+        ),
+    ),
+    case(
+        "a detector of no left-out scores",
+        JUDGE,
+        "detector",
+        harm=then(
+            edit("detector/detector.json", files={}), tensors("detector/detector.safetensors", left_out=torch.zeros(0))
+        ),
+    ),
+    case(
+        "a detector with files outside",
+        JUDGE,
+        "not a path inside",
+        harm=edit("detector/detector.json", files={"../good/0.png": "0" * 64}),
+    ),
+    case(
+        "a detector of another network",
+        JUDGE,
+        "detector",
+        harm=edit("detector/detector.json", network="embedded@00000000"),
+    ),
+    case("a detector of no settings", JUDGE, "settings", harm=edit("detector/detector.json", settings={})),
+    case(
+        "a detector with a branch of its own",
+        JUDGE,
+        "branches",
+        harm=edit_inside("detector/detector.json", "settings", branches=["n", "x"]),
+    ),
+    case(
+        "a detector with its model gone",
+        JUDGE,
+        "lacks deviation.p.0",
+        harm=edit_inside("detector/detector.json", "settings", branches=["p", "n"]),
+    ),
+    case(
+        "earlier results whose record is broken",
+        DETECT.replace("--out out", "--out detections/good"),
+        "run.json is damaged",
+        harm=half("detections/good/run.json"),
+    ),
+    case(
+        "earlier results, and now no photo shows anything",
+        JUDGE.replace("mixed", "black").replace("--out out", "--out detections/good"),
+        "shows nothing",
+        harm=lambda: (Path("black").mkdir(), drawn(1).point(lambda _: 3).save("black/a.png")),
+    ),
+]
+OTHERS = [
+    case("no such manifest", MANIFEST.replace("shots.json", "gone.json"), "gone.json does not exist"),
+    case("a manifest that is a photo", MANIFEST.replace("shots.json", "good/0.png"), "good/0.png"),
+    case("a manifest that is a folder", MANIFEST.replace("shots.json", "good"), "good"),
+    case("a manifest of no photos", MANIFEST, "names no references", harm=edit("shots.json", references=[], k=0)),
+    case(
+        "a manifest of other photos",
+        MANIFEST,
+        "gone.png",
+        harm=edit("shots.json", references=[{"name": "gone.png", "sha256": "0" * 64}], k=1),
+    ),
+    case(
+        "a manifest with a photo twice",
+        MANIFEST,
+        "names a reference twice",
+        harm=edit("shots.json", references=[{"name": "a", "sha256": "0" * 64}] * 2, k=2),
+    ),
+    case("a manifest whose count differs", MANIFEST, "says k is 9", harm=edit("shots.json", k=9)),
+    case("a manifest nested 10,000 deep", MANIFEST, "nested too deeply", harm=write("shots.json", "[" * 10_000)),
+    case(
+        "a manifest with a huge number",
+        MANIFEST,
+        "shots.json",
+        harm=write("shots.json", '{"category": "good", "seed": 1' + "0" * 5000 + ', "references": []}'),
+    ),
+    case("a manifest whose photo changed", MANIFEST, "0.png", harm=lambda: drawn(88).save("good/0.png")),
+    case("results of half a cell", "results results", CELL, harm=half(CELL)),
+    case("results with NaN", "results results", CELL, harm=swap(CELL, "0.5", "NaN")),
+    case("results above 1", "results results", CELL, harm=swap(CELL, '"image_auroc": 0.5', '"image_auroc": 50.0')),
+    case(
+        "results of one cell twice",
+        "results results",
+        "are the same cell",
+        harm=lambda: Path("results/cells/elpv/9.json").write_bytes(Path(CELL).read_bytes()),
+    ),
+    case("results of another record", "results results", CELL, harm=write(CELL, '{"settings": {}}')),
+    case(
+        "results of an arm without a name",
+        "results results",
+        "an arm must be NAME",
+        harm=write(CELL, json.dumps(cell(0.5, arm=":4", extra=4))),
+    ),
+    case(
+        "results of cells in a link that leads nowhere",
+        "results results",
+        "z.json is missing",
+        harm=link("results/cells/elpv/z.json", "gone.json"),
+    ),
+    case("an evaluation of other settings", EVALUATE.replace("--out out", "--out results"), "results"),
+    case(
+        "an evaluation whose record is broken",
+        EVALUATE.replace("--out out", "--out done"),
+        "run.json",
+        harm=write("done/run.json", "{"),
+    ),
+    case(
+        "a table without its columns",
+        "data check visa --dataset visa",
+        "visa is not complete",
+        harm=write("visa/split_csv/1cls.csv", "a,b\n1,2\n"),
+    ),
+    case(
+        "a table in another alphabet",
+        "data check visa --dataset visa",
+        "visa is not complete",
+        harm=write("visa/split_csv/1cls.csv", "object,split,label,image,mask\n".encode("utf-16")),
+    ),
+    case(
+        "a table with paths outside",
+        "data split visa --dataset visa --out s.json",
+        "has no category",
+        harm=write("visa/split_csv/1cls.csv", "object,split,label,image,mask\ncandle,train,normal,../good/0.png,\n"),
+    ),
+    case(
+        "digits in a damaged archive",
+        "data check digits --dataset mnist",
+        "idx3",
+        harm=then(
+            *(
+                write(f"digits/{part}-{kind}-ubyte.gz", b"\x1f\x8b")
+                for part in ("train", "t10k")
+                for kind in ("images-idx3", "labels-idx1")
+            )
+        ),
+    ),
+    case(
+        "photos in a pickle that calls",
+        "data check cifar --dataset cifar10",
+        "data_batch_1",
+        harm=then(
+            *(
+                write(f"cifar/{name}", pickle.dumps(print))
+                for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+            )
+        ),
+    ),
+]
+ROWS = [*POOLS, *WEIGHTS, *DETECTORS, *OTHERS]
