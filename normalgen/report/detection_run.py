@@ -16,6 +16,7 @@ from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.errors import DataError
 from normalgen.images.images import Images, Photo, to_pil
 from normalgen.images.peek import lost_detail, smallest_detail
+from normalgen.io.atomic import named
 from normalgen.io.notes import note
 from normalgen.io.outputs import Outputs, output_names, replacing
 from normalgen.io.progress import Watch, silent
@@ -110,7 +111,7 @@ def write_detection(
     """
     title = f"{category}: {len(queries.images)} photos"
     names = output_names(queries.images.names)
-    with replacing(folder, MADE_BY, FILES) as outputs, TemporaryFile(dir=folder) as waiting:
+    with replacing(folder, MADE_BY, FILES) as outputs, named(folder), TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
         _note_hidden(queries.images, detector)
