@@ -1,6 +1,5 @@
 """Real processes, really killed; forked from a server that has the heavy imports behind it."""
 
-import json
 import multiprocessing
 import os
 import random
@@ -16,9 +15,9 @@ import pytest
 import torch
 from conftest import drawn
 from detecting import crossed
+from made_files import contents
 
 from normalgen.cli import main
-from normalgen.io.records import parse
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -29,21 +28,20 @@ SERVER.set_forkserver_preload(
         "normalgen.report.detection_run",
     ]
 )
-TOY = "--size 32 --device cpu --weights"
+TOY = "--size 32 --device cpu --weights PRIOR"
 GENERATE = f"generate good -n 20 --training-steps 30 --no-gate {TOY}"
 COMMANDS = {
-    "generate": (GENERATE,),
-    "generate gated": (f"generate good -n 6 --training-steps 2 --plain 0.5 {TOY}",),
-    "customize": (f"customize good --training-steps 60 {TOY}",),
+    "generate": ("presets", GENERATE),
+    "generate gated": ("presets", f"generate good -n 6 --training-steps 2 --plain 0.5 {TOY}"),
+    "customize": ("presets", f"customize good --training-steps 60 {TOY}"),
     "detect": (f"generate good -n 4 --training-steps 2 --no-gate {TOY}", f"detect mixed --references good -k 2 {TOY}"),
     "evaluate": (
+        "presets",
         "evaluate --dataset folder --data data --shots 2 --seeds 1 -n 4 --training-steps 2 --no-gate "
-        "--detectors memory,one-to-normal --arms none,generated --device cpu --weights",
+        "--detectors memory,one-to-normal --arms none,generated --device cpu --weights PRIOR",
     ),
 }
-"""The last command of each list is killed; those before it are not."""
-CLOCKS = ("seconds", "memory_mb")
-"""Entries of a cell that no two runs share."""
+"""What is done before, and the command that is killed."""
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ class Start:
         return folder
 
     def __call__(self, command: str, folder: Path) -> BaseProcess:
-        process = SERVER.Process(target=work, args=([*command.split(), str(self.prior)], folder))
+        process = SERVER.Process(target=work, args=(command.replace("PRIOR", str(self.prior)).split(), folder))
         process.start()
         return process
 
@@ -88,25 +86,9 @@ def work(words: list[str], folder: Path) -> None:
     torch.set_num_threads(1)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     for name in ("out", "err"):
-        setattr(sys, f"std{name}", (folder / f"{name}.txt").open("w"))
+        setattr(sys, f"std{name}", (folder / f"{name}.txt").open("w", buffering=1))
     sys.argv = ["normalgen", *words]
     main(words)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file that the commands in `folder` made, except the cache, locks and what they printed."""
-    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    made = {name: path for name, path in files.items() if "/" in name and not name.startswith("cache/")}
-    return {name: timeless(path) for name, path in made.items() if path.name != ".lock"}
-
-
-def timeless(path: Path) -> bytes:
-    """The bytes of a file, without how long it took to make it."""
-    data = path.read_bytes()
-    if "cells" not in path.parts:
-        return data
-    cell: dict[str, object] = parse(data, dict)
-    return json.dumps({name: value for name, value in cell.items() if name not in CLOCKS}).encode()
 
 
 def killed_while_running(process: BaseProcess, after: float) -> bool:
@@ -119,20 +101,19 @@ def killed_while_running(process: BaseProcess, after: float) -> bool:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.timeout(900)
 def test_a_command_killed_at_random_moments_ends_byte_identical(name: str, kills: int, start: Start) -> None:
-    *before, command = COMMANDS[name]
-    draw, whole, killed, tried, rounds = random.Random(kills), start.folder("whole"), 0, 0, 0
-    for first in before:
-        start.to_the_end(first, whole)
-    seconds = start.to_the_end(command, whole)
-    wanted = contents(whole)
+    before, command = COMMANDS[name]
+    ready, whole = start.folder("ready"), start.inputs / "whole"
+    start.to_the_end(before, ready)  # the server is there from then on
+    shutil.copytree(ready, whole, symlinks=True)
+    seconds, wanted = start.to_the_end(command, whole), contents(whole)
+    draw, killed, tried, rounds = random.Random(kills), 0, 0, 0
     while killed < kills:
-        folder, rounds = start.folder(f"killed-{rounds}"), rounds + 1
-        for first in before:
-            start.to_the_end(first, folder)
-        for _ in range(min(3, kills - killed)):
+        folder, rounds = start.inputs / f"killed-{rounds}", rounds + 1
+        shutil.copytree(ready, folder, symlinks=True)
+        for _ in range(min(4, kills - killed)):
             tried += 1
             killed += killed_while_running(start(command, folder), draw.uniform(0, seconds))
         start.to_the_end(command, folder)
