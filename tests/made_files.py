@@ -10,10 +10,10 @@ CLOCKS = ("seconds", "memory_mb")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The bytes of every file that the commands in `folder` made, except the cache, locks and what they printed."""
+    """The bytes of every file that the commands in `folder` made, but cache, locks, times, and what they printed."""
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     made = {name: path for name, path in files.items() if "/" in name and not name.startswith("cache/")}
-    return {name: timeless(path) for name, path in made.items() if path.name != ".lock"}
+    return {name: timeless(path) for name, path in made.items() if path.name not in (".lock", "seconds.json")}
 
 
 def timeless(path: Path) -> bytes:
