@@ -24,9 +24,11 @@ Rooms, each importing only those above it:
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in typing, whose import alone would take as long as all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.diffusion.model import NormalModel
     from normalgen.errors import NormalgenError
@@ -66,7 +68,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Public names are imported when they are first used, so that `import normalgen` takes no time."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

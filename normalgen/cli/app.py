@@ -1,6 +1,5 @@
 """The commands. An error prints one line and exits with 1; `--debug` prints the traceback."""
 
-import errno
 import os
 import sys
 from typing import Annotated
@@ -21,8 +20,9 @@ from normalgen.cli.results import results
 from normalgen.cli.show import fail, never_fail, show_notes
 from normalgen.cli.train_text import train_text
 from normalgen.errors import NormalgenError
+from normalgen.io.atomic import is_full
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
 
 app = typer.Typer(
     name="normalgen",
@@ -54,8 +54,8 @@ def _options(
     pass
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command `normalgen`; raises SystemExit, or the error itself with --debug."""
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command; raises SystemExit, or the error itself with --debug."""
     # Long spinning makes a busy machine several times slower; no spinning does the same to an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     never_fail()
@@ -73,6 +73,5 @@ def main(arguments: list[str] | None = None) -> None:
         if debug or error.errno is None:
             raise
         reason = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "free some space; files written so far are complete, and the same command resumes"
-        fail(f"cannot read or write ({reason}); {remedy if full else 'choose another file or folder'}")
+        fail(f"cannot read or write ({reason}); {remedy if is_full(error) else 'choose another file or folder'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import resumable, say
+from normalgen.cli.show import say
 from normalgen.settings.presets import preset as make_preset
 
 
@@ -44,8 +44,7 @@ def customize(
     from normalgen.pipeline.make import customize as make_model
 
     begun, target = time.monotonic(), out or Path("models") / references.category
-    with resumable():
-        make_model(references, preset, target, settings=asked, seed=seed, device=device, overwrite=overwrite)
+    make_model(references, preset, target, settings=asked, seed=seed, device=device, overwrite=overwrite)
     say(f"customized on {len(references.images)} photos of {references.category!r} in {time.monotonic() - begun:.0f} s")
     say(f"  model       {target}")
     say(f"  references  {target / 'references.json'}")

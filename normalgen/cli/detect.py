@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from normalgen.cli import detect_summary, inputs
-from normalgen.cli.show import resumable
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
@@ -208,26 +207,25 @@ def detect(
         seed=seed,
         device=pick_device(device),
     )
-    with resumable():
-        detection = find_anomalies(
-            queries,
-            chosen,
-            out,
-            detector=detector,
-            pool=pool,
-            n=n,
-            model=model,
-            preset=preset,
-            settings=asked,
-            calibrate=calibrate,
-            rate=rate,
-            labels=labels,
-            save_maps=save_maps,
-            map_size=map_size,
-            seed=seed,
-            device=device,
-        )
-        proxy = _proxy(detection.detector, chosen, seed) if self_test and chosen else None
+    detection = find_anomalies(
+        queries,
+        chosen,
+        out,
+        detector=detector,
+        pool=pool,
+        n=n,
+        model=model,
+        preset=preset,
+        settings=asked,
+        calibrate=calibrate,
+        rate=rate,
+        labels=labels,
+        save_maps=save_maps,
+        map_size=map_size,
+        seed=seed,
+        device=device,
+    )
+    proxy = _proxy(detection.detector, chosen, seed) if self_test and chosen else None
     if save is not None:
         detection.detector.save(save)
     detect_summary.show(detection)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, resumable, say
+from normalgen.cli.show import note, say
 from normalgen.cli.workers import run_together
 from normalgen.evaluation.studies import STUDIES, TIERS
 from normalgen.io.devices import pick_device
@@ -190,7 +190,7 @@ def _run(plan: "Plan", out: Path, shard: "Shard | None") -> None:
         auroc = "unknown" if value is None else f"{100 * value:.1f}"
         say(f"{where}  AUROC {auroc}  ({seconds['fit'] + seconds['predict']:.0f} s)")
 
-    with resumable(), progress_bars() as watch:
+    with progress_bars() as watch:
         measure(plan, out, shard=shard, watch=watch, tell=tell)
 
 
@@ -200,5 +200,4 @@ def _run_jobs(jobs: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // jobs)))
     given = {f"job {number}": words for number in range(1, jobs + 1)}
-    with resumable():
-        run_together(given, {"OMP_NUM_THREADS": threads})
+    run_together(given, {"OMP_NUM_THREADS": threads})

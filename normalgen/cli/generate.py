@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, resumable, say
+from normalgen.cli.show import note, say
 from normalgen.cli.workers import run_workers
 from normalgen.errors import DataError
 from normalgen.settings.presets import change
@@ -82,19 +82,17 @@ def generate(
 
     inputs.check_prior(change(saved_preset(model) or named, **asked), class_images)
     if devices:
-        with resumable():
-            return run_workers(devices, shard, sys.argv[1:])
+        return run_workers(devices, shard, sys.argv[1:])
     references = inputs.references_in(context.params, folder)
     from normalgen.pipeline.make import generate_pool, generate_shard
     from normalgen.pool.workers import Shard
 
     begun, share = time.monotonic(), None if shard is None else Shard.parse(shard)
     given: dict[str, Any] = {"model": model, "preset": preset, "settings": asked, "seed": seed, "device": device}
-    with resumable():
-        if share is None:
-            pool: Pool | None = generate_pool(references, n, out, overwrite=overwrite, **given)
-        else:
-            pool = generate_shard(references, share, n, out, overwrite=overwrite, **given)
+    if share is None:
+        pool: Pool | None = generate_pool(references, n, out, overwrite=overwrite, **given)
+    else:
+        pool = generate_shard(references, share, n, out, overwrite=overwrite, **given)
     if pool is None:
         return say(f"shard {share} is drawn; the worker that draws the last shard finishes the pool")
     say(f"{len(pool)} normal images of {references.category!r} in {time.monotonic() - begun:.0f} s")

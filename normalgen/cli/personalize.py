@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, resumable, say
+from normalgen.cli.show import note, say
 
 OTHER_TOOLS = "Models from other tools"
 
@@ -60,10 +60,9 @@ def personalize(
     from normalgen.report.twin_files import TRIPTYCHS, TWINS
 
     asked, crop_ = inputs.settings_in(context.params, "twins"), inputs.crop_in(context.params)
-    with resumable():
-        written = write_twins(
-            queries, model, out, preset=preset, settings=asked, noun=noun, crop=crop_, seed=seed, device=device
-        )
+    written = write_twins(
+        queries, model, out, preset=preset, settings=asked, noun=noun, crop=crop_, seed=seed, device=device
+    )
     say(f"{written.count} twins: {written.folder / TWINS}; query, twin and difference: {written.folder / TRIPTYCHS}")
     for message in written.errors.values():
         note(message)

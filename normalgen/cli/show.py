@@ -2,10 +2,7 @@
 
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import NoReturn
 
@@ -14,7 +11,7 @@ import typer
 from normalgen.io.notes import LOGGER, note
 from normalgen.io.text import printable
 
-__all__ = ["MARK", "fail", "never_fail", "note", "resumable", "say", "say_table", "show_notes", "table"]
+__all__ = ["MARK", "fail", "never_fail", "note", "say", "say_table", "show_notes", "table"]
 
 MARK = "!"
 
@@ -64,13 +61,3 @@ def fail(text: str, code: int = 1) -> NoReturn:
     """Print an error message on standard error and exit with `code`."""
     say(f"error: {text}", err=True)
     sys.exit(code)
-
-
-@contextmanager
-def resumable() -> Iterator[None]:
-    """On Ctrl-C, print the command that resumes and exit with 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        again = shlex.join(["normalgen", *sys.argv[1:]])
-        fail(f"stopped; finished work is kept. To resume: {again}", 130)

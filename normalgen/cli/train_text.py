@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.show import note, resumable, say
+from normalgen.cli.show import note, say
 from normalgen.errors import DataError, PresetError
 from normalgen.io.devices import pick_device
 from normalgen.io.paths import STALE, sweep
@@ -59,7 +59,7 @@ def train_text(
     checkpoint = out.with_name(f".{out.name}.checkpoint")
     sweep(out.parent, deep=False, older=STALE)
     begun = time.monotonic()
-    with resumable(), progress_bars() as watch:
+    with progress_bars() as watch:
         maps = learn(opened, categories, epochs=epochs, batch=batch, seed=seed, watch=watch, checkpoint=checkpoint)
         maps.save(out)
     checkpoint.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from subprocess import Popen
 from threading import Thread
 from typing import IO
 
@@ -11,6 +12,9 @@ from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
 
 __all__ = ["run_together", "run_workers"]
+
+PATIENCE = 20.0
+"""Seconds in which a stopped worker must end."""
 
 
 def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
@@ -36,23 +40,33 @@ def run_workers(devices: str, shard: str | None, words: list[str]) -> None:
 def run_together(commands: dict[str, list[str]], environment: dict[str, str]) -> None:
     """Run several normalgen commands at once, print each line of output after its label, and wait for all."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": os.environ | environment}
-    workers = [subprocess.Popen([sys.executable, "-m", "normalgen", *words], **given) for words in commands.values()]  # type: ignore[call-overload]
-    readers = [
-        Thread(target=_show, args=(label, worker.stdout)) for label, worker in zip(commands, workers, strict=True)
-    ]
-    for reader in readers:
-        reader.start()
+    workers: list[Popen[str]] = []
+    readers: list[Thread] = []
     try:
+        for label, words in commands.items():
+            workers.append(Popen([sys.executable, "-m", "normalgen", *words], **given))  # type: ignore[call-overload]
+            readers.append(Thread(target=_show, args=(label, workers[-1].stdout)))
+            readers[-1].start()
         codes = [worker.wait() for worker in workers]
-    except KeyboardInterrupt:
-        for worker in workers:
-            worker.wait()
+    except BaseException:
+        _end(workers)
         raise
     for reader in readers:
         reader.join()
     failed = [label for label, code in zip(commands, codes, strict=True) if code]
     if failed:
         fail(f"worker {failed[0]} failed, see its message above; the same command resumes")
+
+
+def _end(workers: list[Popen[str]]) -> None:
+    """Interrupt the workers, and kill those that do not end in time."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        try:
+            worker.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            worker.kill()
 
 
 def _show(label: str, lines: IO[str] | None) -> None:

@@ -20,6 +20,7 @@ from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
 from normalgen.images.images import Images
 from normalgen.images.peek import need_headers
+from normalgen.io.atomic import is_full
 from normalgen.io.paths import sweep
 from normalgen.io.peak_memory import peak_memory
 from normalgen.io.progress import Watch, silent
@@ -126,6 +127,8 @@ def _write(plan: Plan, cell: CellPlan, given: Made, out: Path, tell: Tell, faile
         failed.append(f"{cell.setup.name} {cell.detector.text} {cell.arm.text}: {error}")
         return
     except Exception as error:  # a user's detector may raise anything
+        if isinstance(error, OSError) and is_full(error):
+            raise
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
         name = f"{cell.setup.name} {cell.detector.text} {cell.arm.text}"

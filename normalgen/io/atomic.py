@@ -1,14 +1,27 @@
 """Write each file completely or not at all: under a temporary name in its folder, flushed, then renamed."""
 
+import errno
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTIAL", "RECORDS", "json_bytes", "passed_over", "slug", "write_json", "write_whole"]
+__all__ = [
+    "PARTIAL",
+    "RECORDS",
+    "append_whole",
+    "is_full",
+    "json_bytes",
+    "named",
+    "passed_over",
+    "slug",
+    "write_json",
+    "write_whole",
+]
 
 PARTIAL = ".partial"
 RECORDS = ".normalgen"  # suffix of the folder next to a pool that holds its records
@@ -19,13 +32,42 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with named(path, partial):
+            write(partial)
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def append_whole(path: Path, line: bytes) -> None:
+    """Append a line to `path`; a failed write, as on a full disk, leaves the file as it was."""
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with named(path), path.open("ab") as file:
+            file.write(line)
+    except BaseException:
+        with suppress(OSError):
+            os.truncate(path, before)
+        raise
+
+
+@contextmanager
+def named(path: Path, partial: Path | None = None) -> Iterator[None]:
+    """Name `path` in a disk error that names no file, as those of a full disk, or that names `partial`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            error.filename = str(path)
+        raise
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether the disk, the user's share of it, or the file allows no more bytes."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -63,7 +63,7 @@ class Outputs:
         """Write an array in numpy's format (.npy)."""
 
         def save(partial: Path) -> None:
-            with partial.open("wb") as file:
+            with partial.open("w+b") as file:  # for "wb", numpy writes by itself, and its errors lack a number
                 np.save(file, values)
 
         write_whole(self.path(name), save)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from normalgen.errors import DataError
-from normalgen.io.atomic import RECORDS
+from normalgen.io.atomic import RECORDS, append_whole
 from normalgen.io.notes import note
 from normalgen.io.paths import inside, sweep
 from normalgen.io.records import Rows, read_json, read_rows, row_line, text_digest
@@ -198,10 +198,10 @@ class Ledger:
         if row is not None:
             line = row_line({"file_name": image_name(index)} | row)
             data = (self.folder / image_name(index)).read_bytes()
-            _append(self.folder / METADATA, line)
+            append_whole(self.folder / METADATA, line)
             entry |= {"image": text_digest(data), "row": _digest(line)}
             self.kept.append(index)
-        _append(record_folder(self.folder) / CANDIDATES, row_line(entry, digested=True))
+        append_whole(record_folder(self.folder) / CANDIDATES, row_line(entry, digested=True))
         self.judged += 1
 
 
@@ -254,11 +254,6 @@ def _sweep(folder: Path) -> None:
         if part.is_dir() and part.name != DRAWN and not part.is_symlink():
             sweep(part)
     sweep(folder, deep=False)
-
-
-def _append(path: Path, line: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(line)
 
 
 def _lines(path: Path) -> int:

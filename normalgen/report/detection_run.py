@@ -15,6 +15,7 @@ from normalgen.detectors.metrics import image_ap, image_auroc
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.errors import DataError
 from normalgen.images.images import Photo, to_pil
+from normalgen.io.atomic import named
 from normalgen.io.outputs import Outputs, output_names, replacing
 from normalgen.io.progress import Watch, silent
 from normalgen.report.detection_page import Pictures, write_page
@@ -108,7 +109,7 @@ def write_detection(
     """
     title = f"{category}: {len(queries.images)} photos"
     names = output_names(queries.images.names)
-    with replacing(folder, MADE_BY, FILES) as outputs, TemporaryFile(dir=folder) as waiting:
+    with replacing(folder, MADE_BY, FILES) as outputs, named(folder), TemporaryFile(dir=folder) as waiting:
         spool = Spool(waiting)
         files = _Files(outputs, names, spool, Pictures(spool), save_maps=save_maps)
         judged = _judge(detector, queries, files, map_size or FULL, watch)

@@ -283,7 +283,7 @@ def test_a_disk_that_fills_while_customizing_gets_one_line(limit: int, quick: li
     assert run(*quick, "good", "-n", "2") == 0
 
 
-def test_a_row_cut_off_by_a_full_disk_is_made_again(made: Tree, quick: list[str], capsys: Output) -> None:
+def test_a_row_that_a_full_disk_cuts_off_is_taken_back(made: Tree, quick: list[str], capsys: Output) -> None:
     metadata = Path("pools/good/metadata.jsonl")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -292,8 +292,8 @@ def test_a_row_cut_off_by_a_full_disk_is_made_again(made: Tree, quick: list[str]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert "cannot read or write (File too large" in said
-    assert metadata.stat().st_size == 8000
-    with pytest.raises(DataError, match=r"its last line is not finished.*normalgen pool check"):
-        Pool.load(metadata.parent)
+    assert "metadata.jsonl" in said
+    assert metadata.stat().st_size < 8000
+    assert 2 < len(Pool.load(metadata.parent)) < 60
     assert run(*quick, "good", "-n", "60") == 0
     assert [row["index"] for row in Pool.load(metadata.parent).rows] == list(range(60))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -144,7 +144,7 @@ class TextMaps(nn.Module):
         state = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         about = {"normalgen": "text maps", "features": self.features, "size": str(self.size)}
         about |= {"learnt_from": " ".join(sorted(self.learnt_from)), "digest": _digest(state)}
-        write_whole(path, lambda partial: save_file(state, partial, about))
+        write_whole(path, lambda partial: partial.write_bytes(save(state, about)))
 
     @classmethod
     def load(cls, path: Path, features: Features) -> "TextMaps":

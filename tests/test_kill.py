@@ -1,0 +1,145 @@
+"""Real processes, really killed; forked from a server that has the heavy imports behind it."""
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import drawn
+from detecting import crossed
+from made_files import contents
+
+from normalgen.cli import main
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(
+    [
+        "normalgen.customizing.dreambooth",
+        "normalgen.pool.contact_sheet",
+        "normalgen.evaluation.run",
+        "normalgen.report.detection_run",
+    ]
+)
+TOY = "--size 32 --device cpu --weights PRIOR"
+GENERATE = f"generate good -n 20 --training-steps 30 --no-gate {TOY}"
+COMMANDS = {
+    "generate": ("presets", GENERATE),
+    "generate gated": ("presets", f"generate good -n 6 --training-steps 2 --plain 0.5 {TOY}"),
+    "customize": ("presets", f"customize good --training-steps 60 {TOY}"),
+    "detect": (f"generate good -n 4 --training-steps 2 --no-gate {TOY}", f"detect mixed --references good -k 2 {TOY}"),
+    "evaluate": (
+        "presets",
+        "evaluate --dataset folder --data data --shots 2 --seeds 1 -n 4 --training-steps 2 --no-gate "
+        "--detectors memory,one-to-normal --arms none,generated --device cpu --weights PRIOR",
+    ),
+}
+"""What is done before, and the command that is killed."""
+
+
+@pytest.fixture
+def start(photos: Path, prior: Path, tmp_path: Path) -> "Start":
+    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
+        for folder in (tmp_path / "mixed" / label, tmp_path / "data/disc/test" / label):
+            folder.mkdir(parents=True)
+            for seed in seeds:
+                make(seed).save(folder / f"{seed}.png")
+    shutil.copytree(photos, tmp_path / "data/disc/train/good")
+    return Start(tmp_path, prior)
+
+
+class Start:
+    """Starts commands in folders that hold the same photos."""
+
+    def __init__(self, inputs: Path, prior: Path) -> None:
+        self.inputs, self.prior = inputs, prior
+
+    def folder(self, name: str) -> Path:
+        folder = self.inputs / name
+        folder.mkdir()
+        for source in ("good", "mixed", "data"):
+            (folder / source).symlink_to(self.inputs / source)
+        return folder
+
+    def __call__(self, command: str, folder: Path) -> BaseProcess:
+        process = SERVER.Process(target=work, args=(command.replace("PRIOR", str(self.prior)).split(), folder))
+        process.start()
+        return process
+
+    def to_the_end(self, command: str, folder: Path) -> float:
+        """Run the command, and return how many seconds it took."""
+        begun, process = time.monotonic(), self(command, folder)
+        process.join()
+        assert process.exitcode == 0, (folder / "err.txt").read_text()
+        return time.monotonic() - begun
+
+
+def work(words: list[str], folder: Path) -> None:
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    for name in ("out", "err"):
+        setattr(sys, f"std{name}", (folder / f"{name}.txt").open("w", buffering=1))
+    sys.argv = ["normalgen", *words]
+    main(words)
+
+
+def killed_while_running(process: BaseProcess, after: float) -> bool:
+    """Kill a process after some seconds; False if it ended before."""
+    process.join(after)
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kills"),
+    [
+        *((name, 2) for name in COMMANDS if "gated" not in name),
+        *(pytest.param(name, 20, marks=pytest.mark.slow) for name in COMMANDS),
+    ],
+)
+@pytest.mark.timeout(900)
+def test_a_command_killed_at_random_moments_ends_byte_identical(name: str, kills: int, start: Start) -> None:
+    before, command = COMMANDS[name]
+    ready, whole = start.folder("ready"), start.inputs / "whole"
+    start.to_the_end(before, ready)  # the server is there from then on
+    shutil.copytree(ready, whole, symlinks=True)
+    seconds, wanted = start.to_the_end(command, whole), contents(whole)
+    draw, killed, tried, rounds = random.Random(kills), 0, 0, 0
+    while killed < kills:
+        folder, rounds = start.inputs / f"killed-{rounds}", rounds + 1
+        shutil.copytree(ready, folder, symlinks=True)
+        for _ in range(min(4, kills - killed)):
+            tried += 1
+            killed += killed_while_running(start(command, folder), draw.uniform(0, seconds))
+        start.to_the_end(command, folder)
+        assert contents(folder) == wanted
+        shutil.rmtree(folder)
+    sys.stdout.write(f"{name}: {killed} of {tried} were running when killed; {rounds} runs of {seconds:.1f} s\n")
+    assert killed >= kills
+
+
+def test_ctrl_c_says_how_to_go_on(start: Start) -> None:
+    folder = start.folder("stopped")
+    process = start(GENERATE.replace("-n 24", "-n 4000"), folder)
+    wait_for((folder / "pools/good/metadata.jsonl").is_file)
+    os.kill(process.pid or 0, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 130
+    last = (folder / "err.txt").read_text().splitlines()[-1]
+    assert last.startswith("error: stopped; finished work is kept. To resume: normalgen generate")
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
