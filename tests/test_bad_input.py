@@ -10,12 +10,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from bad_inputs import options, photos, records
+from bad_inputs import options, photos, records, weights
 from bad_inputs.case import Case
 from bad_inputs.world import make_world
 from detecting import run
 
-ROWS = [*photos.ROWS, *records.ROWS, *options.ROWS]
+ROWS = [*photos.ROWS, *records.ROWS, *weights.ROWS, *options.ROWS]
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,12 @@ def flip(path: str, at: int = -3) -> Harm:
 
 def unlink(*paths: str) -> Harm:
     """Return what removes files."""
-    return lambda: [Path(path).unlink() for path in paths]
+
+    def harm() -> None:
+        for path in paths:
+            Path(path).unlink()
+
+    return harm
 
 
 def link(path: str, target: str) -> Harm:

@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from conftest import drawn
-from images.test_decode import frames, png
-from images.test_photo_gate import colour16, grey16, part
+from drawn_files import colour16, frames, grey16, part, png
 from PIL import Image
 
 from bad_inputs.case import (

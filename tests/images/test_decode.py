@@ -1,13 +1,12 @@
-import io
 import random
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from drawn_files import encoded, frames, noise, png
 from PIL import Image
 
 from normalgen.errors import DataError
@@ -19,27 +18,6 @@ RED, WHITE = (255, 0, 0), (255, 255, 255)
 
 def read(path: Path) -> Image.Image:
     return decode(ImageItem(path.name, str(path), path.read_bytes))
-
-
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def png(width: int, height: int, bits: int, pixels: bytes) -> bytes:
-    """An RGB PNG written by hand: Pillow writes none of 16 bits, nor one that lies about its size."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(pixels)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def two_colours(transparency: object) -> bytes:
@@ -125,11 +103,6 @@ def test_the_first_picture_of_a_phones_mpo_is_the_photo(tmp_path: Path) -> None:
     image = read(tmp_path / "a.jpg")
     assert image.size == (16, 8)
     assert np.abs(np.asarray(image).astype(int) - RED).max() <= 2
-
-
-def frames(kind: str) -> bytes:
-    pictures = [Image.fromarray(noise(8, 8, seed)) for seed in range(3)]
-    return encoded(pictures[0], kind, save_all=True, append_images=pictures[1:])
 
 
 WHOLE = {kind: encoded(Image.fromarray(noise(24, 24)), kind) for kind in ("png", "jpeg", "bmp", "tiff", "webp", "gif")}

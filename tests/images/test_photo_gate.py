@@ -2,15 +2,12 @@
 
 import io
 import os
-import struct
-import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from numpy.typing import NDArray
+from drawn_files import DRAW, Values, colour16, grey16, part
 from PIL import Image
 
 from normalgen.data.queries import find_queries
@@ -20,41 +17,15 @@ from normalgen.images.images import Images
 from normalgen.images.listing import note_skipped
 from normalgen.images.sources import as_images
 
-Values = NDArray[Any]
-DRAW = np.random.default_rng(0)
-
-
-def part(low: float, high: float, noise: float = 2, size: int = 200) -> Values:
-    """A grey disc of level `high` on a ground of level `low`, with noise, float (size, size)."""
-    rows, columns = np.mgrid[:size, :size]
-    inside = (rows - size / 2) ** 2 + (columns - size / 2) ** 2 < (size / 5) ** 2
-    return np.where(inside, high, low) + DRAW.normal(0, noise, (size, size))
-
 
 def grey8(values: Values) -> bytes:
     return saved(Image.fromarray(values.clip(0, 255).astype(np.uint8)), "png")
-
-
-def grey16(values: Values) -> bytes:
-    return saved(Image.fromarray(values.clip(0, 65535).astype(np.uint16)), "png")
 
 
 def saved(image: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind)
     return stream.getvalue()
-
-
-def colour16(values: Values) -> bytes:
-    """A PNG of 16-bit colour, which Pillow cannot write."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    pixels = np.repeat(values.clip(0, 65535).astype(">u2")[..., None], 3, 2)
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    head = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 16, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def tiff16(values: Values, compression: str | None = None, planarconfig: str | None = None) -> bytes:

@@ -112,9 +112,8 @@ class OneToNormal:
         trust = {} if model is None else {"p": model.parts.twin_trust}
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)
         left_out = highest(self._scores(usual.left_out, usual.moments, weights)["fused"], usual.views)
-        self.fitted_ = Fitted(
-            branches, banks, usual.moments, weights, left_out, size, Training.of(references), known.sources
-        )
+        training = Training.of(references)
+        self.fitted_ = Fitted(branches, banks, usual.moments, weights, left_out, size, training, known.sources)
         return self
 
     def check(self) -> None:
@@ -297,7 +296,5 @@ class OneToNormal:
     def _standardized(self, raw: dict[str, Levels], usual: dict[str, Moments]) -> dict[str, Levels]:
         return raw if self.fusion == "paper" else {name: usual[name].standardize(maps) for name, maps in raw.items()}
 
-    def _scores(
-        self, raw: dict[str, Levels], usual: dict[str, Moments], weights: dict[str, float]
-    ) -> dict[str, Tensor]:
-        return image_scores(self._standardized(raw, usual), self.fusion, self.reduce, weights)
+    def _scores(self, raw: dict[str, Levels], usual: dict[str, Moments], by: dict[str, float]) -> dict[str, Tensor]:
+        return image_scores(self._standardized(raw, usual), self.fusion, self.reduce, by)
