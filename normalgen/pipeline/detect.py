@@ -70,7 +70,7 @@ def detect(
 
     Args:
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
-        references: the k photos; not needed with a fitted detector. If they are cut into tiles, so are the queries.
+        references: the k photos; not needed with a fitted detector. If they are in tiles, so are the queries.
         folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
         detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
@@ -80,27 +80,26 @@ def detect(
         settings: as for `customize`.
         calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
-        labels: which sub-folders are normal or anomalous, for names that do not say so.
+        labels: which sub-folders are normal or anomalous.
         save_maps: also write each map as float32 .npy.
         map_size: longer side, in pixels, of the maps drawn over photos, at most; 0 draws them as large as the photos.
         seed: decides every draw.
         device: as for `customize`.
-        progress: whether to show a bar.
+        progress: show a bar.
 
     Raises:
         DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder with other files.
         PresetError: the settings cannot work.
     """
+    chosen = _opened(detector, preset, seed, device := pick_device(device))
+    photos, category = _queries(queries, chosen, references, labels), _category(chosen, references)
+    target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
+    bank = pool_folder(pool, category)
+    unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
+    work = _preparation(None if chosen.is_fitted else references, preset, settings, model_folder, seed, device)
+    _note_hidden(photos.images, chosen, references, work)
     from normalgen.report.detection_run import write_detection
 
-    chosen = _opened(detector, preset, seed, device := pick_device(device))
-    category = _category(chosen, references)
-    photos, bank = _queries(queries, chosen, references, labels), pool_folder(pool, category)
-    target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
-    asked = (preset_called(preset), settings or {}, model_folder)
-    work = Preparation(references, *asked, seed=seed, device=device) if references and not chosen.is_fitted else None
-    unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
-    _note_hidden(photos.images, chosen, references, work)
     with progress_bars(progress) as watch:
         chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
         threshold = _threshold(chosen, unused, rate, watch)
@@ -158,6 +157,15 @@ def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int,
     if isinstance(detector, OneToNormal):
         return detector
     return OneToNormal.load(Path(detector), device=device, cache=user_cache("twins"))
+
+
+def _preparation(
+    references: "References | None", preset: str, settings: Settings | None, folder: Path, seed: int, device: str
+) -> Preparation | None:
+    """Return what makes model and pool from the references; None without references."""
+    if references is None:
+        return None
+    return Preparation(references, preset_called(preset), settings or {}, folder, seed=seed, device=device)
 
 
 def _category(detector: "OneToNormal", references: "References | None") -> str:
