@@ -11,7 +11,7 @@ __all__ = ["Watch", "progress_bars", "silent"]
 
 WINDOW = 20.0
 """Seconds of recent steps from which the rate is computed."""
-FEW, SECONDS_BETWEEN = 10, 10.0
+FEW, SECONDS_BETWEEN, INSTANT = 10, 10.0, 1e-3
 
 
 class Watch(Protocol):
@@ -69,8 +69,8 @@ class _Pace:
 
 
 def _words(pace: float | None, left: int) -> list[str]:
-    """Return the rate and the time left; nothing if the pace is unknown."""
-    if pace is None:
+    """Return the rate and the time left; nothing if the pace is unknown, or if the work was done before."""
+    if pace is None or pace < INSTANT:
         return []
     rate = f"{1 / pace:.1f}/s" if 0 < pace < 1 else f"{pace:.1f} s each"
     seconds = int(left * pace)

@@ -31,3 +31,10 @@ def test_a_report_that_says_nothing_new_is_no_line(capsys: pytest.CaptureFixture
             watch("cells", done, 2)
     lines = capsys.readouterr().err.splitlines()
     assert [line.partition(",")[0] for line in lines] == ["cells 0/2", "cells 2/2"]
+
+
+def test_work_that_was_done_before_shows_no_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bars() as watch:
+        for done in range(5):
+            watch("read references", done, 4)
+    assert capsys.readouterr().err == "read references 0/4\nread references 4/4\n"
