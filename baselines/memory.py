@@ -84,10 +84,11 @@ class PatchMemory:
         return {"features": self.features, "grid": self.grid}
 
     def _patches(self, images: Images) -> Iterator[Tensor]:
-        """Yield vectors (N, grid, grid, C) per batch: each level on the grid, of length 1 / sqrt(levels), joined."""
+        """Yield vectors (N, grid, grid, C) per batch: each level on the grid, its squared length its share, joined."""
         if self.network_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
         for pixels in images.batches(self.network_.size, self.batch):
             levels = [level.permute(0, 3, 1, 2) for level in self.network_.tokens(pixels)]
             pooled = [normalize(adaptive_avg_pool2d(level, self.grid), dim=1) for level in levels]
-            yield (torch.cat(pooled, 1) / len(pooled) ** 0.5).permute(0, 2, 3, 1)
+            weighed = [share**0.5 * level for share, level in zip(self.network_.shares, pooled, strict=True)]
+            yield torch.cat(weighed, 1).permute(0, 2, 3, 1)

@@ -31,6 +31,7 @@ class Pixels:
 
     def __init__(self, size: int = 64) -> None:
         self.name, self.size = "pixels", size
+        self.shares = (0.5, 0.5)
         self.text: TextSide | None = Words()
 
     @torch.inference_mode()

@@ -28,7 +28,7 @@ class KeptFeatures:
 
     def __init__(self, network: Features, folder: Path, limit: int = 4_000_000_000) -> None:
         self.network, self.folder = network, folder
-        self.name, self.size, self.text = network.name, network.size, network.text
+        self.name, self.size, self.shares, self.text = network.name, network.size, network.shares, network.text
         self.files = KeptFiles(folder, "??/*", limit)
 
     def image(self, images: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Features(Protocol):
     """Patch features on several levels, each with its own grid, and one vector per image.
 
     Attributes:
-        name: such as "embedded"; with the weights it decides every number.
+        name: network, levels and digits of the weights; with the size it decides every number.
         size: width and height in pixels; images are squashed to it before they enter the network.
         text: the text encoder; None if the network has none.
     """
@@ -32,6 +32,10 @@ class Features(Protocol):
     name: str
     size: int
     text: TextSide | None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """How much each level counts in a map that combines them; they sum to 1."""
 
     def tokens(self, images: Tensor) -> list[Tensor]:
         """Return raw patch vectors (N, rows, columns, C) per level, for images (N, 3, S, S) in [0, 1], S any size."""

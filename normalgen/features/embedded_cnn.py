@@ -34,6 +34,7 @@ class CnnFeatures:
     Attributes:
         name: "cnn", the levels, "@", and eight digits of the weights.
         size: pixels to which `tokens` resizes; the other methods take images at any size.
+        shares: equal.
         text: None.
 
     Raises:
@@ -44,6 +45,7 @@ class CnnFeatures:
         self.size = size
         self.text: TextSide | None = None
         self.device = device
+        self.shares = (1 / len(LEVELS),) * len(LEVELS)
         self.network = _network(device)
         self.name = f"cnn:{','.join(map(str, LEVELS))}@{fingerprint(self.network)}"
 

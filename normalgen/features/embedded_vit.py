@@ -29,7 +29,7 @@ SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
 ARCHITECTURE = "vit_small_patch14_dinov2"
 OFFICIAL = f"{ARCHITECTURE}.lvd142m"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PATCH, SIZE, BLOCKS = 14, 280, (4, 5, 6, 7, 8)
+PATCH, SIZE, BLOCKS = 14, 224, (4, 5, 6, 7, 8)
 """Pixels of a patch, width and height that the network looks at, and the blocks (counted from 0) that are averaged."""
 DEPTH = 12
 POSITIONS = ("/backbone/embeddings/Concat_6", "/backbone/embeddings/Reshape_1")
@@ -61,6 +61,7 @@ class VitFeatures:
     Attributes:
         name: "vit" or "dinov2", the blocks, "@", and eight digits of the weights.
         size: as given.
+        shares: of its one level.
         text: None.
 
     Raises:
@@ -81,6 +82,7 @@ class VitFeatures:
         if size % PATCH or size < PATCH:
             raise PresetError(f"the features 'vit' look at multiples of {PATCH} px, got size {size}")
         self.size, self.device, self.blocks = size, device, tuple(blocks)
+        self.shares = (1.0,)
         self.text: TextSide | None = None
         self.network = _network(weights if official else None, size, max(blocks) + 1, device)
         chosen = ",".join(map(str, blocks))

@@ -1,11 +1,72 @@
-"""A bank of normal patches, and distances to the nearest of them."""
+"""Banks of normal patches: distances to the nearest of them, and to the subspace that they span."""
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
 
-__all__ = ["MemoryBank"]
+__all__ = ["MemoryBank", "Scatter", "Subspace"]
+
+
+SHARE = 0.99
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Sums over vectors of length C, float64 on the CPU; those of some vectors can be taken away again.
+
+    Attributes:
+        count: number of vectors.
+        total: their sum (C,).
+        products: the sum of their outer products (C, C).
+    """
+
+    count: int
+    total: Tensor
+    products: Tensor
+
+    @classmethod
+    def of(cls, vectors: Tensor) -> Self:
+        """Return the sums over vectors (..., C)."""
+        flat = vectors.reshape(-1, vectors.shape[-1]).cpu().double()
+        return cls(len(flat), flat.sum(0), flat.T @ flat)
+
+    def __sub__(self, other: Self) -> Self:
+        """Return the sums without the vectors of `other`."""
+        return type(self)(self.count - other.count, self.total - other.total, self.products - other.products)
+
+
+class Subspace:
+    """The directions in which normal patches vary: the principal components that hold a share of their variance.
+
+    A patch that varies in other directions is unusual, even if it is not far from a normal one (SubspaceAD, CVPR 2026,
+    which keeps 0.99).
+
+    Args:
+        scatter: of the normal patches.
+        share: of the variance, in (0, 1).
+    """
+
+    def __init__(self, scatter: Scatter, share: float = SHARE) -> None:
+        mean = scatter.total / scatter.count
+        values, directions = torch.linalg.eigh(scatter.products / scatter.count - mean.outer(mean))
+        values = values.clamp(min=0).flip(0)
+        kept = int((values.cumsum(0) < share * values.sum()).sum()) + 1
+        self.mean, self.directions = mean.float(), directions.flip(1)[:, :kept].float()
+
+    def to(self, device: str) -> Self:
+        """Move it to a torch device, and return it."""
+        self.mean, self.directions = self.mean.to(device), self.directions.to(device)
+        return self
+
+    @torch.inference_mode()
+    def residuals(self, queries: Tensor) -> Tensor:
+        """Return the squared distances (...) of queries (..., C) to the subspace."""
+        centred = queries.to(self.mean) - self.mean
+        inside: Tensor = (centred @ self.directions).square().sum(-1)
+        return (centred.square().sum(-1) - inside).clamp(min=0)
 
 
 class MemoryBank:

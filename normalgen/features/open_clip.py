@@ -75,6 +75,7 @@ class ClipFeatures:
     Attributes:
         name: "clip:", the model, "@", and eight digits of its weights; then "/" and the blocks if not the default.
         grid: rows and columns of each level.
+        shares: equal.
 
     Raises:
         PresetError: the model, tag, size or block does not exist, or the tag's weights need QuickGELU.
@@ -105,6 +106,7 @@ class ClipFeatures:
         self.name = f"clip:{name}@{fingerprint(model)}{suffix}"
         self.model: Any = model.to(device)
         self.grid = (size // patch, size // patch)
+        self.shares = (1 / len(self.blocks),) * len(self.blocks)
         self.text: TextSide | None = ClipText(self.model, tokenizer, config["embed_dim"], device)
 
     @torch.inference_mode()

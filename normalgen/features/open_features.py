@@ -4,10 +4,8 @@ from normalgen.errors import PresetError
 from normalgen.features.contract import Features
 from normalgen.features.embedded_cnn import LEAST, SIZE, CnnFeatures
 
-__all__ = ["EMBEDDED", "NAMES", "check_features", "open_features"]
+__all__ = ["NAMES", "check_features", "open_features"]
 
-EMBEDDED = "cnn"
-"""What "embedded" means."""
 ALONE = ("embedded", "vit", "cnn", "dinov2", "clip")
 WITH_MORE = ("dinov2", "clip", "timm")
 NAMES = (*ALONE, "dinov2:FILE", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
@@ -31,8 +29,8 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     Args:
         name: one of `NAMES`, such as "clip:ViT-B-16-plus-240:laion400m_e31" or "timm:resnet18:resnet18.safetensors".
         device: torch device.
-        size: width and height in pixels to which images are squashed; default: 256 for cnn, 280 for vit and dinov2, 240
-            for clip, for timm's the size that the network was trained at.
+        size: width and height in pixels to which images are squashed; default: 224 for embedded, vit and dinov2, 256
+            for cnn, 240 for clip, for timm's the size that the network was trained at.
 
     Raises:
         PresetError: the name is unknown, or has no such size.
@@ -43,16 +41,12 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     kind, *rest = name.split(":", 2)
     if size is not None and size < 1:
         raise PresetError(f"size must be at least 1 pixel, got {size}")
-    kind = EMBEDDED if kind == "embedded" else kind
     if kind == "cnn":
         if size is not None and size < LEAST:
             raise PresetError(f"the features 'cnn' look at {LEAST} px or more, got size {size}")
         return CnnFeatures(device, size or SIZE)
-    if kind in ("vit", "dinov2"):
-        from normalgen.features import embedded_vit
-
-        side = size or embedded_vit.SIZE
-        return embedded_vit.VitFeatures(device, side, official=kind == "dinov2", weights=":".join(rest))
+    if kind in ("embedded", "vit", "dinov2"):
+        return _transformer(kind, ":".join(rest), device, size)
     if kind == "clip":
         from normalgen.features.open_clip import DEFAULT, ClipFeatures
 
@@ -61,3 +55,13 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     from normalgen.features.timm import TimmFeatures
 
     return TimmFeatures(rest[0], weights=rest[1] if len(rest) > 1 else "", size=size, device=device)
+
+
+def _transformer(kind: str, weights: str, device: str, size: int | None) -> Features:
+    from normalgen.features import embedded
+    from normalgen.features.embedded_vit import SIZE, VitFeatures
+
+    size = size or SIZE
+    if kind == "embedded":
+        return embedded.EmbeddedFeatures(device, size)
+    return VitFeatures(device, size, official=kind == "dinov2", weights=weights)

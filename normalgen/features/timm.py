@@ -38,6 +38,7 @@ class TimmFeatures:
     Attributes:
         name: "timm:", the model, "@", and eight digits of its weights.
         levels: indices of timm's feature maps, see `levels`.
+        shares: equal.
         text: None.
 
     Raises:
@@ -61,6 +62,7 @@ class TimmFeatures:
             _resize(network, name, self.size)
         self.name = f"timm:{name}@{fingerprint(network)}"
         self.device = device
+        self.shares = (1 / len(self.levels),) * len(self.levels)
         self.text: TextSide | None = None
         self.network = network.requires_grad_(False).to(device)
 

@@ -52,7 +52,7 @@ def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_onc
     references, augmented, generated = levels(2, 1), levels(32, 2), levels(32, 3)
     arms = [[references], [references, augmented], [references, generated], [references, augmented, generated]]
     asked: list[int] = []
-    plain = PatchBank.maps
+    plain = PatchBank.nearest
 
     def counted(self: PatchBank, some: Levels) -> Levels:
         asked.append(len(self.levels[0]) * len(some[0]))
@@ -62,7 +62,7 @@ def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_onc
         bank = [torch.cat(level) for level in zip(*parts, strict=True)]
         expected = PatchBank(bank).maps(queries)
         with monkeypatch.context() as patched:
-            patched.setattr(PatchBank, "maps", counted)
+            patched.setattr(PatchBank, "nearest", counted)
             found = SharedPatchBank(bank, 2, kept).maps(queries)
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, expected, strict=True))
     assert sum(asked) == 3 * (2 + 32 + 32)
@@ -70,9 +70,28 @@ def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_onc
 
 def test_standardized_maps_of_the_images_they_were_learnt_from_have_mean_0_and_deviation_1() -> None:
     maps = [random(50, 4, 4) * 3 + 1]
-    (found,) = moments(maps, by_position=False).standardize(maps)
+    (found,) = moments(maps, [1.0], by_position=False).standardize(maps)
     assert float(found.mean()) == pytest.approx(0, abs=1e-5)
     assert float(found.std()) == pytest.approx(1, abs=1e-3)
+
+
+def test_levels_count_by_their_shares() -> None:
+    maps = [random(50, 4, 4), random(50, 4, 4)[:, :, torch.arange(3, -1, -1)]]
+    usual = moments(maps, [0.75, 0.25], by_position=False)
+    fused = fuse({"n": usual.standardize(maps)})
+    alone = [moments([level], [1.0], by_position=False).standardize([level])[0] for level in maps]
+    assert torch.allclose(fused, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
+
+
+def test_wide_levels_are_compared_with_their_subspace_too() -> None:
+    levels = [random(5, 4, 4, 300), random(5, 2, 2, 8)]
+    bank, queries = PatchBank(levels, subspaces=True), [random(2, 4, 4, 300), random(2, 2, 2, 8)]
+    assert [tuple(level.shape) for level in bank.maps(queries)] == [(2, 4, 4), (2, 2, 2), (2, 4, 4)]
+    assert bank.shares([0.6, 0.4]) == [0.3, 0.4, 0.3]
+    assert len(PatchBank(levels).maps(queries)) == 2
+    kept = PatchBank([level[[0, 2, 4]] for level in levels], subspaces=True)
+    pairs = zip(bank.without([1, 3]).maps(queries), kept.maps(queries), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in pairs)
 
 
 def test_a_floor_by_place_removes_what_is_always_there() -> None:
@@ -80,7 +99,7 @@ def test_a_floor_by_place_removes_what_is_always_there() -> None:
     always = torch.zeros(8, 8)
     always[:, 5:] = 2.0
     maps = [0.1 * torch.rand(40, 8, 8, generator=draw) + always]
-    flat, placed = (moments(maps, by_position=value).standardize(maps)[0] for value in (False, True))
+    flat, placed = (moments(maps, [1.0], by_position=value).standardize(maps)[0] for value in (False, True))
     assert flat[:, :, 6:].mean() - flat[:, :, :3].mean() > 1
     assert abs(placed[:, :, 7].mean() - placed[:, :, :3].mean()) < 0.2 * abs(
         flat[:, :, 7].mean() - flat[:, :, :3].mean()

@@ -15,6 +15,7 @@ class Counting:
 
     name = "counting"
     size = 8
+    shares = (0.5, 0.5)
     text: TextSide | None = None
 
     def __init__(self) -> None:

@@ -43,8 +43,8 @@ def test_only_the_blocks_up_to_the_last_one_are_kept(vit: VitFeatures) -> None:
 
 def test_the_name_tells_blocks_and_weights(vit: VitFeatures) -> None:
     assert vit.name == "vit:4,5,6,7,8@198644e3"
-    assert open_features("vit").size == 280
-    assert open_features("vit", size=224).size == 224
+    assert open_features("vit").size == 224
+    assert open_features("vit", size=280).size == 280
 
 
 def test_sizes_that_do_not_divide_into_patches_are_refused() -> None:

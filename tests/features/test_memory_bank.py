@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from normalgen.features.memory_bank import MemoryBank
+from normalgen.features.memory_bank import MemoryBank, Scatter, Subspace
 
 
 def vectors(*shape: int, seed: int = 0) -> Tensor:
@@ -61,3 +61,27 @@ def test_queries_take_on_the_precision_of_the_bank() -> None:
     found = MemoryBank(bank).distances(queries)
     assert found.dtype == torch.float32
     assert torch.equal(found, MemoryBank(bank).distances(queries.float()))
+
+
+def test_vectors_of_a_subspace_have_no_residual_and_others_their_distance_to_it() -> None:
+    directions = torch.linalg.qr(vectors(20, 3)).Q
+    offset = vectors(20, seed=1)
+    subspace = Subspace(Scatter.of(vectors(500, 3, seed=2) @ directions.T + offset), share=0.999999)
+    inside, away = vectors(10, 3, seed=3) @ directions.T + offset, vectors(10, 20, seed=4)
+    away = away - away @ directions @ directions.T
+    assert subspace.directions.shape == (20, 3)
+    assert subspace.residuals(inside.float()).max() < 1e-4
+    assert torch.allclose(subspace.residuals((inside + away).float()), away.square().sum(1).float(), rtol=1e-3)
+
+
+def test_directions_of_little_variance_are_left_out() -> None:
+    scales = torch.tensor([10.0, 10.0, 0.1, 0.1], dtype=torch.float64)
+    assert Subspace(Scatter.of(vectors(1000, 4) * scales)).directions.shape == (4, 2)
+
+
+def test_vectors_can_be_taken_away_from_a_scatter() -> None:
+    scatter = Scatter.of(vectors(30, 5)) - Scatter.of(vectors(30, 5)[10:20])
+    expected = Scatter.of(vectors(30, 5)[[*range(10), *range(20, 30)]])
+    assert scatter.count == 20
+    assert torch.allclose(scatter.products, expected.products)
+    assert torch.allclose(scatter.total, expected.total)

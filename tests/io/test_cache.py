@@ -35,6 +35,7 @@ class Sized:
     """Features that look at images in a size of their own."""
 
     name = "sized"
+    shares = (1.0,)
     text: TextSide | None = None
 
     def __init__(self, size: int) -> None:

@@ -156,7 +156,8 @@ def learn_usual(branches: Branches, bank: PatchBank, known: Known, *, seed: int,
         more = branches.compare(drawn, [f"drawn-{i}" for i in range(len(drawn))], None)[1]["p"]
         learned["p"] = joined([learned["p"], more])
     aligned = max(known.tiles) == 1 and is_aligned([level[: len(known.photos)] for level in bank.levels])
-    usual = {name: moments(maps, by_position=name == "p" and aligned) for name, maps in learned.items()}
+    shares = dict.fromkeys(learned, branches.network.shares) | {"n": bank.shares(branches.network.shares)}
+    usual = {name: moments(maps, shares[name], by_position=name == "p" and aligned) for name, maps in learned.items()}
     watch("learn normal", total, total)
     return Usual(usual, normal, _together(spoilt), tuple(view for view, _ in judged if view is not None))
 

@@ -107,7 +107,7 @@ class OneToNormal:
         size = self.model.preset.size if self.model else network.size
         known = Known.of(references, pool, size, self.bank, watch)
         levels = bank_levels(branches, torch.cat([known.photos, known.drawn]), watch)
-        banks = banks_of(levels, len(known.photos), self.kept, self.device)
+        banks = banks_of(levels, len(known.photos), self.kept, self.device, subspaces=self.fusion == "calibrated")
         usual = learn_usual(branches, banks, known, seed=self.seed, watch=watch)
         trust = {} if model is None else {"p": model.parts.twin_trust}
         weights = dict(WEIGHTS) if self.fusion == "paper" else usual.weights(trust, self.reduce)

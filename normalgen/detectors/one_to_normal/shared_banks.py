@@ -27,21 +27,22 @@ class SharedPatchBank(PatchBank):
         first: number of references; they come first.
         kept: the cached maps; new ones are added.
         device: where nearest patches are searched.
+        subspaces: as in `PatchBank`.
     """
 
-    def __init__(self, levels: Levels, first: int, kept: Kept, device: str = "cpu") -> None:
-        super().__init__(levels, device)
+    def __init__(self, levels: Levels, first: int, kept: Kept, device: str = "cpu", *, subspaces: bool = False) -> None:
+        super().__init__(levels, device, subspaces=subspaces)
         self.kept = kept
         bounds = [0, *range(first, len(levels[0]), BLOCK), len(levels[0])]
         self.blocks = [PatchBank([level[a:b] for level in levels], device) for a, b in pairwise(bounds)]
         self.names = [_digest(block.levels) for block in self.blocks]
 
-    def maps(self, queries: Levels) -> Levels:
-        """Return the same maps as `PatchBank.maps`."""
+    def nearest(self, queries: Levels) -> Levels:
+        """Return the same maps as `PatchBank.nearest`."""
         keys = [_digest([level[row] for level in queries]) for row in range(len(queries[0]))]
         for block, name in zip(self.blocks, self.names, strict=True):
             rows = [row for row, key in enumerate(keys) if (name, key) not in self.kept]
-            maps = block.maps([level[rows] for level in queries]) if rows else []
+            maps = block.nearest([level[rows] for level in queries]) if rows else []
             self.kept |= {(name, keys[row]): [level[i].clone() for level in maps] for i, row in enumerate(rows)}
         cached = [[self.kept[name, key] for name in self.names] for key in keys]
         return [
@@ -60,9 +61,11 @@ def bank_levels(branches: Branches, images: Tensor, watch: Watch) -> Levels:
     return joined(parts)
 
 
-def banks_of(levels: Levels, first: int, kept: Kept | None, device: str) -> PatchBank:
+def banks_of(levels: Levels, first: int, kept: Kept | None, device: str, *, subspaces: bool) -> PatchBank:
     """Return a bank of `levels`; it shares maps through `kept`, if given."""
-    return PatchBank(levels, device) if kept is None else SharedPatchBank(levels, first, kept, device)
+    if kept is None:
+        return PatchBank(levels, device, subspaces=subspaces)
+    return SharedPatchBank(levels, first, kept, device, subspaces=subspaces)
 
 
 def _digest(levels: Levels) -> str:

@@ -73,7 +73,9 @@ class Fitted:
     @classmethod
     def read(cls, branches: Branches, tensors: Mapping[str, Tensor], record: SavedDetector, device: str) -> Self:
         """Return the state that `tensors` and `record` hold; patches are compared on `device`."""
-        known, bank = record["settings"], PatchBank(levels_in(tensors, "bank"), device)
+        known = record["settings"]
+        subspaces = known["fusion"] == "calibrated"
+        bank = PatchBank(levels_in(tensors, "bank"), device, subspaces=subspaces)
         usual: dict[str, Moments] = {name: moments_in(tensors, name) for name in WEIGHTS if name in known["branches"]}
         trained, sources = Training.from_record(record["training"]), tuple(record["sources"])
         return cls(branches, bank, usual, known["weights"], tensors["left_out"], known["size"], trained, sources)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
-from normalgen.features.memory_bank import MemoryBank
+from normalgen.features.memory_bank import MemoryBank, Scatter, Subspace
 
 __all__ = [
     "WEIGHTS",
@@ -34,7 +34,8 @@ Fusion = Literal["calibrated", "paper"]
 Reduce = Literal["top", "max"]
 Choice = Literal["ssim", "mean", "min_map"]
 WEIGHTS = {"p": 1.0, "n": 1.0, "text": 0.5}
-TOP = 0.01
+TOP, WIDE = 0.01, 256
+"""Share of a map that an image score averages, and the fewest channels of a level with a subspace."""
 
 
 def unit(tokens: Sequence[Tensor]) -> Levels:
@@ -53,27 +54,61 @@ class PatchBank:
     Args:
         levels: patch vectors (M, h, w, C) of each level.
         device: where nearest patches are searched.
+        subspaces: also measure the distance to the subspace of normal patches, on levels with enough channels.
     """
 
-    def __init__(self, levels: Levels, device: str = "cpu") -> None:
+    def __init__(self, levels: Levels, device: str = "cpu", *, subspaces: bool = False) -> None:
         self.levels = levels
         self.device = device
+        self.wide = [i for i, level in enumerate(levels) if subspaces and level.shape[-1] >= WIDE]
 
     @cached_property
     def memories(self) -> list[MemoryBank]:
         """One memory per level; made on first use."""
         return [MemoryBank(level.to(self.device)) for level in self.levels]
 
+    @cached_property
+    def scatters(self) -> list[Scatter]:
+        """What the subspaces of the wide levels are made from; computed on first use."""
+        return [Scatter.of(self.levels[i]) for i in self.wide]
+
+    @cached_property
+    def subspaces(self) -> list[Subspace]:
+        """The subspaces of the wide levels; made on first use."""
+        return [Subspace(scatter).to(self.device) for scatter in self.scatters]
+
     def maps(self, queries: Levels) -> Levels:
-        """Return S_N: the distance of each patch to the nearest patch of the bank at any position (Eq. 5)."""
+        """Return S_N: the distance of each patch to the nearest patch of the bank at any position (Eq. 5).
+
+        After one map per level comes one per wide level: the squared distance to its subspace.
+
+        Differs: the paper has nearest patches only.
+        """
+        return [*self.nearest(queries), *self.residuals(queries)]
+
+    def nearest(self, queries: Levels) -> Levels:
+        """Return the maps of nearest patches, one per level."""
         pairs = zip(self.memories, queries, strict=True)
         return [(memory.distances(query).square() / 2).to(query.device) for memory, query in pairs]
+
+    def residuals(self, queries: Levels) -> Levels:
+        """Return the maps of distances to subspaces, one per wide level."""
+        pairs = zip(self.subspaces, (queries[i] for i in self.wide), strict=True)
+        return [subspace.residuals(query).to(query.device) for subspace, query in pairs]
+
+    def shares(self, levels: Sequence[float]) -> list[float]:
+        """Return the share of each of `maps`, from the share of each level: nearest and subspace get half each."""
+        halves = [share / (1 + (i in self.wide)) for i, share in enumerate(levels)]
+        return [*halves, *(halves[i] for i in self.wide)]
 
     def without(self, images: Sequence[int]) -> "PatchBank":
         """Return the bank without the images at these indices."""
         left_out = set(images)
         kept = [i for i in range(len(self.levels[0])) if i not in left_out]
-        return PatchBank([level[kept] for level in self.levels], self.device)
+        bank = PatchBank([level[kept] for level in self.levels], self.device, subspaces=bool(self.wide))
+        pairs = zip(self.scatters, self.wide, strict=True)
+        bank.scatters = [scatter - Scatter.of(self.levels[i][[*left_out]]) for scatter, i in pairs]
+        return bank
 
 
 @dataclass(frozen=True)
@@ -90,20 +125,22 @@ class Moments:
         ]
 
 
-def moments(maps: Levels, *, by_position: bool) -> Moments:
+def moments(maps: Levels, shares: Sequence[float], *, by_position: bool) -> Moments:
     """Return the mean and deviation of normal images' maps.
 
     Args:
         maps: (M, h, w) per level.
+        shares: of each level, summing to 1. Deviations are divided by share times levels, so that the mean over
+            standardized levels gives each its share.
         by_position: take one mean per position, over its 3 x 3 patches; else one mean over all positions.
     """
-    overall = [level.std().clamp(min=1e-4) for level in maps]
-    if not by_position:
-        return Moments([level.mean() for level in maps], overall)
-    blurred = [avg_pool2d(level[:, None], 3, 1, 1, count_include_pad=False)[:, 0] for level in maps]
-    means = [level.mean(0) for level in blurred]
-    residual = [(level - mean).std().clamp(min=1e-4) for level, mean in zip(maps, means, strict=True)]
-    return Moments(means, residual)
+    means, residuals = [level.mean() for level in maps], maps
+    if by_position:
+        blurred = [avg_pool2d(level[:, None], 3, 1, 1, count_include_pad=False)[:, 0] for level in maps]
+        means = [level.mean(0) for level in blurred]
+        residuals = [level - mean for level, mean in zip(maps, means, strict=True)]
+    pairs = zip(residuals, shares, strict=True)
+    return Moments(means, [level.std().clamp(min=1e-4) / (share * len(maps)) for level, share in pairs])
 
 
 def fuse(branches: dict[str, Levels], weights: dict[str, float] = WEIGHTS) -> Tensor:
