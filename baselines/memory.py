@@ -81,7 +81,8 @@ class PatchMemory:
 
     def settings(self) -> dict[str, Any]:
         """Return everything that a result depends on, as plain data."""
-        return {"features": self.features, "grid": self.grid}
+        network = {} if self.network_ is None else {"network": opened(self.network_)}
+        return {"features": self.features, "grid": self.grid, **network}
 
     def _patches(self, images: Images) -> Iterator[Tensor]:
         """Yield vectors (N, grid, grid, C) per batch: each level on the grid, its squared length its share, joined."""

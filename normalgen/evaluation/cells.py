@@ -73,6 +73,7 @@ class Cell(TypedDict):
     memory_mb: float | None
 
 
+NETWORK = "settings.network"
 optional = partial(optional_module, extra="evaluate")
 """Imports a module that only the results need."""
 
@@ -81,7 +82,8 @@ def load_cells(folder: Path) -> Frame:
     """All cells under `folder`/cells, sorted by data set, category, k, seed, detector and arm.
 
     Raises:
-        DataError: there are no cells, a file is not a cell, or two files are the same cell; names the files.
+        DataError: there are no cells, a file is not a cell, two files are the same cell, or a detector's cells were
+            measured with different features; names the files.
         MissingDependency: pandas is not installed.
     """
     files = sorted((folder / CELLS).rglob("*.json"))
@@ -95,7 +97,20 @@ def load_cells(folder: Path) -> Frame:
         first = (cells[KEY] == cells.loc[index, KEY]).all(axis=1).idxmax()
         key = ", ".join(map(str, cells.loc[index, KEY]))
         raise DataError(f"{files[index]} and {files[first]} are the same cell, {key}; remove one of them")
+    _refuse_mixed(cells)
     return cells.sort_values(KEY, ignore_index=True)
+
+
+def _refuse_mixed(cells: Frame) -> None:
+    """Raise DataError if cells of one detector were measured with different features."""
+    if NETWORK not in cells:
+        return
+    for detector, networks in cells[NETWORK].groupby(cells.detector, dropna=False):
+        if len(different := sorted(networks.fillna("unknown").unique())) > 1:
+            raise DataError(
+                f"cells of {detector} were measured with different features, {' and '.join(different)}; measure them "
+                "again in another folder, or remove those that you do not want"
+            )
 
 
 def frame(cells: list[dict[str, Any]]) -> Frame:

@@ -15,6 +15,7 @@ from normalgen.data.category import Category
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
 from normalgen.evaluation.detector_specs import DetectorSpec
+from normalgen.features.open_features import EMBEDDED
 from normalgen.io.atomic import slug
 from normalgen.io.rng import generator
 from normalgen.pool.workers import Shard
@@ -165,7 +166,7 @@ class Plan:
         return (
             {"preset": self.preset.name}
             | self.preset.flat()
-            | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0]}
+            | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0], "embedded": EMBEDDED}
         )
 
 

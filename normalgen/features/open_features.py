@@ -4,8 +4,10 @@ from normalgen.errors import PresetError
 from normalgen.features.contract import Features
 from normalgen.features.embedded_cnn import LEAST, SIZE, CnnFeatures
 
-__all__ = ["NAMES", "check_features", "open_features"]
+__all__ = ["EMBEDDED", "NAMES", "check_features", "open_features", "opened"]
 
+EMBEDDED = "vit:4,5,6,7,8 at 224 px, cnn:1,2 at 256 px"
+"""What "embedded" means in this version: runs that were made with another meaning are not continued."""
 ALONE = ("embedded", "vit", "cnn", "dinov2", "clip")
 WITH_MORE = ("dinov2", "clip", "timm")
 NAMES = (*ALONE, "dinov2:FILE", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "timm:NAME:FILE")
@@ -55,6 +57,11 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     from normalgen.features.timm import TimmFeatures
 
     return TimmFeatures(rest[0], weights=rest[1] if len(rest) > 1 else "", size=size, device=device)
+
+
+def opened(features: Features) -> str:
+    """Return what decides the numbers of opened features: network, levels, digits of the weights, and size."""
+    return f"{features.name} at {features.size} px"
 
 
 def _transformer(kind: str, weights: str, device: str, size: int | None) -> Features:

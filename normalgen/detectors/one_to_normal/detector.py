@@ -35,7 +35,7 @@ from normalgen.diffusion.parts import digest
 from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
-from normalgen.features.open_features import open_features
+from normalgen.features.open_features import open_features, opened
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.io.atomic import write_whole
@@ -206,7 +206,7 @@ class OneToNormal:
         settings: dict[str, Any] = {name: getattr(self, name) for name in STORED} | {"branches": [*self.branches]}
         settings |= {"category": fitted.training.category, "object": fitted.training.noun, "size": fitted.size}
         settings |= {"tile": self.tile} if self.tile else {}
-        settings["bank_images"] = len(fitted.banks.levels[0])
+        settings |= {"bank_images": len(fitted.banks.levels[0]), "network": opened(fitted.branches.network)}
         settings["weights"] = {name: fitted.weights[name] for name in self.branches}
         if fitted.branches.personalizer is not None:
             model = fitted.branches.personalizer.model
@@ -227,7 +227,7 @@ class OneToNormal:
             files.append(folder / TEXT)
         if fitted.branches.personalizer is not None:
             fitted.branches.personalizer.model.save(folder / MODEL)
-        made: dict[str, Any] = {"sources": fitted.sources, "network": fitted.branches.network.name}
+        made: dict[str, Any] = {"sources": fitted.sources, "network": opened(fitted.branches.network)}
         made |= {"training": asdict(fitted.training), "files": {file.name: digest([file]) for file in files}}
         write_record(folder / SETTINGS, {"settings": self.settings(), **made})
 
