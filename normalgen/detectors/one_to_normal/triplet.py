@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
+from normalgen.errors import DataError
 from normalgen.features.memory_bank import MemoryBank
 
 __all__ = [
@@ -65,7 +66,16 @@ class PatchBank:
         return [MemoryBank(level.to(self.device)) for level in self.levels]
 
     def maps(self, queries: Levels) -> Levels:
-        """Return S_N: the distance of each patch to the nearest patch of the bank at any position (Eq. 5)."""
+        """Return S_N: the distance of each patch to the nearest patch of the bank at any position (Eq. 5).
+
+        Raises:
+            DataError: the bank holds patches of other features.
+        """
+        kept, given = ([level.shape[-1] for level in levels] for levels in (self.levels, queries))
+        if kept != given:
+            raise DataError(
+                f"the bank holds vectors of length {kept}, the features give {given}; fit the detector again"
+            )
         pairs = zip(self.memories, queries, strict=True)
         return [(memory.distances(query).square() / 2).to(query.device) for memory, query in pairs]
 
