@@ -28,7 +28,7 @@ COMMANDS = {
     "evaluate": ("", EVALUATE.replace("--size 32 ", "") + " --arms none,generated"),
 }
 """What is done before the disk is full, and the command that fills it."""
-STEPS, LEAST = 4, 40_000
+STEPS, LEAST = 3, 40_000
 GROWING = ("metadata.jsonl", "candidates.jsonl")
 CHANGING = ("checkpoint.pt", "run.json", "contact_sheet.png")
 """Files that a later step replaces or removes."""

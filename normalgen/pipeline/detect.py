@@ -88,8 +88,7 @@ def detect(
         progress: whether to show a bar.
 
     Raises:
-        DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder with other files.
-        PresetError: the settings cannot work.
+        DataError, PresetError: no photos; too few to calibrate with; a model, pool or folder of others; bad settings.
     """
     from normalgen.report.detection_run import write_detection
 
