@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -86,7 +87,9 @@ def work(words: list[str], folder: Path) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    provenance.revision = lambda checkout: "tested"  # the checkout may change while this runs, and a record names it
+    provenance.revision = cache(
+        lambda checkout: "tested"
+    )  # the checkout may change while this runs, and a record names it
     for name in ("out", "err"):
         setattr(sys, f"std{name}", (folder / f"{name}.txt").open("w", buffering=1))
     sys.argv = ["normalgen", *words]
