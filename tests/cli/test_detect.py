@@ -67,7 +67,7 @@ def test_more_good_photos_calibrate_the_verdicts(here: Path, capsys: pytest.Capt
     for seed in range(50, 70):
         drawn(seed).save(Path("more") / f"{seed}.png")
     assert detect("-n", "0", "--branches", "n", "--calibrate", "more") == 0
-    assert "of parts like the 20 calibration photos, at most a share 0.1" in capsys.readouterr().out
+    assert "at most a share 0.1 of parts like the 20 calibration photos" in capsys.readouterr().out
     assert {str(row["verdict"]) for row in rows() if row["label"] == "cross"} == {"anomalous"}
     assert detect("-n", "0", "--branches", "n", "--calibrate", "more", "--rate", "0.01") == 1
     told = capsys.readouterr().err
