@@ -18,7 +18,7 @@ from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.memory_bank import MemoryBank
-from normalgen.features.open_features import check_features, open_features
+from normalgen.features.open_features import check_features, open_features, opened
 from normalgen.images.images import Images
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.pool.dataset import Pool

@@ -156,8 +156,14 @@ def find_references(wanted: ReferenceChoice) -> References:
     note_skipped(wanted.folder)
     shots = read_manifest(wanted.manifest) if wanted.manifest else None
     name = _name(wanted, shots)
-    category = folder_category(wanted.folder, name) if wanted.folder else find_category(name or "", wanted.data)
-    if wanted.folder and name is None and category.name != wanted.folder.resolve().name:
+    own = wanted.category
+    category = folder_category(wanted.folder, own) if wanted.folder else find_category(name or "", wanted.data)
+    if shots and shots.category != category.name:
+        raise DataError(
+            f"the manifest is for category {shots.category!r}, the photos are {category.name!r}; "
+            f"name another manifest, or add --category {shots.category}"
+        )
+    if wanted.folder and own is None and category.name != wanted.folder.resolve().name:
         note(f"the category is called {category.name!r}, after a folder above; rename it with --category")
     noun = (category.noun if wanted.noun is None else wanted.noun).strip()
     if not noun:

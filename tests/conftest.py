@@ -1,6 +1,7 @@
 """Small real things: a prior of 60,000 weights, a preset that uses it, drawn photos."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -162,18 +163,30 @@ def stable(stable_folder: Path) -> Preset:
     )
 
 
-@pytest.fixture
-def here(photos: Path, tmp_path: Path, prior: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="session")
+def customized(prior: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`good/` with photos, `mixed/good` and `mixed/cross` to judge, and a finished model in models/good."""
     from detecting import crossed, run
 
-    monkeypatch.chdir(tmp_path)
-    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
-        (tmp_path / "mixed" / label).mkdir(parents=True)
+    root = tmp_path_factory.mktemp("customized")
+    good = ("good", drawn, range(6))
+    for folder, make, seeds in (good, ("mixed/good", drawn, range(20, 23)), ("mixed/cross", crossed, range(30, 32))):
+        (root / folder).mkdir(parents=True)
         for seed in seeds:
-            make(seed).save(tmp_path / "mixed" / label / f"{seed}.png")
+            make(seed).save(root / folder / f"{seed}.png")
     toy = ["--weights", str(prior), "--size", "32", "--training-steps", "2", "--device", "cpu"]
-    assert run("customize", "good", *toy) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        assert run("customize", "good", *toy) == 0
+    return root
+
+
+@pytest.fixture
+def here(customized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, for one test, which runs in it."""
+    shutil.copytree(customized, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

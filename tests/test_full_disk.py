@@ -15,7 +15,7 @@ from made_files import contents
 from normalgen.io.atomic import PARTIAL
 
 PAGE, ROOM = 4096, 64 << 20
-TOY = "--size 32 --device cpu --training-steps 2 --weights PRIOR"
+TOY = "--size 32 --augment safe --device cpu --training-steps 2 --weights PRIOR"
 GENERATE = f"generate ../good -n 6 --no-gate --plain 0.5 {TOY}"
 DETECT = "detect ../mixed --references ../good -k 2 --branches n --save-maps --device cpu"
 EVALUATE = f"evaluate --dataset folder --data ../data --shots 2 --seeds 1 -n 2 --no-gate --detectors memory {TOY}"
@@ -28,7 +28,7 @@ COMMANDS = {
     "evaluate": ("", EVALUATE.replace("--size 32 ", "") + " --arms none,generated"),
 }
 """What is done before the disk is full, and the command that fills it."""
-STEPS, LEAST = 4, 40_000
+STEPS, LEAST = 3, 40_000
 GROWING = ("metadata.jsonl", "candidates.jsonl")
 CHANGING = ("checkpoint.pt", "run.json", "contact_sheet.png")
 """Files that a later step replaces or removes."""
@@ -112,4 +112,5 @@ def test_a_full_disk_gets_one_line_and_the_same_command_goes_on_when_there_is_ro
         size += step
         disk.resize(size)
     assert failed
-    assert contents(disk.folder) == whole
+    made = contents(disk.folder)
+    assert made == {file: data for file, data in whole.items() if file in made or "/cache/" not in file}

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from detecting import crossed
 from made_files import contents
 
 from normalgen.cli import main
+from normalgen.io import provenance
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -28,17 +30,17 @@ SERVER.set_forkserver_preload(
         "normalgen.report.detection_run",
     ]
 )
-TOY = "--size 32 --device cpu --weights PRIOR"
-GENERATE = f"generate good -n 20 --training-steps 30 --no-gate {TOY}"
+TOY = "--size 32 --augment safe --device cpu --weights PRIOR"
+GENERATE = f"generate good -n 12 --training-steps 10 --no-gate {TOY}"
 COMMANDS = {
     "generate": ("presets", GENERATE),
     "generate gated": ("presets", f"generate good -n 6 --training-steps 2 --plain 0.5 {TOY}"),
-    "customize": ("presets", f"customize good --training-steps 60 {TOY}"),
+    "customize": ("presets", f"customize good --training-steps 20 {TOY}"),
     "detect": (f"generate good -n 4 --training-steps 2 --no-gate {TOY}", f"detect mixed --references good -k 2 {TOY}"),
     "evaluate": (
         "presets",
         "evaluate --dataset folder --data data --shots 2 --seeds 1 -n 4 --training-steps 2 --no-gate "
-        "--detectors memory,one-to-normal --arms none,generated --device cpu --weights PRIOR",
+        "--detectors memory,one-to-normal --arms none,generated --augment safe --device cpu --weights PRIOR",
     ),
 }
 """What is done before, and the command that is killed."""
@@ -85,6 +87,9 @@ def work(words: list[str], folder: Path) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    provenance.revision = cache(
+        lambda checkout: "tested"
+    )  # the checkout may change while this runs, and a record names it
     for name in ("out", "err"):
         setattr(sys, f"std{name}", (folder / f"{name}.txt").open("w", buffering=1))
     sys.argv = ["normalgen", *words]
@@ -116,11 +121,12 @@ def test_a_command_killed_at_random_moments_ends_byte_identical(name: str, kills
     seconds, wanted = start.to_the_end(command, whole), contents(whole)
     draw, killed, tried, rounds = random.Random(kills), 0, 0, 0
     while killed < kills:
-        folder, rounds = start.inputs / f"killed-{rounds}", rounds + 1
+        folder, rounds, left = start.inputs / f"killed-{rounds}", rounds + 1, seconds
         shutil.copytree(ready, folder, symlinks=True)
-        for _ in range(min(4, kills - killed)):
-            tried += 1
-            killed += killed_while_running(start(command, folder), draw.uniform(0, seconds))
+        for _ in range(min(5, kills - killed)):
+            after, tried = draw.uniform(0, left), tried + 1
+            killed += killed_while_running(start(command, folder), after)
+            left -= after
         start.to_the_end(command, folder)
         assert contents(folder) == wanted
         shutil.rmtree(folder)
@@ -130,7 +136,7 @@ def test_a_command_killed_at_random_moments_ends_byte_identical(name: str, kills
 
 def test_ctrl_c_says_how_to_go_on(start: Start) -> None:
     folder = start.folder("stopped")
-    process = start(GENERATE.replace("-n 24", "-n 4000"), folder)
+    process = start(GENERATE.replace("-n 12", "-n 4000"), folder)
     wait_for((folder / "pools/good/metadata.jsonl").is_file)
     os.kill(process.pid or 0, signal.SIGINT)
     process.join(60)

@@ -256,10 +256,13 @@ def _share(source: Path, target: Path, pattern: str) -> None:
         partial = copy.with_name(f".{copy.name}.{os.getpid()}{PARTIAL}")
         partial.unlink(missing_ok=True)
         try:
-            os.link(file.resolve(), partial)
-        except OSError:
-            shutil.copyfile(file, partial)
-        partial.replace(copy)
+            try:
+                os.link(file.resolve(), partial)
+            except OSError:
+                shutil.copyfile(file, partial)
+            partial.replace(copy)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager

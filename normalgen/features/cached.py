@@ -40,11 +40,11 @@ class KeptFeatures:
         paths = [self._path(image) for image in images]
         tokens = [self.files.read(path, _levels) for path in paths]
         missing = [index for index, levels in enumerate(tokens) if levels is None]
-        if missing:
-            made = [level.cpu() for level in self.network.tokens(images[missing])]
-            for row, index in enumerate(missing):
-                tokens[index] = [level[row] for level in made]
-                named = {str(i): level[row].contiguous() for i, level in enumerate(made)}
+        if missing:  # the whole batch: in a smaller one, as after a kill, the last digits may differ
+            made = [level.cpu() for level in self.network.tokens(images)]
+            for index in missing:
+                tokens[index] = [level[index] for level in made]
+                named = {str(i): level[index].contiguous() for i, level in enumerate(made)}
                 self.files.keep(paths[index], save(named))
         levels = zip(*(levels for levels in tokens if levels is not None), strict=True)
         return [torch.stack(level).to(images.device) for level in levels]

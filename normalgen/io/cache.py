@@ -76,7 +76,7 @@ class KeptFiles:
 
     def _make_room(self) -> int:
         """Remove unfinished and least recently used files; return how many bytes may be written until the next call."""
-        sweep(self.folder, older=STALE)
+        sweep(self.folder, older=STALE, ended=True)
         files = sorted(self._files())
         total, least = sum(size for _, size, _ in files), self.limit // 10
         for _, size, path in files:

@@ -1,5 +1,6 @@
 """Paths that a file's content names: inside their folder, or an error. Removes only regular files, behind no link."""
 
+import os
 import stat
 import time
 from collections.abc import Iterable
@@ -55,7 +56,7 @@ def remove_files(folder: Path, patterns: Iterable[str]) -> None:
                     path.parent.rmdir()
 
 
-def sweep(folder: Path, *, deep: bool = True, older: float = 0.0) -> None:
+def sweep(folder: Path, *, deep: bool = True, older: float = 0.0, ended: bool = False) -> None:
     """Remove the unfinished files that killed processes left in `folder`, and below if `deep`.
 
     Call it with the folder's lock, so that no other process is writing there; without one, name an age.
@@ -64,8 +65,23 @@ def sweep(folder: Path, *, deep: bool = True, older: float = 0.0) -> None:
         folder: where processes write.
         deep: whether sub-folders are looked through.
         older: seconds since a file was last written to; `STALE` where other processes may be writing.
+        ended: whether to remove younger files too, if their process no longer runs on this machine; for folders where
+            the loss of a file that another machine is writing does no harm.
     """
     for left in folder.glob(f"{'**/' * deep}.*{PARTIAL}"):
         with suppress(OSError):
-            if not older or left.lstat().st_mtime < time.time() - older:
+            if left.lstat().st_mtime <= time.time() - older or (ended and _has_ended(left)):
                 remove_file(folder, str(left.relative_to(folder)))
+
+
+def _has_ended(partial: Path) -> bool:
+    """Return whether the process that writes an unfinished file has ended; False if this system cannot tell."""
+    if os.name != "posix":  # elsewhere, `os.kill` ends the process
+        return False
+    try:
+        os.kill(int(partial.name.removesuffix(PARTIAL).rpartition(".")[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return False

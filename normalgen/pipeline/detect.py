@@ -88,8 +88,7 @@ def detect(
         progress: show a bar.
 
     Raises:
-        DataError: no photos; too few to calibrate with; a model or pool of other parts; a folder with other files.
-        PresetError: the settings cannot work.
+        DataError, PresetError: no photos; too few to calibrate with; a model, pool or folder of others; bad settings.
     """
     chosen = _opened(detector, preset, seed, device := pick_device(device))
     photos, category = _queries(queries, chosen, references, labels), _category(chosen, references)

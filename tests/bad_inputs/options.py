@@ -136,6 +136,7 @@ MEASURING = [
         "a setting that a detector lacks", f"{EVALUATE} --detectors 'memory[colour=red]'", "has no setting 'colour=red'"
     ),
     case("brackets that stay open", f"{EVALUATE} --detectors 'memory[grid=3'", "memory[grid=3"),
+    case("a setting of another type", f"{EVALUATE} --detectors 'memory[grid=blue]'", "grid", "got 'blue'"),
     case("a setting out of range", f"{EVALUATE} --detectors 'memory[grid=0]'", "grid"),
     case("a module that is not there", f"{EVALUATE} --detectors gone:Mine", "gone:Mine cannot be imported"),
     case("a class that is not there", f"{EVALUATE} --detectors json:Mine", "json has no Mine"),

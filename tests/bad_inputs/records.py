@@ -176,6 +176,13 @@ OTHERS = [
         "names a reference twice",
         harm=edit("shots.json", references=[{"name": "a", "sha256": "0" * 64}] * 2, k=2),
     ),
+    case(
+        "a manifest of another category",
+        MANIFEST,
+        "category 'nut', the photos are 'good'",
+        "--category nut",
+        harm=edit("shots.json", category="nut"),
+    ),
     case("a manifest whose count differs", MANIFEST, "says k is 9", harm=edit("shots.json", k=9)),
     case("a manifest nested 10,000 deep", MANIFEST, "nested too deeply", harm=write("shots.json", "[" * 10_000)),
     case(

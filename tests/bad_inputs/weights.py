@@ -209,6 +209,16 @@ DETECTORS = [
         ),
     ),
     case(
+        "a detector with a narrower bank",
+        JUDGE,
+        "vectors of length",
+        "fit the detector again",
+        harm=then(
+            edit("detector/detector.json", files={}),
+            tensors("detector/detector.safetensors", **{"bank.0": torch.ones(9, 4, 4, 3)}),
+        ),
+    ),
+    case(
         "a detector of no left-out scores",
         JUDGE,
         "detector",

@@ -42,7 +42,19 @@ def children(process: int) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_to_the_command_alone_ends_its_workers(number: int, photos: Path, prior: Path, tmp_path: Path) -> None:
-    words = ["generate", "good", "-n", "4000", "--no-gate", "--size", "32", "--training-steps", "100000"]
+    words = [
+        "generate",
+        "good",
+        "-n",
+        "4000",
+        "--no-gate",
+        "--size",
+        "32",
+        "--augment",
+        "safe",
+        "--training-steps",
+        "100000",
+    ]
     command = [sys.executable, "-m", "normalgen", *words, "--weights", str(prior), "--devices", "cpu,cpu"]
     reset = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, **reset)  # type: ignore[call-overload]

@@ -21,6 +21,19 @@ def queries(photos: Path) -> Images:
     return Images.from_folder(photos)
 
 
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The size of every batch that is restored from now on."""
+    seen: list[int] = []
+    restore = NormalModel.restore
+
+    def watched(self: NormalModel, images: torch.Tensor, **options: object) -> torch.Tensor:
+        seen.append(len(images))
+        return restore(self, images, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(NormalModel, "restore", watched)
+    return seen
+
+
 def test_the_twin_is_the_candidate_most_like_its_query(three: NormalModel, queries: Images) -> None:
     found = Personalizer(three).personalize(queries)
     assert found.candidates.shape == (6, 3, 3, 32, 32)
@@ -31,14 +44,7 @@ def test_the_twin_is_the_candidate_most_like_its_query(three: NormalModel, queri
 def test_all_prompts_of_a_batch_go_through_one_call(
     three: NormalModel, queries: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
-    restore = NormalModel.restore
-
-    def watched(self: NormalModel, images: torch.Tensor, **options: object) -> torch.Tensor:
-        seen.append(len(images))
-        return restore(self, images, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(NormalModel, "restore", watched)
+    seen = sizes(monkeypatch)
     list(Personalizer(three).batches(queries, 4))
     assert seen == [12, 6]
 
@@ -65,6 +71,20 @@ def test_kept_twins_are_taken_up_and_are_the_same(
     kept = Personalizer(three, cache=tmp_path / "c").personalize(queries)
     assert torch.equal(kept.candidates, made.candidates)
     assert torch.equal(plain.candidates, made.candidates)
+
+
+def test_a_batch_that_a_killed_run_kept_in_part_is_made_whole_again(
+    three: NormalModel, queries: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Personalizer(three, cache=tmp_path).personalize(queries)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    for path in [*files][:4]:
+        path.unlink()
+    seen = sizes(monkeypatch)
+    again = Personalizer(three, cache=tmp_path).personalize(queries)
+    assert torch.equal(again.candidates, made.candidates)
+    assert {path: path.read_bytes() for path in files} == files
+    assert seen == [18]  # in a smaller batch, the last digits may differ
 
 
 @pytest.mark.parametrize("twins", [{"strength": 0.75}, {"prompts": 1}, {}])

@@ -13,6 +13,7 @@ from torch.nn.functional import mse_loss
 from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.training import Batch, Noising, TrainingPlan, denoising_loss, train
+from normalgen.io.atomic import PARTIAL
 from normalgen.io.rng import generator
 from normalgen.settings.presets import Preset, change
 from normalgen.settings.prompts import CLASS_PROMPT, INSTANCE_PROMPT, fill
@@ -204,7 +205,8 @@ def test_a_save_that_fails_keeps_the_files_that_were_there(
     trained(settings, tmp_path / "full")
     base = write_stable(tmp_path / "other", prediction="v_prediction")
 
-    def full_disk(*paths: Path) -> None:
+    def full_disk(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
         raise OSError("no space left")
 
     monkeypatch.setattr("os.link", full_disk)
@@ -213,6 +215,7 @@ def test_a_save_that_fails_keeps_the_files_that_were_there(
         opened(change(settings, weights=str(base))).save(tmp_path / "full")
     monkeypatch.undo()
     assert NormalModel.load(tmp_path / "full").preset == settings
+    assert not [*(tmp_path / "full").rglob(f".*{PARTIAL}")]
 
 
 @pytest.mark.slow

@@ -1,8 +1,11 @@
 """Files that can be made again, kept on disk up to a limit."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -29,6 +32,17 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     KeptFiles(tmp_path / "file", "*", limit=10).keep(tmp_path / "file" / "a", b"data")
     assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX tells whether a process runs without ending it")
+def test_unfinished_files_of_ended_processes_go_at_once_and_those_of_running_ones_stay(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    running = f".a.{os.getpid()}.partial"
+    for name in (running, f".b.{ended.pid}.partial", ".c.other.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    KeptFiles(tmp_path, "*.bin").keep(tmp_path / "new.bin", b"data")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [running, ".c.other.partial", "new.bin"]
 
 
 class Sized:

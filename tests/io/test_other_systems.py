@@ -77,13 +77,27 @@ def test_records_with_line_ends_of_two_bytes_are_read_by_every_command(
     assert run("generate", "good", "-n", "2", *again) == 0
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.slow)])
 def test_no_code_page_ends_a_run(encoding: str, tmp_path: Path) -> None:
     folder = tmp_path / "gr\u00fcn \u96ea"
     folder.mkdir()
     for seed in range(3):
         drawn(seed).save(folder / f"\u96ea{seed}.png")
-    words = ["generate", folder.name, "-n", "2", "--size", "32", "--plain", "1", "--no-gate", "--out", "\u96ea"]
+    words = [
+        "generate",
+        folder.name,
+        "-n",
+        "2",
+        "--size",
+        "32",
+        "--plain",
+        "1",
+        "--no-gate",
+        "--out",
+        "\u96ea",
+        "--augment",
+        "safe",
+    ]
     ended = subprocess.run(
         [sys.executable, "-m", "normalgen", *words],
         cwd=tmp_path,

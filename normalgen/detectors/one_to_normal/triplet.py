@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, normalize
 
+from normalgen.errors import DataError
 from normalgen.features.memory_bank import MemoryBank, Scatter, Subspace
 
 __all__ = [
@@ -83,7 +84,15 @@ class PatchBank:
         After one map per level comes one per wide level: the squared distance to its subspace.
 
         Differs: the paper has nearest patches only.
+
+        Raises:
+            DataError: the bank holds patches of other features.
         """
+        kept, given = ([level.shape[-1] for level in levels] for levels in (self.levels, queries))
+        if kept != given:
+            raise DataError(
+                f"the bank holds vectors of length {kept}, the features give {given}; fit the detector again"
+            )
         return [*self.nearest(queries), *self.residuals(queries)]
 
     def nearest(self, queries: Levels) -> Levels:

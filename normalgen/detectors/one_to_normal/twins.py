@@ -56,8 +56,8 @@ class Twins:
 class Personalizer:
     """Makes twins with one model, and caches them.
 
-    A twin depends only on model, image, prompts, strength, steps and seed, not on the rest of its batch. The cache
-    keeps twins of different device types, precisions and versions apart.
+    A twin depends only on model, image, prompts, strength, steps and seed; the rest of its batch may change the last
+    digit. The cache keeps twins of different device types, precisions and versions apart.
 
     Args:
         model: customized on the queries' category; its preset's `twins` holds the settings.
@@ -104,29 +104,31 @@ class Personalizer:
         paths = [self._paths(query, key) for query, key in zip(queries, keys, strict=True)]
         cached = [self._kept(files) for files in paths]
         missing = [index for index, images in enumerate(cached) if images is None]
-        for index, images in zip(missing, self._make(queries, keys, missing), strict=True):
-            cached[index] = images
-            self._keep(paths[index], images)
+        made = self._make(queries, keys) if missing else []
+        for index in missing:
+            cached[index] = made[index]
+            self._keep(paths[index], made[index])
         candidates = torch.stack([images for images in cached if images is not None])
         rows = [
             [similarity(query, image) for image in images] for query, images in zip(queries, candidates, strict=True)
         ]
         return Twins(queries, candidates, torch.tensor(rows))
 
-    def _make(self, queries: Tensor, keys: Sequence[str], indices: list[int]) -> list[Tensor]:
-        """Return the candidates (P, 3, S, S) of the queries at `indices`, made in one batch, as 8-bit values."""
-        if not indices:
-            return []
+    def _make(self, queries: Tensor, keys: Sequence[str]) -> Sequence[Tensor]:
+        """Return the candidates (P, 3, S, S) of each query, made in one batch, as 8-bit values.
+
+        Never of the missing ones alone: in a smaller batch, as after a kill, the last digits may differ.
+        """
         count, twins = len(self.prompts), self.model.preset.twins
         made = self.model.restore(
-            queries[indices].repeat_interleave(count, 0),
-            prompts=[*self.prompts] * len(indices),
+            queries.repeat_interleave(count, 0),
+            prompts=[*self.prompts] * len(queries),
             strength=twins.strength,
             seed=self.seed,
-            indices=[keys[index] for index in indices for _ in range(count)],
+            indices=[key for key in keys for _ in range(count)],
             explicit=twins.steps,
         )
-        return list(torch.split((made * 255).round() / 255, count))
+        return torch.split((made * 255).round() / 255, count)
 
     def _paths(self, query: Tensor, key: str) -> list[Path]:
         """Return a query's cache files, named by key and pixels: a key may recur with other pixels."""
