@@ -21,6 +21,8 @@ from normalgen.diffusion.loading import open_parts
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny
 from normalgen.diffusion.tiny.unet import TinyConfig
+from normalgen.features import embedded
+from normalgen.features.embedded import EmbeddedFeatures
 from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.embedded_vit import SIZE
 from normalgen.images.decode import ImageItem, decode
@@ -52,11 +54,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     assert torch.equal(before, torch.random.get_rng_state()), "the global random state was touched"
 
 
-@pytest.fixture(autouse=True)
-def _fast_features(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The features "embedded" are the CNN here, ten times as fast; tests of the real ones are marked `embedded`."""
-    if "embedded" not in request.keywords:
-        monkeypatch.setattr("normalgen.features.embedded.EmbeddedFeatures", _stand_in)
+@pytest.fixture(autouse=True, scope="session")
+def _fast_features() -> Iterator[None]:
+    """The features "embedded" are the CNN here, several times as fast."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "EmbeddedFeatures", _stand_in)
+        yield
+
+
+@pytest.fixture
+def real_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The features "embedded" as users have them."""
+    monkeypatch.setattr(embedded, "EmbeddedFeatures", EmbeddedFeatures)
 
 
 def _stand_in(device: str, size: int) -> CnnFeatures:

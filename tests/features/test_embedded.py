@@ -7,7 +7,7 @@ from normalgen.features.embedded_vit import VitFeatures
 from normalgen.features.open_features import EMBEDDED, open_features, opened
 
 
-@pytest.mark.embedded
+@pytest.mark.usefixtures("real_features")
 def test_the_default_features_are_the_transformers_level_and_two_of_the_cnn() -> None:
     images = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     features = open_features("embedded")

@@ -245,8 +245,8 @@ class OneToNormal:
         model = NormalModel.load(folder / MODEL, device=device) if "p" in known["branches"] else None
         detector = cls(model=model, cache=cache, **stored)
         network = detector._features()
-        if network.name != record["network"]:
-            raise DataError(f"{folder} needs the features {record['network']}, these are {network.name}; {AGAIN}")
+        if opened(network) != record["network"]:
+            raise DataError(f"{folder} needs the features {record['network']}, these are {opened(network)}; {AGAIN}")
         branches = detector._open(network, known["object"])
         detector.fitted_ = Fitted.read(branches, tensors, record, device)
         return detector
