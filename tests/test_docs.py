@@ -38,7 +38,8 @@ def run(words: list[str]) -> None:
 
 
 def test_the_two_commands_of_a_new_user_are_there() -> None:
-    assert "pip install -c constraints.txt -e '.[samples]' && normalgen generate --category elpv-mono -n 100" in README
+    first = "pip install -c constraints.txt -e '.[vit,samples]' && normalgen generate --category elpv-mono -n 100"
+    assert first in README
     assert "pip install -c constraints.txt -e '.[dev,samples]' && pytest" in README
 
 

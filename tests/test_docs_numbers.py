@@ -125,3 +125,17 @@ def test_rows_that_name_their_cells_are_those_of_the_committed_tables() -> None:
         known = tables(f"docs/results/{folder}/results.md", *row)
         assert row in [{head: each[head] for head in row} for each in known], (folder, row)
     assert len(rows) >= 17
+
+
+def test_the_default_features_are_as_measured() -> None:
+    found = by_group(load_cells(ROOT / "docs/results/embedded"))
+    rows = tables("docs/results.md", "default features", "2 shots")
+    for row in rows:
+        detector = {"One-to-Normal": "one-to-normal[branches=n]", "memory": "memory"}[row["default features"]]
+        for k in (2, 4, 8):
+            mean = found[SETS[row["set"]], "reporting", k, detector, "none"]
+            assert row[f"{k} shots"] == shown(mean, row[f"{k} shots"])
+    assert len(rows) == 4
+    headline = re.search(r"image AUROC of \*\*([\d.]+)\*\*", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert headline
+    assert headline[1] == shown(found["elpv", "reporting", 4, "one-to-normal[branches=n]", "none"], "")

@@ -64,7 +64,8 @@ FeaturesName = Annotated[
     str,
     typer.Option(
         "--features",
-        help="embedded (default for preset tiny), clip[:NAME[:WEIGHTS]] (default otherwise) or timm:NAME[:FILE].",
+        help="What the detector looks with: embedded (default for preset tiny: a vision transformer, extra vit, and a "
+        "CNN), vit, cnn (fast), dinov2[:FILE], clip[:NAME[:WEIGHTS]] (default otherwise) or timm:NAME[:FILE].",
         rich_help_panel=DETECTOR,
     ),
 ]

@@ -52,7 +52,7 @@ class TestImage:
         """
         if self.mask is None:
             if self.label:
-                raise DataError(f"{self.image.source} is anomalous ({self.kind}) and has no mask")
+                raise DataError(f"{self.image.name} is anomalous ({self.kind}) and has no mask")
             return np.zeros(size[::-1], bool)
         marked = decode_mask(self.mask)
         own = marked.shape[::-1]
