@@ -121,5 +121,5 @@ def test_a_saved_detector_refuses_features_of_other_weights(
     other = Pixels()
     other.name = "pixels@2"
     monkeypatch.setattr("normalgen.detectors.one_to_normal.detector.open_features", lambda name, device: other)
-    with pytest.raises(DataError, match="features pixels, these are pixels@2"):
+    with pytest.raises(DataError, match="features pixels at 64 px, these are pixels@2"):
         OneToNormal.load(tmp_path)
