@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -72,6 +73,13 @@ def test_dinov2_reads_the_official_layout_from_a_file(tmp_path: Path, vit: VitFe
     official = open_features(f"dinov2:{tmp_path / 'official.safetensors'}", size=56)
     assert official.name.startswith("dinov2:4,5,6,7,8@")
     assert torch.allclose(official.tokens(noise())[0], vit.tokens(noise())[0], atol=1e-5)
+
+
+def test_dinov2_without_a_connection_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str, **options: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(MissingWeights, match=r"hf download timm/vit_small_patch14_dinov2\.lvd142m"):
         open_features("dinov2")
 
