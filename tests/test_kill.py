@@ -81,9 +81,7 @@ def work(words: list[str], folder: Path) -> None:
     os.chdir(folder)
     torch.set_num_threads(1)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    provenance.revision = cache(
-        lambda checkout: "tested"
-    )  # the checkout may change while this runs, and a record names it
+    provenance.revision = cache(lambda checkout: "tested")  # records name the checkout, which may change meanwhile
     for name in ("out", "err"):
         setattr(sys, f"std{name}", (folder / f"{name}.txt").open("w", buffering=1))
     sys.argv = ["normalgen", *words]
