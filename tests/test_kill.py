@@ -35,11 +35,15 @@ COMMANDS = {
     "generate": ("presets", GENERATE),
     "generate gated": ("presets", f"generate good -n 6 --training-steps 2 --plain 0.5 {TOY}"),
     "customize": ("presets", f"customize good --training-steps 20 {TOY}"),
-    "detect": (f"generate good -n 4 --training-steps 2 --no-gate {TOY}", f"detect mixed --references good -k 2 {TOY}"),
+    "detect": (
+        f"generate good -n 4 --training-steps 2 --no-gate {TOY}",
+        f"detect mixed --references good -k 2 --features cnn {TOY}",
+    ),
     "evaluate": (
         "presets",
         "evaluate --dataset folder --data data --shots 2 --seeds 1 -n 4 --training-steps 2 --no-gate "
-        "--detectors memory,one-to-normal --arms none,generated --augment safe --device cpu --weights PRIOR",
+        "--detectors memory[features=cnn],one-to-normal[features=cnn] --arms none,generated --augment safe --device cpu "
+        "--weights PRIOR",
     ),
 }
 """What is done before, and the command that is killed."""
