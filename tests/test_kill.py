@@ -42,8 +42,8 @@ COMMANDS = {
     "evaluate": (
         "presets",
         "evaluate --dataset folder --data data --shots 2 --seeds 1 -n 4 --training-steps 2 --no-gate "
-        "--detectors memory[features=cnn],one-to-normal[features=cnn] --arms none,generated --augment safe --device cpu "
-        "--weights PRIOR",
+        "--detectors memory[features=cnn],one-to-normal[features=cnn] --arms none,generated --augment safe "
+        "--device cpu --weights PRIOR",
     ),
 }
 """What is done before, and the command that is killed."""

@@ -83,21 +83,7 @@ def test_no_code_page_ends_a_run(encoding: str, tmp_path: Path) -> None:
     folder.mkdir()
     for seed in range(3):
         drawn(seed).save(folder / f"\u96ea{seed}.png")
-    words = [
-        "generate",
-        folder.name,
-        "-n",
-        "2",
-        "--size",
-        "32",
-        "--plain",
-        "1",
-        "--no-gate",
-        "--out",
-        "\u96ea",
-        "--augment",
-        "safe",
-    ]
+    words = ["generate", folder.name, *"-n 2 --size 32 --plain 1 --no-gate --augment safe --out \u96ea".split()]
     ended = subprocess.run(
         [sys.executable, "-m", "normalgen", *words],
         cwd=tmp_path,
