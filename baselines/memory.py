@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from normalgen.detectors.base import Prediction
 from normalgen.errors import NotFittedError, PresetError
@@ -19,6 +18,7 @@ from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.features.open_features import check_features, open_features, opened
+from normalgen.features.patches import joined_patches
 from normalgen.images.images import Images
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.pool.dataset import Pool
@@ -85,11 +85,8 @@ class PatchMemory:
         return {"features": self.features, "grid": self.grid, **network}
 
     def _patches(self, images: Images) -> Iterator[Tensor]:
-        """Yield vectors (N, grid, grid, C) per batch: each level on the grid, its squared length its share, joined."""
+        """Yield `joined_patches` (N, grid, grid, C) per batch."""
         if self.network_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
         for pixels in images.batches(self.network_.size, self.batch):
-            levels = [level.permute(0, 3, 1, 2) for level in self.network_.tokens(pixels)]
-            pooled = [normalize(adaptive_avg_pool2d(level, self.grid), dim=1) for level in levels]
-            weighed = [share**0.5 * level for share, level in zip(self.network_.shares, pooled, strict=True)]
-            yield torch.cat(weighed, 1).permute(0, 2, 3, 1)
+            yield joined_patches(self.network_, pixels, self.grid)

@@ -14,7 +14,7 @@ Rooms, each importing only those above it:
     features/      network features: patch vectors, image vectors; the nearest patch in a memory
     diffusion/     schedule, sampler, codec, model, training, Stable Diffusion; tiny/: the small bundled model
     customizing/   DreamBooth: references in, NormalModel out
-    quality/       measures of images, and the gate that decides which images enter a pool
+    quality/       measures of images, the gate for candidates of a pool, the screening of unlabeled photos
     pool/          the data set on disk: planned, drawn, judged and written by one or more processes
     detectors/     the contract, metrics, thresholds; one_to_normal/: twins, triplet, calibration, text
     evaluation/    detectors x shots x seeds x arms, one file per cell; tables, statistics and figures of the cells
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from normalgen.pipeline.detect import detect
     from normalgen.pipeline.make import customize, generate_pool
     from normalgen.pipeline.personalize import personalize
+    from normalgen.pipeline.screen import screen
     from normalgen.pool.dataset import Pool
     from normalgen.references import References
 
@@ -50,6 +51,7 @@ __all__ = [
     "detect",
     "generate_pool",
     "personalize",
+    "screen",
 ]
 
 __version__ = "0.1.0"
@@ -65,6 +67,7 @@ _HOMES = {
     "detect": "pipeline.detect",
     "generate_pool": "pipeline.make",
     "personalize": "pipeline.personalize",
+    "screen": "pipeline.screen",
 }
 
 

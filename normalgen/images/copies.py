@@ -28,15 +28,22 @@ class Copies:
         known: the known photos, `reduced`.
     """
 
-    def __init__(self, known: Sequence[Tensor]) -> None:
-        self.known = torch.stack([*known]) if known else torch.empty(0, SIDE, SIDE)
-        self.coarse = _coarse(self.known)
+    def __init__(self, known: Sequence[Tensor] = ()) -> None:
+        self.known: list[Tensor] = []
+        self.coarse: list[Tensor] = []
+        for photo in known:
+            self.add(photo)
+
+    def add(self, photo: Tensor) -> None:
+        """Make a `reduced` photo known."""
+        self.known.append(photo)
+        self.coarse.append(_coarse(photo[None])[0])
 
     def find(self, photo: Tensor) -> int | None:
         """Return the index of the known photo that a `reduced` one is a copy of; None if there is none."""
-        if not len(self.known):
+        if not self.known:
             return None
-        likeness = self.coarse @ _coarse(photo[None])[0]
+        likeness = torch.stack(self.coarse) @ _coarse(photo[None])[0]
         for index in likeness.argsort(descending=True)[:CANDIDATES].tolist():
             if likeness[index] >= LIKENESS and agreement(self.known[index], photo) >= SHARE:
                 return int(index)

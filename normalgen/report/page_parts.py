@@ -87,9 +87,12 @@ def key(scale: tuple[float, float]) -> str:
 
 def controls(run: PageSummary) -> str:
     """Return the buttons, the name filter and the label filter, for the kinds and labels that occur."""
-    judged = any(kind in run.kinds for kind in ("anomalous", "normal"))
-    kinds = [("", "all", run.total)]
-    kinds += [(name, name, run.kinds[name]) for name in ("anomalous", "normal") if judged]
+    named = (
+        ["anomalous", "normal"]
+        if run.kinds.keys() & {"anomalous", "normal"}
+        else sorted(run.kinds.keys() - {"error", "ranked"})
+    )
+    kinds = [("", "all", run.total), *((name, name, run.kinds[name]) for name in named)]
     kinds += [("error", "errors", run.kinds["error"])] if run.kinds["error"] else []
     buttons = "".join(
         f'<button type="button" data-kind="{name}" aria-pressed="{"false" if name else "true"}">{words} '

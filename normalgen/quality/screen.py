@@ -1,0 +1,177 @@
+"""Screens unlabeled photos: decides, patch by patch, which are normal, from a few references and from each other.
+
+A patch of a good part resembles patches in the references or in many other photos; a patch of a defect resembles few
+(MuSc, Li et al., ICLR 2024). Photos with few such patches become trusted, and all photos are judged again by their
+nearest patches in references and trusted photos, in rounds. What many photos share but no reference shows would pass
+as normal, so it is asked about.
+
+    kept        nothing in it is unusual
+    suspicious  unusual in a small part
+    odd         unusual as a whole: another part, or another view
+    asked       it shares something with other photos that no reference shows
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from normalgen.quality.stream import Stream
+
+__all__ = ["VERDICTS", "Screening", "screened"]
+
+VERDICTS = ("kept", "suspicious", "odd", "asked")
+FEWEST = 8
+"""With fewer photos the cut-off says little."""
+MUTUAL, TRUSTED, ROUNDS, NEAREST = 0.3, 0.7, 3, 3
+"""Share of the panel that the first round judges by, share that is trusted after it, rounds, and nearest images."""
+TOP, SPREAD, NORMAL = 0.01, 2.0, 0.995
+"""Share of patches in a score, deviations to the limit, and share of normal photos' patches below the patch limit."""
+WHOLE = 0.3
+"""A photo with a larger share of unusual patches is unusual as a whole."""
+STRANGE = 1.8
+"""Photos farther from the references, per distance between these, show another part."""
+LEAST, RECURRING, ALIKE, LIKE_GROUP = 3, 0.1, 0.8, 1.1
+"""A question needs as many photos, and such a share of all; nearness, per distance to trusted photos, below which two
+suspects share something, and below which a photo shows what a group shares."""
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The verdicts on N photos.
+
+    Attributes:
+        scores: mean distance of the 1 % most unusual patches, per limit: above 1 is unusual (N,).
+        maps: distance of each patch, per patch limit (N, P).
+        masks: unusual patches and their neighbours, bool (N, P).
+        verdicts: one of `VERDICTS` per photo.
+        share: share of photos that are not kept.
+        groups: for each question, the indices of the photos that share something no reference shows.
+        limits: the cut-offs, as plain data for a record.
+        apart: how far the photos are from the references, per distance of the references to each other; 0 with one
+            reference, which cannot tell.
+    """
+
+    scores: Tensor
+    maps: Tensor
+    masks: Tensor
+    verdicts: tuple[str, ...]
+    share: float
+    groups: tuple[tuple[int, ...], ...]
+    limits: dict[str, float]
+    apart: float
+
+    @property
+    def strange(self) -> bool:
+        """Whether the photos show something else than the references."""
+        return self.apart > STRANGE
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few photos to say much."""
+        return len(self.scores) < FEWEST
+
+    def of(self, *verdicts: str) -> list[int]:
+        """Return the indices of the photos with these verdicts."""
+        return [index for index, verdict in enumerate(self.verdicts) if verdict in verdicts]
+
+
+def screened(
+    stream: Stream, patches: Callable[[Sequence[int]], Tensor], contamination: float | None = None
+) -> Screening:
+    """Judge all photos.
+
+    The lower half of the scores counts as clean: less than half of the photos may be anomalous. Its spread gives the
+    limit: the median plus two deviations.
+
+    Args:
+        stream: the photos' distances to references and to each other.
+        patches: takes indices of photos and returns their unit vectors (n, P, C).
+        contamination: share of photos that are not kept, in [0, 1); None takes it from the scores.
+    """
+    maps = _trusting(stream)
+    scores = _highest(maps)
+    limit = _limit(scores) if contamination is None else float(scores.quantile(1 - contamination))
+    clean = scores <= limit
+    patch_limit = float(maps[clean].flatten().quantile(NORMAL))
+    unusual = maps > patch_limit
+    masks = _with_neighbours(unusual)
+    groups, shared = _recurring(maps, unusual, (~clean).nonzero()[:, 0].tolist(), patches)
+    whole = masks.float().mean(1) > WHOLE
+    verdicts = tuple(
+        "asked" if index in shared else "kept" if clean[index] else "odd" if whole[index] else "suspicious"
+        for index in range(len(scores))
+    )
+    limits = {"photo": limit, "patch": patch_limit}
+    share = verdicts.count("kept") / len(verdicts)
+    return Screening(scores / limit, maps / patch_limit, masks, verdicts, 1 - share, groups, limits, _apart(stream))
+
+
+def _recurring(
+    maps: Tensor, unusual: Tensor, suspects: list[int], patches: Callable[[Sequence[int]], Tensor]
+) -> tuple[tuple[tuple[int, ...], ...], set[int]]:
+    """Return the groups of suspects that share what is unusual in them, and all photos that show something like it."""
+    vectors = [patches([index])[0][unusual[index]] for index in suspects]
+    if sum(map(len, vectors)) == 0:
+        return (), set()
+    highest = _top_indices(maps)
+    usual = maps.gather(1, highest).mean(1)
+    nearness = torch.full((len(maps), len(suspects)), torch.inf)
+    for index in range(len(maps)):
+        own = patches([index])[0][highest[index]]
+        for column, (suspect, others) in enumerate(zip(suspects, vectors, strict=True)):
+            if suspect != index and len(others):
+                nearness[index, column] = (1 - (own @ others.T).amax(1)).mean() / usual[index]
+    similar = nearness[suspects] < ALIKE
+    least = max(LEAST, round(RECURRING * len(maps)))
+    joined = connected_components(similar.numpy(), directed=False)[1]
+    groups = [
+        tuple(index for index, label in zip(suspects, joined, strict=True) if label == group)
+        for group in sorted(set(joined))
+    ]
+    asked = tuple(sorted((group for group in groups if len(group) >= least), key=len, reverse=True))
+    columns = [suspects.index(index) for group in asked for index in group]
+    if not columns:
+        return (), set()
+    alike = nearness[:, columns].topk(2, 1, largest=False).values.mean(1) < LIKE_GROUP
+    return asked, {*alike.nonzero()[:, 0].tolist()}.union(*asked)
+
+
+def _trusting(stream: Stream) -> Tensor:
+    """Return the mean distance of each patch to the nearest references and trusted photos (N, P)."""
+    members = torch.tensor(stream.members)
+    everyone = torch.ones(len(members), dtype=torch.bool)
+    maps = stream.nearest(everyone, round(MUTUAL * len(members)))
+    for _ in range(ROUNDS):
+        scores = _highest(maps)[members]
+        maps = stream.nearest(scores <= scores.quantile(TRUSTED), NEAREST)
+    return maps
+
+
+def _apart(stream: Stream) -> float:
+    if len(stream.between) < 2:
+        return 0.0
+    own = stream.between.float().amin(1).mean()
+    return float(stream.references.float().amin(1).mean(1).median() / own.clamp(min=1e-6))
+
+
+def _highest(maps: Tensor) -> Tensor:
+    return maps.gather(1, _top_indices(maps)).mean(1)
+
+
+def _top_indices(maps: Tensor) -> Tensor:
+    return maps.topk(max(1, round(TOP * maps.shape[1])), 1).indices
+
+
+def _limit(scores: Tensor) -> float:
+    median = scores.median()
+    return float(median + SPREAD * 1.4826 * (median - scores[scores <= median]).median())
+
+
+def _with_neighbours(masks: Tensor) -> Tensor:
+    side = round(masks.shape[1] ** 0.5)
+    grown = max_pool2d(masks.view(-1, 1, side, side).float(), 3, 1, 1)
+    return grown.view(masks.shape) > 0

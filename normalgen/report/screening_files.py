@@ -1,0 +1,103 @@
+"""Writes the files of a screening: a table, and a page with every photo and what is unusual in it."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from torch import Tensor
+
+from normalgen.images.images import Images
+from normalgen.io.atomic import named
+from normalgen.io.outputs import replacing
+from normalgen.io.progress import Watch, silent
+from normalgen.io.records import row_line
+from normalgen.quality.screen import Screening
+from normalgen.report.detection_page import Pictures, write_page
+from normalgen.report.pictures import overlay
+from normalgen.report.shown import Shown
+from normalgen.report.spool import Spool
+
+__all__ = ["MADE_BY", "PAGE", "TABLE", "write_screening"]
+
+MADE_BY, PAGE, TABLE = "normalgen screen", "report.html", "screening.csv"
+FILES = (PAGE, TABLE, "screening.jsonl")
+WIDEST, BRIGHTEST = 320, 2.0
+"""Most pixels of a picture's longer side, and the distance, per patch limit, with the strongest colour."""
+
+
+def write_screening(
+    folder: Path,
+    images: Images,
+    screening: Screening,
+    passed: Mapping[str, str],
+    *,
+    title: str,
+    sentences: list[str],
+    watch: Watch = silent,
+) -> None:
+    """Write `report.html`, `screening.csv` and `screening.jsonl`, the most unusual photo first.
+
+    Args:
+        folder: a new folder, or one of an earlier screening, whose files are replaced.
+        images: the screened photos.
+        screening: the verdicts on them.
+        passed: why other photos were passed over, by name.
+        title: title of the page.
+        sentences: what the screening found, for people.
+        watch: receives the progress of "page".
+
+    Raises:
+        DataError: the folder holds other files, or is in use.
+    """
+    ranks = screening.scores.argsort(descending=True).argsort().tolist()
+    rows = [
+        Shown(name, float(score), {}, rank + 1, verdict, None)
+        for name, score, rank, verdict in zip(images.names, screening.scores, ranks, screening.verdicts, strict=True)
+    ]
+    rows += [Shown(name, 0.0, {}, 0, "", None, error=reason) for name, reason in passed.items()]
+    with replacing(folder, MADE_BY, FILES) as outputs, named(folder), TemporaryFile(dir=folder) as waiting:
+        pictures, side = Pictures(Spool(waiting)), math.isqrt(screening.maps.shape[1])
+        for index, values in enumerate(screening.maps):
+            _draw(pictures, images, index, values.view(side, side))
+            watch("page", index + 1, len(images))
+        ordered = sorted(rows, key=lambda row: (bool(row.error), row.rank))
+        outputs.text(TABLE, _table(ordered))
+        outputs.text("screening.jsonl", "".join(row_line(_plain(row)).decode() for row in ordered))
+        outputs.record = {"settings": {"limits": screening.limits}, "sentences": sentences}
+        write_page(
+            outputs.path(PAGE),
+            ordered,
+            pictures,
+            title=title,
+            facts=[(verdict, str(screening.verdicts.count(verdict))) for verdict in dict.fromkeys(screening.verdicts)],
+            threshold_text=" ".join(sentences),
+            scale=(1.0, BRIGHTEST),
+        )
+
+
+def _draw(pictures: Pictures, images: Images, index: int, values: Tensor) -> None:
+    name, picture = images.names[index], images.photo(index, 1, WIDEST).picture
+    if picture is not None:
+        pictures.add_query(name, picture, None)
+        pictures.add_map(name, overlay(picture, values, 1.0, BRIGHTEST))
+
+
+def _plain(row: Shown) -> dict[str, object]:
+    return {
+        "file": row.name,
+        "rank": row.rank,
+        "score": round(row.score, 4),
+        "verdict": row.verdict,
+        "reason": row.error,
+    }
+
+
+def _table(rows: list[Shown]) -> str:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, ["file", "rank", "score", "verdict", "reason"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_plain, rows))
+    return table.getvalue()
