@@ -110,8 +110,7 @@ class References:
 
     def manifest(self) -> dict[str, object]:
         """Return category, seed, and the name and SHA-256 of each reference, as plain data."""
-        pairs = zip(self.images.names, self.images.hashes(), strict=True)
-        rows = [{"name": name, "sha256": digest} for name, digest in pairs]
+        rows = self.images.manifest()
         return {"category": self.category, "seed": self.seed, "k": len(rows), "references": rows}
 
 

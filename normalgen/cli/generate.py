@@ -17,7 +17,12 @@ from normalgen.settings.presets import preset as make_preset
 if TYPE_CHECKING:
     from normalgen.pool.dataset import Pool
 
-MODES = {"img2img": "photos drawn again", "txt2img": "drawn from noise", "augmented": "augmented photos"}
+MODES = {
+    "photo": "screened photos",
+    "img2img": "photos drawn again",
+    "txt2img": "drawn from noise",
+    "augmented": "augmented photos",
+}
 
 
 def generate(

@@ -159,6 +159,10 @@ class Images(Sequence[Image.Image]):
         """Return the SHA-256 of each image's stored bytes; decodes nothing."""
         return [self._known.digest(item) for item in self.items]
 
+    def manifest(self) -> list[dict[str, str]]:
+        """Return name and SHA-256 of each image, as plain data."""
+        return [{"name": name, "sha256": digest} for name, digest in zip(self.names, self.hashes(), strict=True)]
+
     def photo(self, index: int, size: int, side: int = 0, *, whole: bool = False) -> Photo:
         """Return one image squashed to `size`.
 

@@ -213,7 +213,7 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
         photos = Images.from_folder(Path(folder)).cropped(queries.images.crop).kept()
     except DataError as error:
         raise DataError(f"--calibrate: {error}") from error
-    sources = [origin.hashes for path in made if (origin := origin_of(path))]
+    sources = [(*origin.hashes, *origin.photos) for path in made if (origin := origin_of(path))]
     seen = {*queries.known, *queries.hashes()}.union(*sources)
     used_elsewhere = replace(queries, known=frozenset(seen)).knows(COMPARED)
     fresh = [row for row in range(len(photos)) if not used_elsewhere(photos.photo(row, COMPARED))]

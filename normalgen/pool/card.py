@@ -24,7 +24,7 @@ tags:
 # {category}: generated normal images
 
 Anomaly-free images of "{noun}", made by normalgen from {len(settings["references"])} reference photo(s).
-{_shares(settings)} They are synthetic: use them to train or to fill the memory bank of an
+{_shares(settings)} {_photographs(settings)}Use them to train or to fill the memory bank of an
 anomaly detector, never as test images, and never as evidence of how a real part looks.
 
 ```python
@@ -40,9 +40,9 @@ pool = load_dataset("path/to/this/folder", split="train")
 | label | 0: normal |
 | prompt | the sentence the image was drawn under |
 | seed, index | decide the image's noise |
-| mode | `img2img`: an augmented reference, noised and denoised; `txt2img`: from noise; `augmented`: no diffusion |
-| reference, reference_sha256 | name and SHA-256 of the reference it was made from; empty for txt2img |
-| strength | share of the noise schedule: {settings["pool.strength"]:g} for img2img, 1 for txt2img, 0 for augmented |
+| mode | `photo`: a photograph; `img2img`: an augmented reference, noised and denoised; `txt2img`: from noise; `augmented`: no diffusion |
+| reference, reference_sha256 | name and SHA-256 of the photo it is or was made from; empty for txt2img |
+| strength | share of the noise schedule: {settings["pool.strength"]:g} for img2img, 1 for txt2img, 0 for the others |
 | preset, model | preset's name; SHA-256 of the model's weights, empty if diffusion made none of the images |
 | nearest_reference, nearest_pool | the reference, and the earlier image, that it is most like (if the gate was on) |
 
@@ -51,6 +51,16 @@ the references' names and hashes in `run.json`, and what the gate rejected, if i
 of rejected images are missing here. The records are no part of the data set. The licence of the reference photos
 extends to what is made from them.
 """
+
+
+def _photographs(settings: dict[str, Any]) -> str:
+    """Return a sentence on photographs in the pool, or one that there are none."""
+    if "photos" not in settings:
+        return "They are synthetic. "
+    return (
+        "Before these come unlabeled photos that a screening kept (mode `photo`): photographs, which belong to whoever "
+        "took them. No person has confirmed that they are free of anomalies. The others are synthetic. "
+    )
 
 
 def _shares(settings: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ SHOWN = 3 * COLUMNS
 FIRST, BETWEEN = 45, 120
 """Seconds until the first preview, and between previews."""
 MODES = ("img2img", "txt2img")
-EXPLAINED = {"txt2img": "txt2img, from noise", "augmented": "augmented, no diffusion"}
+EXPLAINED = {"txt2img": "txt2img, from noise", "augmented": "augmented, no diffusion", "photo": "screened photos"}
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 Row = tuple[str, list[Image.Image]]
@@ -102,7 +102,7 @@ class PoolSheet:
             return []
         pool = Pool.load(self.folder)
         rows = []
-        for mode in (*MODES, "augmented"):
+        for mode in ("photo", *MODES, "augmented"):
             indices = [i for i, row in enumerate(pool.rows) if row["mode"] == mode]
             if indices:
                 images = list(pool.images.take(indices[:SHOWN]))

@@ -115,7 +115,7 @@ class Pool:
         """
         named = dict(zip(references.images.names, references.images.hashes(), strict=True))
         if run := read_run(self.folder):
-            named |= {row["name"]: row["sha256"] for row in run["references"]["references"]}
+            named |= {row["name"]: row["sha256"] for row in [*run["references"]["references"], *run.get("photos", [])]}
         return [row.get("reference_sha256") or named.get(row["reference"], "") for row in self.rows]
 
     def preset(self) -> Preset:

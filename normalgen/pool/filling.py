@@ -35,12 +35,13 @@ class PoolFilling:
         folder: folder of the pool.
         preset: how candidates are made and judged.
         settings: everything that decides the pool, as in its `run.json`.
-        names: the references' names, for people.
-        hashes: the SHA-256 of each reference.
-        sources: the references, ready to be turned.
+        names: the names of references and photos, for people.
+        hashes: the SHA-256 of each.
+        sources: references and photos, ready to be turned.
         ledger: the candidates judged so far.
         model: draws candidates, or the preset if diffusion draws none; None takes only candidates drawn ahead.
         drawn: folder of the candidates drawn ahead.
+        photos: how many sources, the last ones, are photos that join the pool as they are.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class PoolFilling:
     ledger: Ledger
     model: NormalModel | Preset | None
     drawn: Path
+    photos: int = 0
     _gate: Gate | None = None
 
     def fill(self, n: int, watch: Watch, preview: Callable[[], None]) -> None:
@@ -99,10 +101,16 @@ class PoolFilling:
         whole = [image for image in images if image is not None]
         if len(whole) == len(paths):
             return [
-                (candidate(index, self.preset, len(self.names)), image)
+                (candidate(index, self.preset, len(self.names), self.photos), image)
                 for index, image in zip(wanted, whole, strict=True)
             ]
-        return [] if self.model is None else draw_group(self.model, start, self.sources, self.settings["seed"])
+        return self.draw(start)
+
+    def draw(self, start: int) -> list[tuple[Candidate, Tensor]]:
+        """Draw the group of candidates from `start` on; empty without a model."""
+        if self.model is None:
+            return []
+        return draw_group(self.model, start, self.sources, self.settings["seed"], self.photos)
 
     def _lacks_limits(self) -> bool:
         """Return whether the record of the gate's cut-offs is missing or, with a note, damaged."""
@@ -121,13 +129,20 @@ class PoolFilling:
 
     def _judge(self, item: Candidate, image: Tensor) -> None:
         """Judge one candidate, write its image and record the verdict."""
-        verdict = self._gate.judge(image) if self._gate else None
+        verdict = self._verdict(item, image)
         kept = verdict is None or verdict.kept
         path = image_path(self.folder, item.index, kept)
         write_whole(path, lambda partial: to_pil(image).save(partial, format="png"))
         row = self._row(item) | (self._nearest(verdict) if verdict else {}) if kept else None
         judged = {"reason": verdict.reason, "numbers": verdict.numbers} if verdict else {"reason": ""}
         self.ledger.enter(item.index, row, judged)
+
+    def _verdict(self, item: Candidate, image: Tensor) -> Verdict | None:
+        """Return the gate's verdict; None without a gate, and for photos, which were screened."""
+        if self._gate is not None and item.mode == "photo":
+            self._gate.remember(image)
+            return None
+        return self._gate.judge(image) if self._gate else None
 
     def _row(self, item: Candidate) -> dict[str, Any]:
         settings = self.settings
@@ -140,7 +155,9 @@ class PoolFilling:
             "mode": item.mode,
             "reference": "" if item.reference is None else self.names[item.reference],
             "reference_sha256": "" if item.reference is None else self.hashes[item.reference],
-            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0}[item.mode],
+            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0, "photo": 0.0}[
+                item.mode
+            ],
             "preset": settings["preset"],
             "model": settings["model"],
         }

@@ -13,11 +13,12 @@ from typing import Any
 from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
+from normalgen.images.images import Images
 from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
 from normalgen.io.provenance import versions
-from normalgen.io.records import write_record
+from normalgen.io.records import text_digest, write_record
 from normalgen.io.run_folder import agree, differing, locked
 from normalgen.pool.card import card
 from normalgen.pool.dataset import Pool
@@ -26,6 +27,7 @@ from normalgen.pool.journal import (
     CARD,
     DRAWN,
     RUN,
+    SCREENING,
     SHEET,
     Ledger,
     discard,
@@ -53,6 +55,7 @@ def fill_pool(
     watch: Watch = silent,
     preview: Callable[[], None] = lambda: None,
     overwrite: bool = False,
+    photos: Images | None = None,
 ) -> Pool:
     """Make candidates until the pool in `folder` has `n` images, and return it; existing images stay unchanged.
 
@@ -68,12 +71,14 @@ def fill_pool(
         watch: receives the progress of "generate", in kept images.
         preview: called after each group of images.
         overwrite: replace a pool in `folder` that has other settings.
+        photos: normal photos beyond the references, in the order in which they join the pool; like references, they are
+            also starting points.
 
     Raises:
         DataError: n is below 1; the model is of another category or missing; the folder has other settings or is in
             use; or the gate kept no image.
     """
-    with _begun(model, references, n, folder, seed, overwrite) as making:
+    with _begun(model, references, n, folder, seed, overwrite, photos) as making:
         return _finished(making, n, watch, preview)
 
 
@@ -87,6 +92,7 @@ def draw_shard(
     seed: int = 0,
     watch: Watch = silent,
     overwrite: bool = False,
+    photos: Images | None = None,
 ) -> Pool | None:
     """Draw one worker's share of the pool in `folder`: every `shard.count`-th group of candidates.
 
@@ -102,6 +108,7 @@ def draw_shard(
         seed: candidate `i` draws from (seed, i).
         watch: receives the progress of "draw" and "generate".
         overwrite: replace a pool in `folder` that has other settings.
+        photos: as for `fill_pool`.
 
     Returns:
         The pool, if this worker is the last; None while others are drawing.
@@ -110,7 +117,7 @@ def draw_shard(
         DataError: as `fill_pool`; or another process draws this shard, or started another pool in `folder`.
     """
     with ExitStack() as stack:
-        with _begun(model, references, n, folder, seed, overwrite, wait=True) as making:
+        with _begun(model, references, n, folder, seed, overwrite, photos, wait=True) as making:
             window = Window.open(n, shard.count, making)
             stack.enter_context(window.hold(making.drawn, shard))
         window.draw(shard, making, watch)
@@ -145,10 +152,12 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         if run is None or under_way is None:
             raise DataError(nothing)
         window, sources = under_way
-        preset = Preset.from_settings(run["preset"])
-        rows, settings = run["references"]["references"], {**run["settings"]}
+        preset, photos = Preset.from_settings(run["preset"]), run.get("photos", [])
+        rows, settings = [*run["references"]["references"], *photos], {**run["settings"]}
         names, hashes = [row["name"] for row in rows], [row["sha256"] for row in rows]
-        making = PoolFilling(folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn)
+        making = PoolFilling(
+            folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn, len(photos)
+        )
         making.fill(window.n, watch, lambda: None)
         if window.is_drawn(drawn):
             discard(record_folder(folder), [DRAWN])
@@ -158,13 +167,13 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         return Pool.load(folder) if making.ledger.kept else Pool(folder, ()), window.n
 
 
-def check_pool(folder: Path, references: References, preset: Preset, seed: int) -> None:
+def check_pool(folder: Path, references: References, preset: Preset, seed: int, photos: Images | None = None) -> None:
     """Check before long work that `folder` is free, or holds a pool with the same settings.
 
     Raises:
         DataError: it is not free, or the folder for its records is not free.
     """
-    _agree(folder, {"settings": _settings(references, preset, seed)}, look=True)
+    _agree(folder, {"settings": _settings(references, preset, seed, photos)}, look=True)
 
 
 def _check(model: NormalModel | Preset, references: References, n: int) -> None:
@@ -191,6 +200,7 @@ def _begun(
     folder: Path,
     seed: int,
     overwrite: bool,
+    photos: Images | None,
     *,
     wait: bool = False,
 ) -> Iterator[PoolFilling]:
@@ -202,7 +212,7 @@ def _begun(
     if preset != preset_of(model):
         model = preset if isinstance(model, Preset) else model.using(preset)
     digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
-    settings = _settings(references, preset, seed) | {"model": digest}
+    settings = _settings(references, preset, seed, photos) | {"model": digest}
     record = record_folder(folder) / RUN
     if not overwrite or not record.is_file():
         _agree(folder, {"settings": settings}, look=True)  # before the lock, which makes a folder
@@ -210,14 +220,16 @@ def _begun(
         refuse_other_pool(folder)
         if overwrite and differing(record, settings):
             discard_pool(folder)
-            write_record(record, _record(settings, model, references))
-        _agree(folder, _record(settings, model, references))
+            write_record(record, _record(settings, model, references, photos))
+        _agree(folder, _record(settings, model, references, photos))
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
-        images = references.pieces
-        named = images.names, images.hashes(), turnables(images, preset.size)
-        yield PoolFilling(folder, preset, settings, *named, ledger, model, _drawn(folder))
+        parts = [references.pieces, *([] if photos is None else [photos])]
+        names, hashes = [name for part in parts for name in part.names], [d for part in parts for d in part.hashes()]
+        sources = [source for part in parts for source in turnables(part, preset.size)]
+        count = 0 if photos is None else len(photos)
+        yield PoolFilling(folder, preset, settings, names, hashes, sources, ledger, model, _drawn(folder), count)
 
 
 def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
@@ -244,7 +256,7 @@ def _agree(folder: Path, record: dict[str, Any], *, look: bool = False) -> None:
             f"{folder} cannot be a pool: names that end with {RECORDS} are for a pool's records; choose another name"
         )
     refuse_other_pool(folder)
-    agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET,))
+    agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET, SCREENING))
 
 
 def _drawn(folder: Path) -> Path:
@@ -253,18 +265,22 @@ def _drawn(folder: Path) -> Path:
     return drawn_folder(folder, {**run["settings"]} if run else {})
 
 
-def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:
-    return preset.deciding("pool") | references.identity() | {"seed": seed}
+def _settings(references: References, preset: Preset, seed: int, photos: Images | None) -> dict[str, Any]:
+    joined = {} if photos is None else {"photos": text_digest("\n".join(photos.hashes()).encode())}
+    return preset.deciding("pool") | references.identity() | {"seed": seed} | joined
 
 
-def _record(settings: dict[str, Any], model: NormalModel | Preset, references: References) -> dict[str, Any]:
-    return {
+def _record(
+    settings: dict[str, Any], model: NormalModel | Preset, references: References, photos: Images | None
+) -> dict[str, Any]:
+    record = {
         "settings": settings,
         "preset": preset_of(model).settings(),
         "device": "cpu" if isinstance(model, Preset) else model.device,
         "versions": versions(("torch", "diffusers", "datasets", "pillow")),
         "references": references.manifest(),
     }
+    return record if photos is None else record | {"photos": photos.manifest()}
 
 
 def _write_text(path: Path, text: str) -> None:

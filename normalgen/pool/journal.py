@@ -27,6 +27,7 @@ __all__ = [
     "QUALITY",
     "REJECTED",
     "RUN",
+    "SCREENING",
     "SHEET",
     "Kept",
     "Ledger",
@@ -48,7 +49,7 @@ __all__ = [
 METADATA, IMAGES, CARD = "metadata.jsonl", "images", "README.md"
 # In the folder of the pool's records.
 RUN, CANDIDATES, REJECTED, GATE = "run.json", "candidates.jsonl", "rejected", "gate.json"
-DRAWN, SHEET, QUALITY = "drawn", "contact_sheet.png", "quality.json"
+DRAWN, SHEET, QUALITY, SCREENING = "drawn", "contact_sheet.png", "quality.json", "screening"
 _GONE = ".gone-"
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, NotRequired
 from typing_extensions import TypedDict
 
 from normalgen.customizing.saved_models import RECORD
+from normalgen.data.manifest import ManifestRow
 from normalgen.io.notes import note
 from normalgen.io.records import read_json
 from normalgen.io.run_folder import REMEDY
@@ -24,14 +25,23 @@ class _Settings(TypedDict):
 
 class _Made(TypedDict):
     settings: _Settings
+    photos: NotRequired[list[ManifestRow]]
 
 
 class Origin(NamedTuple):
-    """SHA-256 of the photos that a model or pool was made from, in order, their crop, and the side of their tiles."""
+    """What a model or pool was made from.
+
+    Attributes:
+        hashes: SHA-256 of each reference, in order.
+        crop: their crop.
+        tile: the side of their tiles.
+        photos: SHA-256 of each further photo.
+    """
 
     hashes: tuple[str, ...]
     crop: Any
     tile: int
+    photos: tuple[str, ...] = ()
 
 
 def origin_of(folder: Path) -> Origin | None:
@@ -40,7 +50,8 @@ def origin_of(folder: Path) -> Origin | None:
         record = read_json(path, _Made, REMEDY)
         if record is not None and "references" in record["settings"]:
             settings = record["settings"]
-            return Origin(tuple(settings["references"]), settings.get("crop"), settings.get("tile", 0))
+            photos = tuple(row["sha256"] for row in record.get("photos", []))
+            return Origin(tuple(settings["references"]), settings.get("crop"), settings.get("tile", 0), photos)
     return None
 
 

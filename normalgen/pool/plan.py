@@ -1,7 +1,7 @@
 """Plans how each image of a pool is made, and draws one group of images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,10 +22,10 @@ class Candidate:
 
     Attributes:
         index: index of the candidate in the pool.
-        mode: "img2img" restores an augmented reference, "txt2img" draws from noise, "augmented" leaves an augmented
-            reference as it is.
-        prompt: prompt with the placeholder `{object}`; "" for augmented.
-        reference: index of the reference; None for txt2img.
+        mode: "photo" is a photo as it is, "img2img" restores an augmented one, "txt2img" draws from noise, "augmented"
+            leaves an augmented photo as it is.
+        prompt: prompt with the placeholder `{object}`; "" for photos and augmented ones.
+        reference: index of the source, a reference or photo; None for txt2img.
     """
 
     index: int
@@ -34,8 +34,22 @@ class Candidate:
     reference: int | None
 
 
-def candidate(index: int, preset: Preset, references: int) -> Candidate:
-    """Return the plan of image `index`: modes interleaved by their shares, prompts and references in turn."""
+def candidate(index: int, preset: Preset, sources: int, photos: int = 0) -> Candidate:
+    """Return the plan of image `index`: first each photo, then modes interleaved by their shares, sources in turn.
+
+    Args:
+        index: index of the candidate in the pool.
+        preset: gives the shares and the prompts.
+        sources: number of references and photos; references come first.
+        photos: number of photos.
+    """
+    if index < photos:
+        return Candidate(index, "photo", "", sources - photos + index)
+    made = _made(index - photos, preset, sources)
+    return replace(made, index=index)
+
+
+def _made(index: int, preset: Preset, references: int) -> Candidate:
     plain, is_plain = _turn(index, preset.pool.plain)
     if is_plain:
         return Candidate(index, "augmented", "", plain % references)
@@ -59,17 +73,19 @@ def preset_of(model: NormalModel | Preset) -> Preset:
 
 
 def draw_group(
-    model: NormalModel | Preset, start: int, sources: Sequence[Turnable], seed: int
+    model: NormalModel | Preset, start: int, sources: Sequence[Turnable], seed: int, photos: int = 0
 ) -> list[tuple[Candidate, Tensor]]:
     """Return the group of `preset.pool.group` candidates from index `start` on, with images (3, S, S) in [0, 1].
+
+    The last `photos` sources are photos that join the pool as they are.
 
     It always draws the whole group, because the batch size changes the bytes. A preset alone is enough if diffusion
     draws nothing. An image that is not finite becomes black, so its file is the same wherever it is judged.
     """
     preset = preset_of(model)
-    group = [candidate(index, preset, len(sources)) for index in range(start, start + preset.pool.group)]
+    group = [candidate(index, preset, len(sources), photos) for index in range(start, start + preset.pool.group)]
     drawn: dict[int, Tensor] = {}
-    for mode in ("augmented", "img2img", "txt2img"):
+    for mode in ("photo", "augmented", "img2img", "txt2img"):
         candidates = [item for item in group if item.mode == mode]
         if candidates:
             images = _draw_mode(model, mode, candidates, sources, seed)
@@ -81,6 +97,8 @@ def draw_group(
 def _draw_mode(
     model: NormalModel | Preset, mode: str, candidates: list[Candidate], sources: Sequence[Turnable], seed: int
 ) -> Tensor:
+    if mode == "photo":
+        return torch.stack([sources[item.reference or 0].photo for item in candidates]).float() / 255
     if isinstance(model, Preset) or mode == "augmented":
         return _augmented(candidates, preset_of(model), sources, seed)
     indices = [item.index for item in candidates]

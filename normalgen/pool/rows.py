@@ -4,7 +4,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from normalgen.data.manifest import Manifest
+from normalgen.data.manifest import Manifest, ManifestRow
 from normalgen.settings.configs import Augment
 
 __all__ = ["CandidateRow", "GateRecord", "ImageRow", "PoolRun", "PoolSettings"]
@@ -61,8 +61,9 @@ PoolSettings = TypedDict(
 
 
 class PoolRun(TypedDict):
-    """`run.json`: how a pool was made."""
+    """`run.json`: how a pool was made; `photos` are those that joined it as they are."""
 
     settings: PoolSettings
     preset: dict[str, Any]
     references: Manifest
+    photos: NotRequired[list[ManifestRow]]

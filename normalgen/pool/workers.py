@@ -27,7 +27,6 @@ from normalgen.io.records import read_json, seal, unseal, write_record
 from normalgen.io.run_folder import locked, locked_if_free
 from normalgen.pool.filling import PoolFilling
 from normalgen.pool.journal import numbered
-from normalgen.pool.plan import draw_group
 
 __all__ = ["Shard", "Window"]
 
@@ -139,8 +138,8 @@ class Window:
         for done, start in enumerate(starts, 1):
             if not self.is_under_way(making.drawn):
                 return
-            if not self._exists(making.drawn, start) and making.model is not None:
-                for item, image in draw_group(making.model, start, making.sources, making.settings["seed"]):
+            if not self._exists(making.drawn, start):
+                for item, image in making.draw(start):
                     _write(making.drawn / numbered(item.index), image)
             watch(f"draw {shard}", done * self.group, len(starts) * self.group)
 
