@@ -64,7 +64,7 @@ def screen(
     screened = screen_photos(
         photos, chosen, out, contamination=contamination, features=features, seed=seed, device=device
     )
-    for sentence in screened.sentences():
+    for sentence in screened.sentences:
         say(sentence)
     say(f"  page   {screened.folder / PAGE}")
     say(f"  table  {screened.folder / TABLE}")

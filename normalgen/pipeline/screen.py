@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normalgen.errors import DataError
+from normalgen import __version__
+from normalgen.errors import DataError, PresetError
+from normalgen.features.open_features import EMBEDDED
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import Watch, progress_bars
+from normalgen.io.records import text_digest
 from normalgen.pipeline.folders import check_apart, target_folder
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from normalgen.quality.screen import Screening
     from normalgen.references import References
 
-__all__ = ["ScreenedPhotos", "screen", "screen_into", "unlabeled_photos"]
+__all__ = ["ScreenSettings", "ScreenedPhotos", "screen", "screen_into", "unlabeled_photos"]
 
 
 @dataclass(frozen=True)
@@ -23,25 +26,37 @@ class ScreenedPhotos:
     """The result of a screening.
 
     Attributes:
-        images: the screened photos, cropped like the references.
-        screening: the verdicts on them.
-        passed: why other photos were passed over, by name.
+        kept: the photos that show nothing unusual, ordered by what each adds to the references and to those before it.
+        sentences: what the screening found, for people.
         folder: folder of the page and the table.
+        verdicts: one of `normalgen.quality.screen.VERDICTS` for each screened photo, by name.
+        passed: why other photos were passed over, by name.
     """
 
-    images: "Images"
-    screening: "Screening"
-    passed: dict[str, str]
+    kept: "Images"
+    sentences: tuple[str, ...]
     folder: Path
+    verdicts: dict[str, str]
+    passed: dict[str, str]
 
-    @property
-    def kept(self) -> "Images":
-        """The photos that show nothing unusual."""
-        return self.images.take(self.screening.of("kept"))
 
-    def sentences(self) -> list[str]:
-        """Return what the screening found, for people."""
-        return _sentences(self.images, self.screening, self.passed)
+@dataclass(frozen=True)
+class ScreenSettings:
+    """The settings of a screening; `contamination`, `features`, `seed` and `device` as for `screen`."""
+
+    contamination: float | None = None
+    features: str = "embedded"
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.contamination is not None and not 0 <= self.contamination < 1:
+            raise PresetError(f"contamination must be in [0, 1), got {self.contamination:g}")
+
+    def plain(self) -> dict[str, object]:
+        """Return what a result depends on."""
+        meaning = EMBEDDED if self.features == "embedded" else self.features
+        return {"contamination": self.contamination, "features": meaning, "seed": self.seed, "version": __version__}
 
 
 def screen(
@@ -78,8 +93,9 @@ def screen(
     check_apart(photos, target)
     see_free(target, MADE_BY)
     given = unlabeled_photos(photos, references)
+    settings = ScreenSettings(contamination, features, seed, pick_device(device))
     with progress_bars(progress) as watch:
-        return screen_into(target, given, references, contamination, features, seed, pick_device(device), watch)
+        return screen_into(target, given, references, settings, watch)
 
 
 def unlabeled_photos(source: "ImageSource", references: "References") -> "Images":
@@ -106,59 +122,76 @@ def unlabeled_photos(source: "ImageSource", references: "References") -> "Images
 
 
 def screen_into(
+    folder: Path, photos: "Images", references: "References", settings: ScreenSettings, watch: Watch
+) -> ScreenedPhotos:
+    """Screen photos as `screen` does, and write page and table into `folder`; or read what an earlier run wrote there.
+
+    Raises:
+        DataError, PresetError: as `screen`.
+    """
+    from normalgen.report.screening_files import read_screening
+
+    key = settings.plain() | references.identity() | {"photos": _digest(photos)}
+    known = read_screening(folder, key)
+    if known is None:
+        return _screened(folder, photos, references, settings, key, watch)
+    index = {name: at for at, name in enumerate(photos.names)}
+    kept = photos.take([index[name] for name in known.kept])
+    return ScreenedPhotos(kept, tuple(known.sentences), folder, known.verdicts, known.passed)
+
+
+def _screened(
     folder: Path,
     photos: "Images",
     references: "References",
-    contamination: float | None,
-    features: str,
-    seed: int,
-    device: str,
+    settings: ScreenSettings,
+    key: dict[str, object],
     watch: Watch,
 ) -> ScreenedPhotos:
-    """Screen photos as `screen` does, and write page and table into `folder`."""
-    from normalgen.errors import PresetError
     from normalgen.features.open_features import open_features
-    from normalgen.quality.unlabeled import screen_photos, usable
-    from normalgen.report.screening_files import PAGE, write_screening
+    from normalgen.quality.unlabeled import by_what_they_add, screen_photos, usable
+    from normalgen.report.screening_files import PAGE, ScreeningRecord, write_screening
 
-    if contamination is not None and not 0 <= contamination < 1:
-        raise PresetError(f"contamination must be in [0, 1), got {contamination:g}")
-    network = open_features(features, device=device)
-    unlabeled = usable(photos, references, network, watch)
-    screening = screen_photos(unlabeled, references, network, contamination=contamination, seed=seed, watch=watch)
-    result = ScreenedPhotos(unlabeled.images, screening, unlabeled.passed, folder)
+    unlabeled = usable(photos, references, open_features(settings.features, device=settings.device), watch)
+    images, passed = unlabeled.images, unlabeled.passed
+    found = screen_photos(unlabeled, contamination=settings.contamination, seed=settings.seed, watch=watch)
+    kept = images.take(by_what_they_add(unlabeled, found.of("kept")))
+    sentences = _sentences(images, found, passed)
+    verdicts = dict(zip(images.names, found.verdicts, strict=True))
+    record = ScreeningRecord(kept.names, sentences, verdicts, passed)
     title = f"{references.category}: {len(photos)} unlabeled photos"
-    write_screening(
-        folder,
-        unlabeled.images,
-        screening,
-        unlabeled.passed,
-        title=title,
-        sentences=result.sentences(),
-        watch=watch,
-    )
-    if screening.strange:
+    write_screening(folder, images, found, record, key, title=title, watch=watch)
+    if found.strange:
         raise DataError(
-            f"the unlabeled photos do not show what the references show: their patches are {screening.apart:.1f} times "
-            f"as far from the references as the references are from each other; look at {folder / PAGE}"
+            f"the unlabeled photos do not show what the references show: their patches are {found.apart:.1f} times as "
+            f"far from the references as the references are from each other; look at {folder / PAGE}"
         )
-    return result
+    return ScreenedPhotos(kept, tuple(sentences), folder, verdicts, passed)
+
+
+def _digest(photos: "Images") -> str:
+    """Return the digest of names and contents; of a file that cannot be read, its name alone counts."""
+    from normalgen.data.queries import Queries
+
+    hashes = Queries(photos, (None,) * len(photos)).hashes()
+    lines = (f"{name} {digest}" for name, digest in zip(photos.names, hashes, strict=True))
+    return text_digest("\n".join(lines).encode(errors="surrogateescape"))
 
 
 def _sentences(images: "Images", screening: "Screening", passed: dict[str, str]) -> list[str]:
     total, kept = len(images), len(screening.of("kept"))
     lines = [
-        f"{kept} of {total} photos are kept, {total - kept} left out ({screening.share:.0%}); "
-        "this takes for granted that more than half of them are good"
+        f"{kept} of {total} photos are kept, {total - kept} left out ({screening.share:.0%}); this takes for granted "
+        "that more than half of them are good."
     ]
     for group in screening.groups:
         names = ", ".join(images.names[index] for index in group[:3])
         lines.append(
             f"{len(group)} photos share something that no reference shows, such as {names}: if it is normal, add one "
-            "of them to the references"
+            "of them to the references."
         )
     if passed:
-        lines.append(f"{len(passed)} photos are passed over: unreadable, references, or copies")
+        lines.append(f"{len(passed)} photos are passed over: unreadable, references, or copies.")
     if screening.few:
-        lines.append(f"with {total} photos the screening says little; look at them yourself")
+        lines.append(f"With {total} photos the screening says little; look at them yourself.")
     return lines

@@ -40,7 +40,8 @@ pool = load_dataset("path/to/this/folder", split="train")
 | label | 0: normal |
 | prompt | the sentence the image was drawn under |
 | seed, index | decide the image's noise |
-| mode | `photo`: a photograph; `img2img`: an augmented reference, noised and denoised; `txt2img`: from noise; `augmented`: no diffusion |
+| mode | `photo`: a photograph; `augmented`: one changed without diffusion; `img2img`: that, noised and denoised; \
+`txt2img`: from noise |
 | reference, reference_sha256 | name and SHA-256 of the photo it is or was made from; empty for txt2img |
 | strength | share of the noise schedule: {settings["pool.strength"]:g} for img2img, 1 for txt2img, 0 for the others |
 | preset, model | preset's name; SHA-256 of the model's weights, empty if diffusion made none of the images |

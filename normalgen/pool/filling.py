@@ -155,9 +155,7 @@ class PoolFilling:
             "mode": item.mode,
             "reference": "" if item.reference is None else self.names[item.reference],
             "reference_sha256": "" if item.reference is None else self.hashes[item.reference],
-            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0, "augmented": 0.0, "photo": 0.0}[
-                item.mode
-            ],
+            "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0}.get(item.mode, 0.0),
             "preset": settings["preset"],
             "model": settings["model"],
         }

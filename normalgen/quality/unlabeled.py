@@ -12,11 +12,12 @@ from normalgen.features.patches import joined_patches
 from normalgen.images.copies import COMPARED, Copies, reduced
 from normalgen.images.images import Images
 from normalgen.io.progress import Watch, silent
+from normalgen.quality.coverage_order import by_coverage
 from normalgen.quality.screen import Screening, screened
 from normalgen.quality.stream import compared
 from normalgen.references import References
 
-__all__ = ["Unlabeled", "screen_photos", "usable"]
+__all__ = ["Unlabeled", "by_what_they_add", "screen_photos", "usable"]
 
 BATCH = 8
 
@@ -28,11 +29,13 @@ class Unlabeled:
     Attributes:
         images: those that can be used: readable, none a reference, each exposure once; cropped like the references.
         patches: their vectors, float16 (N, P, C).
+        references: the references' vectors, float32 (k, P, C).
         passed: why each other photo is passed over, by name.
     """
 
     images: Images
     patches: Tensor
+    references: Tensor
     passed: dict[str, str]
 
     def of(self, indices: Sequence[int]) -> Tensor:
@@ -83,32 +86,29 @@ def usable(photos: Images, references: References, network: Features, watch: Wat
     if not chosen:
         reason = next(iter(passed.values()))
         raise DataError(f"none of {len(photos)} unlabeled photos can be used ({reason}); name a folder of other photos")
-    return Unlabeled(photos.take(chosen), torch.cat(patches), passed)
+    parts = references.images.batches(COMPARED, BATCH)
+    own = torch.cat([joined_patches(network, part).flatten(1, 2) for part in parts])
+    return Unlabeled(photos.take(chosen), torch.cat(patches), own, passed)
 
 
 def screen_photos(
-    unlabeled: Unlabeled,
-    references: References,
-    network: Features,
-    *,
-    contamination: float | None = None,
-    seed: int = 0,
-    watch: Watch = silent,
+    unlabeled: Unlabeled, *, contamination: float | None = None, seed: int = 0, watch: Watch = silent
 ) -> Screening:
     """Screen unlabeled photos, as `normalgen.quality.screen.screened`.
 
     Args:
         unlabeled: the photos.
-        references: at least one.
-        network: as for `usable`.
         contamination: as for `screened`.
         seed: decides which photos all others are compared with.
         watch: receives the progress of "screen".
     """
     count = len(unlabeled.images)
     watch("screen", 0, count)
-    known = torch.cat(
-        [joined_patches(network, part).flatten(1, 2) for part in references.images.batches(COMPARED, BATCH)]
-    )
-    stream = compared(known, count, unlabeled.of, seed, lambda done: watch("screen", done, count))
+    stream = compared(unlabeled.references, count, unlabeled.of, seed, lambda done: watch("screen", done, count))
     return screened(stream, unlabeled.of, contamination)
+
+
+def by_what_they_add(unlabeled: Unlabeled, chosen: Sequence[int]) -> list[int]:
+    """Return indices of photos, ordered by what each adds to the references and to those before it."""
+    order = by_coverage(unlabeled.references, unlabeled.patches[list(chosen)])
+    return [chosen[index] for index in order]

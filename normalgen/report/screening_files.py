@@ -2,25 +2,29 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any, NamedTuple, NotRequired
 
 from torch import Tensor
+from typing_extensions import TypedDict
 
+from normalgen.errors import DataError
 from normalgen.images.images import Images
 from normalgen.io.atomic import named
-from normalgen.io.outputs import replacing
+from normalgen.io.outputs import RUN, replacing
 from normalgen.io.progress import Watch, silent
-from normalgen.io.records import row_line
+from normalgen.io.records import read_json, row_line
 from normalgen.quality.screen import Screening
 from normalgen.report.detection_page import Pictures, write_page
 from normalgen.report.pictures import overlay
 from normalgen.report.shown import Shown
 from normalgen.report.spool import Spool
 
-__all__ = ["MADE_BY", "PAGE", "TABLE", "write_screening"]
+__all__ = ["MADE_BY", "PAGE", "TABLE", "ScreeningRecord", "read_screening", "write_screening"]
 
 MADE_BY, PAGE, TABLE = "normalgen screen", "report.html", "screening.csv"
 FILES = (PAGE, TABLE, "screening.jsonl")
@@ -28,14 +32,48 @@ WIDEST, BRIGHTEST = 320, 2.0
 """Most pixels of a picture's longer side, and the distance, per patch limit, with the strongest colour."""
 
 
+class ScreeningRecord(NamedTuple):
+    """What a screening found.
+
+    Attributes:
+        kept: names of the kept photos, ordered by what they add.
+        sentences: for people.
+        verdicts: by name.
+        passed: why other photos were passed over, by name.
+    """
+
+    kept: list[str]
+    sentences: list[str]
+    verdicts: dict[str, str]
+    passed: dict[str, str]
+
+
+class _Run(TypedDict):
+    """`run.json`."""
+
+    settings: dict[str, Any]
+    found: NotRequired[ScreeningRecord]
+
+
+def read_screening(folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord | None:
+    """Return what a finished screening with these settings found; None if there is none in `folder`."""
+    try:
+        run = read_json(folder / RUN, _Run, "")
+    except DataError:
+        return None
+    if run is None or "found" not in run or run["settings"] != json.loads(json.dumps(settings)):
+        return None
+    return ScreeningRecord(*run["found"])
+
+
 def write_screening(
     folder: Path,
     images: Images,
     screening: Screening,
-    passed: Mapping[str, str],
+    record: ScreeningRecord,
+    settings: Mapping[str, Any],
     *,
     title: str,
-    sentences: list[str],
     watch: Watch = silent,
 ) -> None:
     """Write `report.html`, `screening.csv` and `screening.jsonl`, the most unusual photo first.
@@ -44,9 +82,9 @@ def write_screening(
         folder: a new folder, or one of an earlier screening, whose files are replaced.
         images: the screened photos.
         screening: the verdicts on them.
-        passed: why other photos were passed over, by name.
+        record: what it found, for `read_screening`.
+        settings: everything that decides the result.
         title: title of the page.
-        sentences: what the screening found, for people.
         watch: receives the progress of "page".
 
     Raises:
@@ -57,7 +95,7 @@ def write_screening(
         Shown(name, float(score), {}, rank + 1, verdict, None)
         for name, score, rank, verdict in zip(images.names, screening.scores, ranks, screening.verdicts, strict=True)
     ]
-    rows += [Shown(name, 0.0, {}, 0, "", None, error=reason) for name, reason in passed.items()]
+    rows += [Shown(name, 0.0, {}, 0, "", None, error=reason) for name, reason in record.passed.items()]
     with replacing(folder, MADE_BY, FILES) as outputs, named(folder), TemporaryFile(dir=folder) as waiting:
         pictures, side = Pictures(Spool(waiting)), math.isqrt(screening.maps.shape[1])
         for index, values in enumerate(screening.maps):
@@ -66,14 +104,14 @@ def write_screening(
         ordered = sorted(rows, key=lambda row: (bool(row.error), row.rank))
         outputs.text(TABLE, _table(ordered))
         outputs.text("screening.jsonl", "".join(row_line(_plain(row)).decode() for row in ordered))
-        outputs.record = {"settings": {"limits": screening.limits}, "sentences": sentences}
+        outputs.record = {"settings": {**settings}, "limits": screening.limits, "found": record}
         write_page(
             outputs.path(PAGE),
             ordered,
             pictures,
             title=title,
             facts=[(verdict, str(screening.verdicts.count(verdict))) for verdict in dict.fromkeys(screening.verdicts)],
-            threshold_text=" ".join(sentences),
+            threshold_text=" ".join(record.sentences),
             scale=(1.0, BRIGHTEST),
         )
 
