@@ -76,10 +76,12 @@ class Personalizer:
         self.model = model
         self.prompts = prompt_set(model.preset.twins.prompts)
         self.seed = seed
-        self.folder = None if cache is None else cache / self._key()
+        self.folder = None if cache is None else cache / self.key
         self.files = None if cache is None else KeptFiles(cache, f"{'?' * KEY}/*", limit)
 
-    def _key(self) -> str:
+    @property
+    def key(self) -> str:
+        """A digest of everything but the query that a twin depends on."""
         model = self.model
         asked = [self.prompts, self.seed, model.preset.deciding("twins")]
         machine = [model.device.partition(":")[0], model.half, normalgen.__version__, torch.__version__]
