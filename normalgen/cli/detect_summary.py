@@ -8,7 +8,7 @@ from normalgen.cli.show import note, say, say_table
 if TYPE_CHECKING:
     from normalgen.detectors.self_test import Proxy
     from normalgen.pipeline.detect import Detection
-    from normalgen.report.detection_measures import Measures
+    from normalgen.report.detection_measures import DetectionMeasures
     from normalgen.report.detection_results import DetectionRun, Result
 
 __all__ = ["show", "show_proxy"]
@@ -54,7 +54,7 @@ def _show_method(detection: "Detection") -> None:
     _show_measures(run.measures)
 
 
-def _show_measures(measures: "Measures") -> None:
+def _show_measures(measures: "DetectionMeasures") -> None:
     """Print what labels and masks say, or why they say nothing."""
     if measures.auroc is not None and measures.average_precision is not None:
         say(f"labels known: image AUROC {measures.auroc:.3f}, average precision {measures.average_precision:.3f}")

@@ -21,6 +21,8 @@ from normalgen.io.run_folder import REMEDY, Recorded, locked, refuse_file, refus
 __all__ = ["RUN", "Outputs", "output_names", "replacing", "see_free"]
 
 RUN = "run.json"
+PACKED = 3
+"""zlib's level: a third of the time of Pillow's own, 6, for 7 % more bytes."""
 LONGEST = 196
 """Most bytes in a file name, without its extension."""
 
@@ -57,7 +59,7 @@ class Outputs:
 
     def png(self, name: str, image: Image.Image) -> None:
         """Write an image as PNG."""
-        write_whole(self.path(name), lambda partial: image.save(partial, format="png"))
+        write_whole(self.path(name), lambda partial: image.save(partial, format="png", compress_level=PACKED))
 
     def array(self, name: str, values: NDArray[Any]) -> None:
         """Write an array in numpy's format (.npy)."""

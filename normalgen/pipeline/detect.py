@@ -1,7 +1,6 @@
 """Finds anomalies: makes a missing model or pool, fits the detector, judges the photos, writes the results."""
 
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Detection", "default_detector", "detect"]
 
-FIRST_SIDE = 512
-"""Longer side, in pixels, of the maps of first results, at most."""
+FIRST_SIDE = 320
+"""Longer side, in pixels, of the maps of first results, at most: that of the page's pictures."""
 
 
 @dataclass(frozen=True)
@@ -107,17 +106,11 @@ def detect(
     work = _preparation(None if chosen.is_fitted else references, preset, settings, model_folder, seed, device)
     _note_hidden(photos.images, chosen, references, work)
     judging = _Judging(photos, unused, rate, target, category, save_maps)
-    begun = time.monotonic()
     with progress_bars(progress) as watch:
-        first = work.first(chosen, pool, bank, n, watch) if work else None
-        if first is not None:
-            judging.write(first, min(map_size or FIRST_SIDE, FIRST_SIDE), watch, first=True)
-            note(
-                f"first results after {time.monotonic() - begun:.0f} s, from the references alone: "
-                f"{target / 'report.html'}; a model and a pool refine them now, which takes minutes"
-            )
-        with _first_kept(target if first else None):
-            return judging.write(work.fit(chosen, pool, bank, n, watch) if work else chosen, map_size, watch)
+        if work is None:
+            return judging.write(chosen, map_size, watch)
+        with _first_results(judging, work.first(chosen, pool, bank, n, watch), map_size, watch):
+            return judging.write(work.fit(chosen, pool, bank, n, watch), map_size, watch)
 
 
 @dataclass(frozen=True)
@@ -154,14 +147,26 @@ class _Judging:
 
 
 @contextmanager
-def _first_kept(folder: Path | None) -> Iterator[None]:
-    """Note, if what is done inside fails or is stopped, that the first results are still in `folder`; None: no note."""
+def _first_results(judging: _Judging, first: "OneToNormal | None", map_size: int, watch: Watch) -> Iterator[None]:
+    """Write the results of `first` before what is done inside replaces them; note it, also if that fails or is stopped.
+
+    None writes and notes nothing.
+    """
+    if first is None:
+        yield
+        return
     from normalgen.report.detection_run import holds_first
 
+    folder = judging.folder
+    judging.write(first, min(map_size or FIRST_SIDE, FIRST_SIDE), watch, first=True)
+    note(
+        f"first results, from the references alone, are in {folder / 'report.html'}; a model and a pool refine them "
+        "now, which takes minutes"
+    )
     try:
         yield
     except BaseException:
-        if folder is not None and holds_first(folder):
+        if holds_first(folder):
             note(f"the first results stay in {folder}; the same command refines them")
         raise
 

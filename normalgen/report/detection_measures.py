@@ -1,4 +1,4 @@
-"""Measures the results of a detection run against labels and masks."""
+"""DetectionMeasures the results of a detection run against labels and masks."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from normalgen.evaluation.measure import measure_pixels
 from normalgen.images.crop import Crop, crop_box
 from normalgen.images.peek import upright_size
 
-__all__ = ["Confusion", "Marked", "Measures", "measure"]
+__all__ = ["Confusion", "DetectionMeasures", "Marked", "measure"]
 
 NO_LABELS = "there are no labels of good and of other photos"
 NO_MASKS = "there are no masks of labelled anomalous photos"
@@ -52,7 +52,7 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class Measures:
+class DetectionMeasures:
     """How well a run did; a measure that could not be taken is None.
 
     Attributes:
@@ -123,7 +123,7 @@ def measure(
     verdicts: Sequence[str],
     marked: Sequence[Marked],
     maps: Iterable[Tensor],
-) -> Measures:
+) -> DetectionMeasures:
     """Return all measures that labels and masks allow.
 
     Args:
@@ -135,7 +135,7 @@ def measure(
     """
     auroc, precision = _of_images(labels, scores)
     pixels, reason = _of_pixels(marked, maps)
-    return Measures(
+    return DetectionMeasures(
         auroc,
         precision,
         Confusion.of(labels, verdicts),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from normalgen.io.outputs import Outputs
 from normalgen.io.records import row_line
-from normalgen.report.detection_measures import Measures
+from normalgen.report.detection_measures import DetectionMeasures
 
 __all__ = ["DetectionRun", "Result", "write_tables"]
 
@@ -45,7 +45,7 @@ class DetectionRun:
     """
 
     results: tuple[Result, ...]
-    measures: Measures
+    measures: DetectionMeasures
     references: int = 0
 
     @property

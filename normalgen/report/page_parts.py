@@ -218,5 +218,5 @@ def _branch(branch: str, value: float, run: PageSummary) -> str:
     start, part = (100 * share / width for share in (min(added, 0.0) - low, abs(added)))
     bar = f'<i style="margin-left: {start:.1f}%; width: {part:.1f}%"></i>'
     name, product = escape(EXPLAINED.get(branch, branch)), f"{number(value)} &times; {weight:.2f}"
-    numbers = f"<span>{number(weight * value)} <small>= {product}</small></span>"
+    numbers = f'<span class="sum">{number(weight * value)} <small>= {product}</small></span>'
     return f'<div><dt>{name}</dt><dd><span class="track">{bar}</span>{numbers}</dd></div>'

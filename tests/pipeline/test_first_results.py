@@ -31,6 +31,10 @@ def record() -> dict[str, Any]:
     return dict(json.loads(Path("out/run.json").read_text()))
 
 
+def branches() -> list[str]:
+    return [*json.loads(Path("out/results.jsonl").read_text().splitlines()[0])["scores"]]
+
+
 def files() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(Path("out").rglob("*.*")) if path.name != ".lock"}
 
@@ -41,7 +45,7 @@ def test_first_results_are_whole_before_a_model_is_made_and_are_replaced_then(
     seen = []
 
     def spied(*given: Any, **named: Any) -> Any:
-        seen.append((record()["first"], FIRST in Path("out/report.html").read_text(), [*rows()[0]["scores"]]))  # type: ignore[call-overload]
+        seen.append((record()["first"], FIRST in Path("out/report.html").read_text(), branches()))
         assert {path.name for path in Path("out/maps").iterdir()} >= {"cross__30.png", "good__20.png"}
         return fine_tune(*given, **named)
 
@@ -49,9 +53,9 @@ def test_first_results_are_whole_before_a_model_is_made_and_are_replaced_then(
     assert detect(*nothing) == 0
     assert seen == [(True, True, ["n"])]
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "first results" in line]
-    assert "s, from the references alone: out/report.html; a model and a pool refine them now" in line
+    assert "from the references alone, are in out/report.html; a model and a pool refine them now" in line
     assert (record()["first"], FIRST in Path("out/report.html").read_text()) == (False, False)
-    assert [*rows()[0]["scores"]] == ["p", "n"]  # type: ignore[call-overload]
+    assert branches() == ["p", "n"]
     refined = files()
     shutil.rmtree("out")
     assert detect(*nothing) == 0
@@ -83,7 +87,7 @@ def test_ctrl_c_leaves_the_first_results_in_place_and_says_so(
 
 def test_a_missing_pool_gives_first_results_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert detect("-n", "2", "--branches", "n") == 0
-    assert "first results after" in capsys.readouterr().err
+    assert "first results, from the references alone" in capsys.readouterr().err
     assert detect("-n", "2", "--branches", "n") == 0
     assert "first results" not in capsys.readouterr().err
 

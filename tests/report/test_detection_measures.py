@@ -14,7 +14,7 @@ from normalgen.data.category import TestImage
 from normalgen.data.queries import find_queries
 from normalgen.detectors.base import Prediction
 from normalgen.evaluation.measure import measure
-from normalgen.report.detection_measures import Confusion, Measures
+from normalgen.report.detection_measures import Confusion, DetectionMeasures
 
 FAST = ("-n", "0", "--branches", "n")
 
@@ -123,10 +123,10 @@ def test_a_bad_mask_costs_the_pixel_metrics_alone_and_says_why(
 
 
 def test_without_labels_or_masks_each_measure_has_its_reason() -> None:
-    facts = Measures().record("")
+    facts = DetectionMeasures().record("")
     assert facts["reasons"].keys() == facts.keys() - {"reasons"}
     assert (
         facts["reasons"]["confusion"] == facts["reasons"]["auroc"] == "there are no labels of good and of other photos"
     )
     assert facts["reasons"]["aupro"] == "there are no masks of labelled anomalous photos"
-    assert Measures().facts() == []
+    assert DetectionMeasures().facts() == []

@@ -193,7 +193,7 @@ def test_bars_show_what_each_branch_adds_on_one_scale(tmp_path: Path, pictures: 
         "margin-left: 0.0%; width: 14.3%",
         "margin-left: 14.3%; width: 28.6%",
     ]
-    assert "<span>6 <small>= 3 &times; 2.00</small></span>" in found.text
+    assert "6 <small>= 3 &times; 2.00</small></span>" in found.text
     assert "what each branch adds, its own score &times; its weight (p 0.25, n 2.00)" in found.text
     assert 'class="key bars"' not in page(tmp_path / "b.html", [broken()], pictures).text
 

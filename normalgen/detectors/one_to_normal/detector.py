@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -29,7 +29,6 @@ from normalgen.detectors.one_to_normal.triplet import (
     image_scores,
 )
 from normalgen.detectors.one_to_normal.twins import Personalizer
-from normalgen.diffusion.model import NormalModel
 from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
@@ -39,6 +38,9 @@ from normalgen.images.sources import ImageSource, as_images
 from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = ["OneToNormal"]
 
@@ -68,7 +70,7 @@ class OneToNormal:
         kept: cached S_N by query and part of the bank, for detectors whose banks share parts; None caches none.
     """
 
-    model: NormalModel | None = field(default=None, repr=False)
+    model: "NormalModel | None" = field(default=None, repr=False)
     features: str = "embedded"
     features_size: int = 0
     branches: Sequence[str] = ("p", "n")
@@ -237,9 +239,8 @@ class OneToNormal:
         record, tensors = saved_detector.read_detector(folder)
         known = record["settings"]
         stored: dict[str, Any] = {name: value for name, value in known.items() if name in (*STORED, "branches")}
-        text = str(folder / saved_detector.TEXT) if known["text"] else ""
-        stored |= {"text": text, "device": device, "batch": batch}
-        model = NormalModel.load(folder / saved_detector.MODEL, device=device) if "p" in known["branches"] else None
+        stored |= {"text": str(folder / saved_detector.TEXT) if known["text"] else "", "device": device, "batch": batch}
+        model = saved_detector.read_model(folder, device) if "p" in known["branches"] else None
         return cls(model=model, cache=cache, **stored).take_over(record, tensors, folder)
 
     def take_over(self, record: saved_detector.SavedDetector, tensors: Mapping[str, Tensor], source: Path) -> Self:
@@ -276,7 +277,7 @@ class OneToNormal:
         return replace(self, model=None, branches=others) if others else None
 
     @property
-    def _twin_model(self) -> NormalModel | None:
+    def _twin_model(self) -> "NormalModel | None":
         return self.model if self.needs_model else None
 
     def _check(self, references: References, pool: Pool | None) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from safetensors.torch import save
 from torch import Tensor
@@ -10,12 +10,14 @@ from typing_extensions import TypedDict
 
 from normalgen.detectors.one_to_normal.text_branch import TextMaps
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice, Fusion, Reduce
-from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.parts import digest, read_weights
 from normalgen.errors import DataError, MissingWeights
 from normalgen.io.atomic import write_whole
 from normalgen.io.paths import inside
 from normalgen.io.records import read_json, write_record
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = [
     "AGAIN",
@@ -28,6 +30,7 @@ __all__ = [
     "SavedTraining",
     "need_network",
     "read_detector",
+    "read_model",
     "write_detector",
 ]
 
@@ -78,7 +81,7 @@ def write_detector(
     record: Mapping[str, Any],
     tensors: dict[str, Tensor],
     text: TextMaps | None,
-    model: NormalModel | None,
+    model: "NormalModel | None",
 ) -> None:
     """Write into `folder` what `read_detector` reads, and the text maps and the model if there are any."""
     data, files = save(tensors), [folder / TENSORS]
@@ -112,6 +115,13 @@ def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
         raise DataError(f"{folder} is damaged: it lacks {lacks[0]}; {AGAIN}")
     _need_shapes(folder, tensors)
     return record, tensors
+
+
+def read_model(folder: Path, device: str) -> "NormalModel":
+    """Return the model of the detector in `folder`."""
+    from normalgen.diffusion.model import NormalModel
+
+    return NormalModel.load(folder / MODEL, device=device)
 
 
 def need_network(record: SavedDetector, network: str, source: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,11 +19,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 import normalgen
-from normalgen.diffusion.model import NormalModel
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import Images, Photo, stacked, to_pil, to_tensor
 from normalgen.io.cache import KeptFiles
 from normalgen.settings.prompts import prompt_set
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = ["Personalizer", "Twins", "similarity"]
 
@@ -70,7 +73,7 @@ class Personalizer:
     """
 
     def __init__(
-        self, model: NormalModel, *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
+        self, model: "NormalModel", *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
     ) -> None:
         model.preset.check_twins()
         self.model = model
