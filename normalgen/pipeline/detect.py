@@ -160,8 +160,8 @@ def _first_results(judging: _Judging, first: "OneToNormal | None", map_size: int
     folder = judging.folder
     judging.write(first, min(map_size or FIRST_SIDE, FIRST_SIDE), watch, first=True)
     note(
-        f"first results, from the references alone, are in {folder / 'report.html'}; a model and a pool refine them "
-        "now, which takes minutes"
+        f"first results, from the references alone, are in {folder / 'report.html'}; a model or a pool is made now to "
+        "refine them, which takes minutes"
     )
     try:
         yield

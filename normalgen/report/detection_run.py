@@ -31,8 +31,8 @@ DRAWN = 2048
 FULL = 2**20
 """More pixels than any photo has on a side."""
 FIRST = (
-    "First results, from the references alone. A model and a pool are being made; the final results replace this page. "
-    "If that was stopped, the same command goes on."
+    "First results, from the references alone. A model or a pool is being made; then the final results replace this "
+    "page. If that was stopped, run the same command again."
 )
 
 UNSAID = (("bank", 0), ("features_size", 0))

@@ -53,7 +53,7 @@ def test_first_results_are_whole_before_a_model_is_made_and_are_replaced_then(
     assert detect(*nothing) == 0
     assert seen == [(True, True, ["n"])]
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "first results" in line]
-    assert "from the references alone, are in out/report.html; a model and a pool refine them now" in line
+    assert "from the references alone, are in out/report.html; a model or a pool is made now to refine them" in line
     assert (record()["first"], FIRST in Path("out/report.html").read_text()) == (False, False)
     assert branches() == ["p", "n"]
     refined = files()
