@@ -39,6 +39,10 @@ COMMANDS = {
         f"generate good -n 4 --training-steps 2 --no-gate {TOY}",
         f"detect mixed --references good -k 2 --features cnn {TOY}",
     ),
+    "detect from nothing": (
+        "presets",
+        f"detect mixed --references good -k 2 -n 0 --features cnn --training-steps 20 {TOY}",
+    ),
     "evaluate": (
         "presets",
         "evaluate --dataset folder --data data --shots 2 --seeds 1 -n 4 --training-steps 2 --no-gate "

@@ -8,6 +8,7 @@ from normalgen.cli.show import note, say, say_table
 if TYPE_CHECKING:
     from normalgen.detectors.self_test import Proxy
     from normalgen.pipeline.detect import Detection
+    from normalgen.report.detection_measures import DetectionMeasures
     from normalgen.report.detection_results import DetectionRun, Result
 
 __all__ = ["show", "show_proxy"]
@@ -50,10 +51,21 @@ def _show_method(detection: "Detection") -> None:
     if run.references:
         known = "are references or calibration photos, or copies of them"
         note(f"{run.references} of the labelled photos {known}: they are judged, but AUROC leaves them out")
-    if run.auroc is not None and run.average_precision is not None:
-        say(f"labels known: image AUROC {run.auroc:.3f}, average precision {run.average_precision:.3f}")
-    elif run.unmeasured:
-        say(f"no AUROC: {run.unmeasured}")
+    _show_measures(run.measures)
+
+
+def _show_measures(measures: "DetectionMeasures") -> None:
+    """Print what labels and masks say, or why they say nothing."""
+    if measures.auroc is not None and measures.average_precision is not None:
+        say(f"labels known: image AUROC {measures.auroc:.3f}, average precision {measures.average_precision:.3f}")
+    elif measures.unmeasured:
+        say(f"no AUROC: {measures.unmeasured}")
+    if measures.confusion is not None:
+        say(f"at the threshold: {measures.confusion.sentence()}")
+    if measures.pixel_auroc is not None and measures.aupro is not None:
+        say(f"masks known: pixel AUROC {measures.pixel_auroc:.3f}, AUPRO {measures.aupro:.3f}")
+    elif measures.unmeasured_pixels:
+        say(f"no pixel AUROC: {measures.unmeasured_pixels}")
 
 
 def show_proxy(proxy: "Proxy", references: int) -> None:

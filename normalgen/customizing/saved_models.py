@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from normalgen.diffusion import MODEL_FILE
+from normalgen.diffusion import INDEX, MODEL_FILE
 from normalgen.errors import DataError, PresetError
 from normalgen.references import References
 from normalgen.settings.preset import Preset, flatten, label
@@ -13,7 +13,15 @@ from normalgen.settings.preset import Preset, flatten, label
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
 
-__all__ = ["RECORD", "find_model", "is_begun", "is_customized", "need_made_with", "saved_preset", "with_noun_of"]
+__all__ = [
+    "RECORD",
+    "find_model",
+    "is_begun",
+    "is_customized",
+    "need_made_with",
+    "saved_preset",
+    "with_noun_of",
+]
 
 TRAINED = ("weights", "train")
 RECORD = "customize.json"
@@ -28,6 +36,11 @@ def is_customized(folder: Path) -> bool:
 def is_begun(folder: Path) -> bool:
     """Return whether customization of a model in `folder` has started; it may be finished."""
     return (folder / RECORD).is_file()
+
+
+def _is_foreign(path: Path) -> bool:
+    """Return whether `path` is a model of another tool, which `normalgen.diffusion.loading.open_foreign` opens."""
+    return path.suffix == ".safetensors" or (path / INDEX).is_file() or any(path.glob("*.safetensors"))
 
 
 def find_model(
@@ -47,16 +60,15 @@ def find_model(
     Raises:
         PresetError: the model was trained with other settings, or is another tool's and the preset does not fit it.
     """
-    from normalgen.diffusion.loading import is_foreign
-    from normalgen.diffusion.model import NormalModel
+    if not is_customized(folder) and (is_begun(folder) or not _is_foreign(folder)):
+        return None
+    from normalgen.diffusion.model import NormalModel  # not before: that takes seconds
 
     if is_customized(folder):
         sampling = {name: value for name, value in asked.items() if name not in TRAINED}
         model = NormalModel.load(folder, device=device, changes=sampling)
         need_made_with(model.preset, folder, {name: value for name, value in asked.items() if name in TRAINED})
         return model
-    if is_begun(folder) or not is_foreign(folder):
-        return None
     return NormalModel.adopt(folder, settings, device=device, category=category, noun=noun)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-__all__ = ["MASKS", "Role", "name_role", "telling_words"]
+__all__ = ["MASKS", "MAYBE_MASKS", "Role", "name_role", "telling_words"]
 
 
 class Role(StrEnum):

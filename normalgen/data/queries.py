@@ -1,11 +1,12 @@
 """Photos to judge: a folder, or a folder of labelled sub-folders such as MVTec's `test/`."""
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from normalgen.data.folder_names import Role
 from normalgen.data.labels import GOOD, FolderLabel, LabelNames, describe, masks_among, read_folders
+from normalgen.data.query_masks import masks_of
 from normalgen.errors import DataError
 from normalgen.images.crop import Crop
 from normalgen.images.decode import ImageItem, file_item
@@ -25,6 +26,7 @@ class Queries:
         known: the SHA-256 of photos whose labels do not count, as they are references.
         folders: what each sub-folder was taken for.
         others: photos with other roles, such as references; the labels of copies of them do not count either.
+        masks: of anomalous photos, by the photo's name, as far as there are any.
     """
 
     images: Images
@@ -32,6 +34,7 @@ class Queries:
     known: frozenset[str] = frozenset()
     folders: tuple[FolderLabel, ...] = ()
     others: tuple[Images, ...] = ()
+    masks: Mapping[str, ImageItem] = field(default_factory=dict, repr=False)
 
     @property
     def labels_line(self) -> str:
@@ -164,4 +167,7 @@ def _labelled(path: Path, by_folder: dict[str, list[ImageItem]], crop: str | Cro
     if not pairs:
         raise DataError(f"{path} holds masks only ({describe(folders)}); name a folder of photos")
     items, labels = zip(*pairs, strict=True)
-    return Queries(Images(items, crop), labels, folders=tuple(folders))
+    beside = {folder: [item for item in inside if item.name in masks] for folder, inside in by_folder.items()}
+    kinds = {folder: judged[folder] for folder in read.of(Role.ANOMALOUS)}
+    marked = masks_of(path, kinds, beside, read.of(Role.MASKS))
+    return Queries(Images(items, crop), labels, folders=tuple(folders), masks=marked)

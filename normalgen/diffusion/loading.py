@@ -10,7 +10,7 @@ from normalgen.errors import MissingWeights, PresetError
 from normalgen.io.optional import optional_module
 from normalgen.settings.presets import Preset
 
-__all__ = ["is_foreign", "open_foreign", "open_parts", "open_saved"]
+__all__ = ["open_foreign", "open_parts", "open_saved"]
 
 
 def open_parts(weights: str) -> Parts:
@@ -46,11 +46,6 @@ def open_saved(folder: Path, preset: Preset) -> Parts:
         return open_tiny(folder)
     base = open_parts(preset.weights)
     return load_adapters(base, folder, preset) if isinstance(base, TinyParts) else base.merge(folder)
-
-
-def is_foreign(path: Path) -> bool:
-    """Return whether `path` is a model of another tool, which `open_foreign` opens."""
-    return path.suffix == ".safetensors" or (path / INDEX).is_file() or any(path.glob("*.safetensors"))
 
 
 def open_foreign(path: Path, preset: Preset) -> Parts:

@@ -1,5 +1,6 @@
 """Turns predictions into metrics."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,12 +8,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from normalgen.data.category import TestImage
+from normalgen.data.marks import Marks
 from normalgen.data.mask_check import PIXELS
 from normalgen.detectors import metrics
 from normalgen.detectors.base import Prediction
 from normalgen.errors import DataError
 
-__all__ = ["Measured", "by_branch", "measure"]
+__all__ = ["Measured", "by_branch", "measure", "measure_pixels"]
 
 _PIXEL = ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
 
@@ -53,10 +55,16 @@ def _with_pixels(image: dict[str, float | None], maps: Tensor, tests: list[TestI
     if not len(maps):
         raise DataError("the detector gives no maps")
     marks = [test.marks(PIXELS) for test in tests]
-    grown = list(interpolate(maps[:, None].float(), (PIXELS, PIXELS), mode="bilinear", align_corners=False)[:, 0])
-    masks, overlaps = ([torch.from_numpy(getattr(mark, part)) for mark in marks] for part in ("mask", "overlap"))
-    pixel: dict[str, float | None] = {**metrics.pixel_metrics(grown, masks, overlaps)}
+    pixel: dict[str, float | None] = {**measure_pixels(maps, marks)}
     return Measured(image | pixel, "", sum(mark.regions for mark in marks), sum(mark.thin for mark in marks))
+
+
+def measure_pixels(maps: Iterable[Tensor], marks: Sequence[Marks]) -> dict[str, float]:
+    """Return the pixel metrics of maps (h, w) of any size with their marks, at 256 pixels; errors as its metrics."""
+    size = (PIXELS, PIXELS)
+    grown = [interpolate(one[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0] for one in maps]
+    masks, overlaps = ([torch.from_numpy(getattr(mark, part)) for mark in marks] for part in ("mask", "overlap"))
+    return metrics.pixel_metrics(grown, masks, overlaps)
 
 
 def by_branch(batches: list[dict[str, Tensor]], labels: Tensor) -> dict[str, float]:

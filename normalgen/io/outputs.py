@@ -21,6 +21,8 @@ from normalgen.io.run_folder import REMEDY, Recorded, locked, refuse_file, refus
 __all__ = ["RUN", "Outputs", "output_names", "replacing", "see_free"]
 
 RUN = "run.json"
+PACKED = 3
+"""zlib's level: a third of the time of Pillow's own, 6, for 7 % more bytes."""
 LONGEST = 196
 """Most bytes in a file name, without its extension."""
 
@@ -57,7 +59,7 @@ class Outputs:
 
     def png(self, name: str, image: Image.Image) -> None:
         """Write an image as PNG."""
-        write_whole(self.path(name), lambda partial: image.save(partial, format="png"))
+        write_whole(self.path(name), lambda partial: image.save(partial, format="png", compress_level=PACKED))
 
     def array(self, name: str, values: NDArray[Any]) -> None:
         """Write an array in numpy's format (.npy)."""
@@ -73,7 +75,8 @@ class Outputs:
 def replacing(folder: Path, made_by: str, patterns: Sequence[str]) -> Iterator[Outputs]:
     """Lock `folder` for a run; at its end, write `run.json` and remove files that only an earlier run wrote.
 
-    A run that fails or is stopped removes nothing; if it wrote files, `run.json` lists them for the next run.
+    A run that fails or is stopped removes nothing; `run.json` lists the files that it wrote for the next run. Until it
+    replaces a file of the earlier run, that run's record stays, because its results are still whole.
 
     Args:
         folder: new, empty, or written by an earlier run of the same command.
@@ -91,11 +94,11 @@ def replacing(folder: Path, made_by: str, patterns: Sequence[str]) -> Iterator[O
         try:
             yield outputs
         except BaseException:
-            begun["files"] = sorted(earlier | outputs.names)
-            if outputs.names or before is not None:
-                write_record(folder / RUN, begun if outputs.names else before or begun)
-            else:
+            if before is None and not outputs.names:
                 (folder / RUN).unlink()
+            else:
+                kept = begun if before is None or earlier & outputs.names else before
+                write_record(folder / RUN, {**kept, "files": sorted(earlier | outputs.names)})
             raise
         _remove(folder, earlier, outputs.names, patterns)
         write_record(folder / RUN, {"made_by": made_by} | outputs.record | {"files": sorted(outputs.names)})

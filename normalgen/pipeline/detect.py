@@ -1,6 +1,8 @@
 """Finds anomalies: makes a missing model or pool, fits the detector, judges the photos, writes the results."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from normalgen.report.detection_results import DetectionRun
 
 __all__ = ["Detection", "default_detector", "detect"]
+
+FIRST_SIDE = 320
+"""Longer side, in pixels, of the maps of first results, at most: that of the page's pictures."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,9 @@ def detect(
 ) -> Detection:
     """Find anomalies in photos with One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
 
+    If a model or a pool must be made first, which takes minutes, first results from the references alone are written to
+    `folder` before; the final ones replace them. What was learned is cached, so the same call again learns nothing.
+
     Args:
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
         references: the k photos; not needed with a fitted detector. If they are in tiles, so are the queries.
@@ -97,14 +105,70 @@ def detect(
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
     work = _preparation(None if chosen.is_fitted else references, preset, settings, model_folder, seed, device)
     _note_hidden(photos.images, chosen, references, work)
-    from normalgen.report.detection_run import write_detection
-
+    judging = _Judging(photos, unused, rate, target, category, save_maps)
     with progress_bars(progress) as watch:
-        chosen = work.fit(chosen, pool, bank, n, watch) if work else chosen
-        threshold = _threshold(chosen, unused, rate, watch)
-        judged = photos if unused is None else photos.unmeasured(unused.hashes(), unused)
-        run = write_detection(chosen, judged, threshold, target, category, save_maps, map_size, watch)
-    return Detection(run, target, chosen, threshold)
+        if work is None:
+            return judging.write(chosen, map_size, watch)
+        with _first_results(judging, work.first(chosen, pool, bank, n, watch), map_size, watch):
+            return judging.write(work.fit(chosen, pool, bank, n, watch), map_size, watch)
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """Judges the photos and writes the results.
+
+    Attributes:
+        photos: to judge.
+        unused: good photos to calibrate with; None if there are none.
+        rate: share of good parts that may be called anomalous.
+        folder: folder for the results.
+        category: what the photos show.
+        save_maps: also write raw maps.
+    """
+
+    photos: "Queries"
+    unused: "Images | None"
+    rate: float
+    folder: Path
+    category: str
+    save_maps: bool
+
+    def write(self, detector: "OneToNormal", map_size: int, watch: Watch, *, first: bool = False) -> Detection:
+        """Write the results of a fitted detector; `first` says on the page that better ones follow."""
+        from normalgen.report.detection_run import write_detection
+
+        threshold, photos = _threshold(detector, self.unused, self.rate, watch), self.photos
+        if self.unused is not None:
+            photos = photos.unmeasured(self.unused.hashes(), self.unused)
+        run = write_detection(
+            detector, photos, threshold, self.folder, self.category, self.save_maps, map_size, watch, first=first
+        )
+        return Detection(run, self.folder, detector, threshold)
+
+
+@contextmanager
+def _first_results(judging: _Judging, first: "OneToNormal | None", map_size: int, watch: Watch) -> Iterator[None]:
+    """Write the results of `first` before what is done inside replaces them; note it, also if that fails or is stopped.
+
+    None writes and notes nothing.
+    """
+    if first is None:
+        yield
+        return
+    from normalgen.report.detection_run import holds_first
+
+    folder = judging.folder
+    judging.write(first, min(map_size or FIRST_SIDE, FIRST_SIDE), watch, first=True)
+    note(
+        f"first results, from the references alone, are in {folder / 'report.html'}; a model or a pool is made now to "
+        "refine them, which takes minutes"
+    )
+    try:
+        yield
+    except BaseException:
+        if holds_first(folder):
+            note(f"the first results stay in {folder}; the same command refines them")
+        raise
 
 
 def default_detector(

@@ -70,6 +70,37 @@ class Preparation:
         """Return the model's settings, with this run's settings for twins."""
         return change(model.preset, twins=self._twins)
 
+    def first(
+        self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
+    ) -> "OneToNormal | None":
+        """Return what can judge at once: the detector without twins and pool, fitted on the references alone.
+
+        It looks at images of the size that `fit` uses, so that what is cached serves both.
+
+        Args:
+            detector: an unfitted detector.
+            pool: as for `fit`.
+            folder: as for `fit`.
+            n: as for `fit`.
+            watch: as for `fit`.
+
+        Returns:
+            None if `fit` makes no model and no pool, or if no branch does without a model.
+        """
+        from normalgen.detectors.one_to_normal.kept_fits import fit_once
+
+        self.references = self._recorded(folder)
+        without = detector.without_model()
+        if without is None or not self._makes(detector, pool, folder, n, watch):
+            return None
+        return fit_once(without, self.references, None, size=detector.judged_size(self.size), watch=watch)
+
+    def _recorded(self, folder: Path) -> "References":
+        """Return the references in the order in which the model or the pool in `folder` was made from them."""
+        from normalgen.pool.origin import in_recorded_order
+
+        return in_recorded_order(self.references, self.folder, folder)
+
     def fit(
         self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
     ) -> "OneToNormal":
@@ -82,16 +113,25 @@ class Preparation:
             n: images in a new pool; 0 makes none.
             watch: shows the stages.
         """
-        from normalgen.pool.origin import in_recorded_order
+        from normalgen.detectors.one_to_normal.kept_fits import fit_once
 
-        self.references = in_recorded_order(self.references, self.folder, folder)
+        self.references = self._recorded(folder)
         bank = self.bank(pool, folder, n, watch) if "n" in detector.branches else None
         model = self.model(watch) if detector.needs_model else None
         references = self.references
         if model is not None and not references.noun_given:
             references = replace(references, noun=model.noun)
         sampling = None if model is None else model.using(self.twin_settings(model))
-        return replace(detector, model=sampling).fit(references, bank, watch=watch)
+        return fit_once(replace(detector, model=sampling), references, bank, watch=watch)
+
+    def _makes(
+        self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
+    ) -> bool:
+        """Return whether `fit` makes a model or a pool first."""
+        if detector.needs_model and self._model is None:
+            self._model = self._finished()
+        lacks_model = detector.needs_model and self._model is None
+        return lacks_model or ("n" in detector.branches and self._makes_pool(pool, folder, n, watch))
 
     def _finished(self) -> "NormalModel | None":
         from normalgen.customizing.saved_models import find_model, is_customized, need_made_with
@@ -120,17 +160,24 @@ class Preparation:
     def bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
         """Return the pool for the bank: the given one, an existing one, or a new or resumed one; None if `n` is 0."""
         from normalgen.pool.dataset import Pool
-        from normalgen.pool.journal import METADATA
 
         if isinstance(pool, Pool):
             return pool
         if pool is None and not n:
             return None
-        if pool is not None or ((folder / METADATA).is_file() and not self._grows(folder, n, watch)):
+        if not self._makes_pool(pool, folder, n, watch):
             return self._existing(folder)
         model = self.model(watch)
         given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
         return PoolMaking(self._named(model), model.preset, self.folder, **given).pool(folder, n)
+
+    def _makes_pool(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> bool:
+        """Return whether to make a pool in `folder`, or to fill the one that is there further."""
+        from normalgen.pool.journal import METADATA
+
+        if pool is not None or not n:
+            return False
+        return not (folder / METADATA).is_file() or self._grows(folder, n, watch)
 
     def _existing(self, folder: Path) -> "Pool":
         """Return the pool in `folder`, unchanged."""

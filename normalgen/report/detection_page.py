@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -13,11 +13,13 @@ from normalgen.images.images import sized, thumbnail
 from normalgen.io.atomic import write_whole
 from normalgen.report.page_parts import (
     PageSummary,
+    bars_key,
     card,
     controls,
     facts_list,
     histogram,
     key,
+    notice,
     settings_list,
     threshold,
 )
@@ -73,6 +75,8 @@ def write_page(
     threshold_text: str,
     scale: tuple[float, float],
     settings: Sequence[tuple[str, str]] = (),
+    notice_text: str = "",
+    weights: Mapping[str, float] | None = None,
 ) -> None:
     """Write the page, completely or not at all.
 
@@ -87,15 +91,19 @@ def write_page(
         threshold_text: a sentence on how "anomalous" was decided, or why only a ranking is shown.
         scale: lowest and highest value of the maps' colours, for all queries.
         settings: name and value of each setting, folded away.
+        notice_text: a sentence above all else, such as that better results follow; "" for none.
+        weights: of each branch in the score; 1 if it is not named.
     """
     ranked = sorted(queries, key=lambda query: (bool(query.error), query.rank, query.name))
-    run = PageSummary(ranked)
+    run = PageSummary(ranked, weights or {})
     values = {
         "title": escape(title),
         "style": _template("page.css"),
         "script": _template("page.js"),
         "facts": facts_list(facts),
         "settings": settings_list(settings),
+        "notice": notice(notice_text),
+        "bars": bars_key(run),
         "threshold": threshold(threshold_text),
         "key": key(scale),
         "controls": controls(run),

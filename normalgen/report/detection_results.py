@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from normalgen.io.outputs import Outputs
 from normalgen.io.records import row_line
+from normalgen.report.detection_measures import DetectionMeasures
 
 __all__ = ["DetectionRun", "Result", "write_tables"]
 
@@ -39,17 +40,13 @@ class DetectionRun:
 
     Attributes:
         results: worst photo first, unreadable photos last.
-        auroc: image AUROC of the fused scores; None if labels are unknown.
-        average_precision: average precision of the fused scores; None if labels are unknown.
+        measures: how well it did, if labels are known.
         references: how many labelled photos were not measured, because they are references.
-        unmeasured: why labelled photos have no AUROC; empty if they have one, or no photo is labelled.
     """
 
     results: tuple[Result, ...]
-    auroc: float | None
-    average_precision: float | None
+    measures: DetectionMeasures
     references: int = 0
-    unmeasured: str = ""
 
     @property
     def errors(self) -> list[Result]:

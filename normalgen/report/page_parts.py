@@ -2,14 +2,25 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
 
 from normalgen.report.pictures import STOPS
 from normalgen.report.shown import Shown
 
-__all__ = ["PageSummary", "card", "controls", "facts_list", "histogram", "key", "settings_list", "threshold"]
+__all__ = [
+    "PageSummary",
+    "bars_key",
+    "card",
+    "controls",
+    "facts_list",
+    "histogram",
+    "key",
+    "notice",
+    "settings_list",
+    "threshold",
+]
 
 BINS, WIDTH, HEIGHT = 32, 320, 56
 COLOURS = 8
@@ -22,9 +33,10 @@ class PageSummary:
 
     Args:
         queries: all queries.
+        weights: of each branch in the score; 1 if it is not named.
     """
 
-    def __init__(self, queries: list[Shown]) -> None:
+    def __init__(self, queries: list[Shown], weights: Mapping[str, float]) -> None:
         judged = [query for query in queries if not query.error]
         self.kinds = Counter(kind(query) for query in queries)
         self.total = len(queries)
@@ -34,7 +46,8 @@ class PageSummary:
         scores = [query.score for query in self.scored]
         self.lowest, self.highest = min(scores, default=0.0), max(scores, default=0.0)
         branches = dict.fromkeys(branch for query in judged for branch in query.scores)
-        self.spans = {branch: _span([query.scores.get(branch, math.nan) for query in judged]) for branch in branches}
+        self.weights = {branch: weights.get(branch, 1.0) for branch in branches}
+        self.span = _span([self.weights[branch] * value for query in judged for branch, value in query.scores.items()])
 
     def colour(self, label: str | None) -> str:
         """Return the CSS class for a label's colour; surplus labels and None share the last one."""
@@ -73,6 +86,18 @@ def settings_list(settings: Sequence[tuple[str, str]]) -> str:
 def threshold(text: str) -> str:
     """Return the paragraph on the threshold; "" if there is no text."""
     return f'<p class="threshold">{escape(text)}</p>' if text else ""
+
+
+def notice(text: str) -> str:
+    """Return the paragraph that says how far to trust the page; "" if there is no text."""
+    return f'<p class="notice">{escape(text)}</p>\n' if text else ""
+
+
+def bars_key(run: PageSummary) -> str:
+    """Return what the bars of the branches mean; "" without branches."""
+    weights = ", ".join(f"{escape(name)} {value:.2f}" for name, value in run.weights.items())
+    words = f"bars, all on one scale: what each branch adds, its own score &times; its weight ({weights})"
+    return f'<p class="key bars">{words}</p>' if weights else ""
 
 
 def key(scale: tuple[float, float]) -> str:
@@ -184,13 +209,17 @@ def _message(query: Shown) -> str:
 def _branches(query: Shown, run: PageSummary) -> str:
     if query.error or not query.scores:
         return ""
-    rows = "".join(_branch(branch, value, run.spans[branch]) for branch, value in query.scores.items())
+    rows = "".join(_branch(branch, value, run) for branch, value in query.scores.items())
     return f'<dl class="branches">{rows}</dl>\n'
 
 
-def _branch(branch: str, value: float, span: tuple[float, float]) -> str:
-    low, high = span
-    part = (value - low) / ((high - low) or 1.0) if math.isfinite(value) else 0.0
-    bar = f'<i style="width: {100 * part:.1f}%"></i>'
-    name = escape(EXPLAINED.get(branch, branch))
-    return f'<div><dt>{name}</dt><dd><span class="track">{bar}</span><span>{number(value)}</span></dd></div>'
+def _branch(branch: str, value: float, run: PageSummary) -> str:
+    """Return a branch's score times its weight, as a bar from 0 on the scale of all branches and queries."""
+    low, high = run.span
+    weight, width = run.weights[branch], (high - low) or 1.0
+    added = weight * value if math.isfinite(value) else 0.0
+    start, part = (100 * share / width for share in (min(added, 0.0) - low, abs(added)))
+    bar = f'<i style="margin-left: {start:.1f}%; width: {part:.1f}%"></i>'
+    name, product = escape(EXPLAINED.get(branch, branch)), f"{number(value)} &times; {weight:.2f}"
+    numbers = f'<span class="sum">{number(weight * value)} <small>= {product}</small></span>'
+    return f'<div><dt>{name}</dt><dd><span class="track">{bar}</span>{numbers}</dd></div>'

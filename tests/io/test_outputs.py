@@ -67,6 +67,16 @@ def test_a_run_that_fails_before_it_writes_leaves_the_earlier_one_as_it_was(tmp_
     assert read_record(tmp_path / "run.json") == before
 
 
+def test_a_run_that_is_stopped_before_it_replaces_a_file_leaves_the_record_of_the_earlier_one(tmp_path: Path) -> None:
+    run(tmp_path, "a")
+    before = read_record(tmp_path / "run.json") or {}
+    with pytest.raises(KeyboardInterrupt):
+        stopped(tmp_path, "b")
+    assert read_record(tmp_path / "run.json") == {**before, "files": ["a", "b"]}
+    run(tmp_path, "c")
+    assert files(tmp_path) == {"c", "run.json"}
+
+
 def test_a_first_run_that_is_stopped_leaves_a_folder_that_the_next_takes(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         stopped(tmp_path / "new", "a")

@@ -178,6 +178,35 @@ def test_filters_are_offered_only_where_they_sort(tmp_path: Path, pictures: Pict
     assert ranked.all("select") == []
 
 
+def test_bars_show_what_each_branch_adds_on_one_scale(tmp_path: Path, pictures: Pictures) -> None:
+    heavy = replace(shown(1), scores={"p": 2.0, "n": 3.0})
+    light = replace(shown(2), scores={"p": -4.0, "n": 1.0})
+    path, weights = tmp_path / "report.html", {"p": 0.25, "n": 2.0}
+    for query in (heavy, light):
+        add(pictures, query)
+    write_page(path, [heavy, light], pictures, title="", facts=[], threshold_text="", scale=(0, 1), weights=weights)
+    found = Page(path.read_text(encoding="utf-8"))
+    bars = [bar["style"] for bar in found.all("i") if (bar.get("style") or "").startswith("margin-left")]
+    assert bars == [  # from -1 to 6, so 0 is at a seventh
+        "margin-left: 14.3%; width: 7.1%",
+        "margin-left: 14.3%; width: 85.7%",
+        "margin-left: 0.0%; width: 14.3%",
+        "margin-left: 14.3%; width: 28.6%",
+    ]
+    assert "6 <small>= 3 &times; 2.00</small></span>" in found.text
+    assert "what each branch adds, its own score &times; its weight (p 0.25, n 2.00)" in found.text
+    assert 'class="key bars"' not in page(tmp_path / "b.html", [broken()], pictures).text
+
+
+def test_a_notice_stands_above_all_else(tmp_path: Path, pictures: Pictures) -> None:
+    path = tmp_path / "report.html"
+    write_page(
+        path, [], pictures, title="", facts=[], threshold_text="", scale=(0, 1), notice_text="wait <b>a</b> minute"
+    )
+    text = path.read_text(encoding="utf-8")
+    assert text.index("wait &lt;b&gt;a&lt;/b&gt; minute") < text.index("<header")
+
+
 def test_without_scores_there_is_no_histogram(tmp_path: Path, pictures: Pictures) -> None:
     assert page(tmp_path / "a.html", [broken()], pictures).all("rect") == []
     assert page(tmp_path / "b.html", [], pictures).names == []

@@ -22,6 +22,7 @@ from normalgen.images.images import Images
 __all__ = [
     "NAMES",
     "marked_categories",
+    "masks_in",
     "mvtec_categories",
     "mvtec_category",
     "mvtec_tests",
@@ -155,7 +156,7 @@ def mvtec_tests(
     tests: list[TestImage] = []
     kinds = read.of(Role.ANOMALOUS)
     for name in read.of(Role.NORMAL, Role.ANOMALOUS):
-        masks = _masks(truth, name, alone=len(kinds) == 1) if name in kinds else {}
+        masks = masks_in(truth, name, alone=len(kinds) == 1) if name in kinds else {}
         for item in pictures[name]:
             stem = Path(item.name).stem
             if strict and truth and name in kinds and stem not in masks:
@@ -166,7 +167,7 @@ def mvtec_tests(
     return tuple(read.labels.values()), tuple(tests)
 
 
-def _masks(truth: Path | None, kind: str, *, alone: bool) -> dict[str, ImageItem]:
+def masks_in(truth: Path | None, kind: str, *, alone: bool) -> dict[str, ImageItem]:
     """Return the masks for `test/KIND` by the stems of their images: `STEM_mask.png`, `STEM.png` or all of `STEM/`.
 
     They are in a folder of the same name; those of the only kind may be directly in `truth`.

@@ -43,6 +43,12 @@ class Branches:
     batch: int
     choice: Choice = "ssim"
 
+    @property
+    def names(self) -> list[str]:
+        """The branches whose maps it computes."""
+        parts = {"p": self.personalizer, "n": self.bank or None, "text": self.text}
+        return [name for name, part in parts.items() if part is not None]
+
     def tokens(self, images: Tensor) -> Levels:
         """Return unit patch vectors per level, on the images' device, of images (N, 3, S, S), uint8 or in [0, 1]."""
         return _together([unit(part) for part in self._raw(images)], images)

@@ -93,7 +93,7 @@ class Usual:
     Attributes:
         moments: mean and deviation of each branch's maps.
         left_out: raw maps of left-out references and their augmentations.
-        spoilt: raw maps of the same images with drawn defects.
+        spoilt: raw maps of the same images with drawn defects; empty for one branch alone, which needs no weight.
         views: for each map in `left_out`, the number of its view; tiles have the number of their whole view.
     """
 
@@ -115,6 +115,8 @@ class Usual:
                 twins (branch "p") depends on the model that makes them: `normalgen.diffusion.parts.Parts.twin_trust`.
             reduce: how the detector takes the score of an image from its map.
         """
+        if len(self.moments) == 1:
+            return dict.fromkeys(self.moments, 1.0)
         trusted = {name: trust.get(name, 1.0) for name in self.moments}
         worth = {name: value * max(0.0, 2 * self._auroc(name, reduce) - 1) for name, value in trusted.items()}
         shares = worth if any(worth.values()) else trusted
@@ -138,7 +140,8 @@ def learn_usual(branches: Branches, bank: PatchBank, known: Known, *, seed: int,
 
     `watch` receives the progress of "learn normal", per image.
     """
-    chosen = left_out(known.digests, round(sum(known.tiles) / len(known.tiles)), seed)
+    alone = len(branches.names) == 1
+    chosen = left_out(known.digests, round(sum(known.tiles) / len(known.tiles)), seed, drawn=not alone)
     drawn = known.drawn[:DRAWN].float() / 255
     total = sum(item.views * known.tiles[item.reference] + len(item.kinds) for item in chosen) + len(drawn)
     judged: list[tuple[int | None, dict[str, Levels]]] = []
@@ -172,7 +175,7 @@ def _row(maps: dict[str, Levels], row: int) -> dict[str, Levels]:
 
 
 def _together(rows: Sequence[dict[str, Levels]]) -> dict[str, Levels]:
-    return {name: joined([row[name] for row in rows]) for name in rows[0]}
+    return {name: joined([row[name] for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def is_aligned(tokens: Levels) -> bool:

@@ -1,20 +1,19 @@
 """One-to-Normal (Li et al., NeurIPS 2024): compares each query with its twin, a bank and text, and fuses the maps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from normalgen.detectors.base import Explanation, Prediction
+from normalgen.detectors.one_to_normal import saved_detector
 from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
 from normalgen.detectors.one_to_normal.left_out import BankWithout
 from normalgen.detectors.one_to_normal.options import check_category, check_options
-from normalgen.detectors.one_to_normal.saved_detector import AGAIN, MODEL, SETTINGS, TENSORS, TEXT, read_detector
 from normalgen.detectors.one_to_normal.shared_banks import Kept, bank_levels, banks_of
 from normalgen.detectors.one_to_normal.state import Fitted, Training
 from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
@@ -30,19 +29,18 @@ from normalgen.detectors.one_to_normal.triplet import (
     image_scores,
 )
 from normalgen.detectors.one_to_normal.twins import Personalizer
-from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.parts import digest
-from normalgen.errors import DataError, NotFittedError, PresetError
+from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.open_features import open_features, opened
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.images.sources import ImageSource, as_images
-from normalgen.io.atomic import write_whole
 from normalgen.io.progress import Watch, silent
-from normalgen.io.records import write_record
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = ["OneToNormal"]
 
@@ -72,7 +70,7 @@ class OneToNormal:
         kept: cached S_N by query and part of the bank, for detectors whose banks share parts; None caches none.
     """
 
-    model: NormalModel | None = field(default=None, repr=False)
+    model: "NormalModel | None" = field(default=None, repr=False)
     features: str = "embedded"
     features_size: int = 0
     branches: Sequence[str] = ("p", "n")
@@ -88,12 +86,13 @@ class OneToNormal:
     kept: Kept | None = field(default=None, repr=False)
     fitted_: Fitted | None = field(default=None, init=False, repr=False)
 
-    def fit(self, references: References, pool: Pool | None = None, *, watch: Watch = silent) -> Self:
+    def fit(self, references: References, pool: Pool | None = None, *, size: int = 0, watch: Watch = silent) -> Self:
         """Fill the bank, and learn the maps that normal images give.
 
         Args:
             references: the k normal photos.
             pool: generated normals that join the bank.
+            size: width and height, in pixels, of the images it looks at; 0: the model's, or else the features'.
             watch: receives the progress of "read references", "fill bank" and "learn normal", per image.
 
         Raises:
@@ -101,10 +100,10 @@ class OneToNormal:
             PresetError: an unknown branch, p without a model, or text without a text side or text maps.
         """
         self._check(references, pool)
-        network = self._features()
+        network = self.network()
         branches = self._open(network, references.noun)
         model = self._twin_model
-        size = self.model.preset.size if self.model else network.size
+        size = size or (self.model.preset.size if self.model else network.size)
         known = Known.of(references, pool, size, self.bank, watch)
         levels = bank_levels(branches, torch.cat([known.photos, known.drawn]), watch)
         banks = banks_of(levels, len(known.photos), self.kept, self.device, subspaces=self.fusion == "calibrated")
@@ -220,16 +219,15 @@ class OneToNormal:
             NotFittedError: before `fit`.
         """
         fitted = self._ready()
-        data, files = save(fitted.tensors()), [folder / TENSORS]
-        write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
-        if fitted.branches.text is not None:
-            fitted.branches.text[0].save(folder / TEXT)
-            files.append(folder / TEXT)
-        if fitted.branches.personalizer is not None:
-            fitted.branches.personalizer.model.save(folder / MODEL)
-        made: dict[str, Any] = {"sources": fitted.sources, "network": opened(fitted.branches.network)}
-        made |= {"training": asdict(fitted.training), "files": {file.name: digest([file]) for file in files}}
-        write_record(folder / SETTINGS, {"settings": self.settings(), **made})
+        text, personalizer = fitted.branches.text, fitted.branches.personalizer
+        maps, model = text[0] if text else None, personalizer.model if personalizer else None
+        saved_detector.write_detector(folder, self.record(), fitted.tensors(), maps, model)
+
+    def record(self) -> dict[str, Any]:
+        """Return what `fit` learned apart from tensors, as plain data; raises NotFittedError before `fit`."""
+        fitted = self._ready()
+        made = {"sources": fitted.sources, "network": opened(fitted.branches.network)}
+        return {"settings": self.settings(), **made, "training": asdict(fitted.training)}
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
@@ -238,20 +236,22 @@ class OneToNormal:
         Raises:
             DataError, MissingWeights: as `read_detector`; or the features of that name have changed.
         """
-        record, tensors = read_detector(folder)
+        record, tensors = saved_detector.read_detector(folder)
         known = record["settings"]
         stored: dict[str, Any] = {name: value for name, value in known.items() if name in (*STORED, "branches")}
-        stored |= {"text": str(folder / TEXT) if known["text"] else "", "device": device, "batch": batch}
-        model = NormalModel.load(folder / MODEL, device=device) if "p" in known["branches"] else None
-        detector = cls(model=model, cache=cache, **stored)
-        network = detector._features()
-        if opened(network) != record["network"]:
-            raise DataError(f"{folder} needs the features {record['network']}, these are {opened(network)}; {AGAIN}")
-        branches = detector._open(network, known["object"])
-        detector.fitted_ = Fitted.read(branches, tensors, record, device)
-        return detector
+        stored |= {"text": str(folder / saved_detector.TEXT) if known["text"] else "", "device": device, "batch": batch}
+        model = saved_detector.read_model(folder, device) if "p" in known["branches"] else None
+        return cls(model=model, cache=cache, **stored).take_over(record, tensors, folder)
 
-    def _features(self) -> Features:
+    def take_over(self, record: saved_detector.SavedDetector, tensors: Mapping[str, Tensor], source: Path) -> Self:
+        """Become fitted with what a detector of these settings learned, read from `source`; errors as `load`."""
+        network = self.network()
+        saved_detector.need_network(record, opened(network), source)
+        self.fitted_ = Fitted.read(self._open(network, record["settings"]["object"]), tensors, record, self.device)
+        return self
+
+    def network(self) -> Features:
+        """Return the features, opened."""
         network = open_features(self.features, device=self.device)
         if self.features_size > network.size:
             network = open_features(self.features, device=self.device, size=self.features_size)
@@ -264,7 +264,7 @@ class OneToNormal:
 
     def judged_size(self, model_size: int) -> int:
         """Return the width and height, in pixels, of the images that it will judge with a model of `model_size`."""
-        return model_size if self.needs_model else self._features().size
+        return model_size if self.needs_model else self.network().size
 
     @property
     def needs_model(self) -> bool:
@@ -277,7 +277,7 @@ class OneToNormal:
         return replace(self, model=None, branches=others) if others else None
 
     @property
-    def _twin_model(self) -> NormalModel | None:
+    def _twin_model(self) -> "NormalModel | None":
         return self.model if self.needs_model else None
 
     def _check(self, references: References, pool: Pool | None) -> None:

@@ -92,7 +92,7 @@ def sample(digests: Sequence[str], most: int, seed: int) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)[:most]
 
 
-def left_out(digests: Sequence[str], tiles: int, seed: int) -> list[LeftOut]:
+def left_out(digests: Sequence[str], tiles: int, seed: int, *, drawn: bool = True) -> list[LeftOut]:
     """Return the references to leave out, ordered by index, and how often to judge each.
 
     There are min(6 k, 100) views and min(5 k, 100) drawn defects, or fewer if tiles are judged. They are spread evenly
@@ -102,13 +102,14 @@ def left_out(digests: Sequence[str], tiles: int, seed: int) -> list[LeftOut]:
         digests: one per reference.
         tiles: about how many tiles each view has.
         seed: decides the sample.
+        drawn: whether there are drawn defects at all.
     """
     most, kinds = max(1, min(MOST, TILES // tiles)), [*KINDS]
     chosen = sample(digests, most, seed)
     views = _shares(min(VIEWS * len(chosen), most), len(chosen))
-    drawn = _shares(min(len(kinds) * len(chosen), MOST), len(chosen))
-    starts = [0, *accumulate(drawn)]
-    turns = [tuple(kinds[(start + i) % len(kinds)] for i in range(n)) for start, n in zip(starts, drawn, strict=False)]
+    counts = _shares(min(len(kinds) * len(chosen), MOST) if drawn else 0, len(chosen))
+    starts = [0, *accumulate(counts)]
+    turns = [tuple(kinds[(start + i) % len(kinds)] for i in range(n)) for start, n in zip(starts, counts, strict=False)]
     return sorted(map(LeftOut, chosen, views, turns), key=lambda item: item.reference)
 
 

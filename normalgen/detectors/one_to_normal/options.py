@@ -1,14 +1,16 @@
 """Checks which settings of One-to-Normal work together."""
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice
-from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, PresetError
 from normalgen.features.open_features import check_features
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = ["check_category", "check_options"]
 
@@ -43,7 +45,7 @@ def check_options(features: str, branches: Sequence[str], choice: str, text: str
         raise PresetError("the branch text needs text maps; add --text FILE, made by normalgen train-text")
 
 
-def check_category(references: References, model: NormalModel | None, pool: Pool | None) -> None:
+def check_category(references: References, model: "NormalModel | None", pool: Pool | None) -> None:
     """Check that model and pool, if given, have the references' category.
 
     Raises:

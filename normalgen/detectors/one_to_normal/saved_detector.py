@@ -1,19 +1,38 @@
-"""Reads the files of a saved detector, and checks them against their digests."""
+"""Writes the files of a saved detector, and checks them against their digests when it reads them."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NotRequired
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
+from safetensors.torch import save
 from torch import Tensor
 from typing_extensions import TypedDict
 
+from normalgen.detectors.one_to_normal.text_branch import TextMaps
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice, Fusion, Reduce
 from normalgen.diffusion.parts import digest, read_weights
 from normalgen.errors import DataError, MissingWeights
+from normalgen.io.atomic import write_whole
 from normalgen.io.paths import inside
-from normalgen.io.records import read_json
+from normalgen.io.records import read_json, write_record
 
-__all__ = ["AGAIN", "FILES", "MODEL", "SETTINGS", "TENSORS", "TEXT", "SavedDetector", "SavedTraining", "read_detector"]
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+
+__all__ = [
+    "AGAIN",
+    "FILES",
+    "MODEL",
+    "SETTINGS",
+    "TENSORS",
+    "TEXT",
+    "SavedDetector",
+    "SavedTraining",
+    "need_network",
+    "read_detector",
+    "read_model",
+    "write_detector",
+]
 
 SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
 FILES = (SETTINGS, TENSORS, TEXT, MODEL)
@@ -57,6 +76,24 @@ class SavedDetector(TypedDict):
     files: NotRequired[dict[str, str]]
 
 
+def write_detector(
+    folder: Path,
+    record: Mapping[str, Any],
+    tensors: dict[str, Tensor],
+    text: TextMaps | None,
+    model: "NormalModel | None",
+) -> None:
+    """Write into `folder` what `read_detector` reads, and the text maps and the model if there are any."""
+    data, files = save(tensors), [folder / TENSORS]
+    write_whole(folder / TENSORS, lambda partial: partial.write_bytes(data))
+    if text is not None:
+        text.save(folder / TEXT)
+        files.append(folder / TEXT)
+    if model is not None:
+        model.save(folder / MODEL)
+    write_record(folder / SETTINGS, {**record, "files": {file.name: digest([file]) for file in files}})
+
+
 def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
     """Return the record and the tensors of the detector in `folder`.
 
@@ -78,6 +115,23 @@ def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
         raise DataError(f"{folder} is damaged: it lacks {lacks[0]}; {AGAIN}")
     _need_shapes(folder, tensors)
     return record, tensors
+
+
+def read_model(folder: Path, device: str) -> "NormalModel":
+    """Return the model of the detector in `folder`."""
+    from normalgen.diffusion.model import NormalModel
+
+    return NormalModel.load(folder / MODEL, device=device)
+
+
+def need_network(record: SavedDetector, network: str, source: Path) -> None:
+    """Check that the detector at `source` was fitted on this network.
+
+    Raises:
+        DataError: it was fitted on another.
+    """
+    if network != record["network"]:
+        raise DataError(f"{source} needs the features {record['network']}, these are {network}; {AGAIN}")
 
 
 def _need_shapes(folder: Path, tensors: Mapping[str, Tensor]) -> None:

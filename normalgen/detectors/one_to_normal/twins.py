@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,11 +19,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 import normalgen
-from normalgen.diffusion.model import NormalModel
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import Images, Photo, stacked, to_pil, to_tensor
 from normalgen.io.cache import KeptFiles
 from normalgen.settings.prompts import prompt_set
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = ["Personalizer", "Twins", "similarity"]
 
@@ -70,16 +73,18 @@ class Personalizer:
     """
 
     def __init__(
-        self, model: NormalModel, *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
+        self, model: "NormalModel", *, seed: int = 0, cache: Path | None = None, limit: int = 4_000_000_000
     ) -> None:
         model.preset.check_twins()
         self.model = model
         self.prompts = prompt_set(model.preset.twins.prompts)
         self.seed = seed
-        self.folder = None if cache is None else cache / self._key()
+        self.folder = None if cache is None else cache / self.key
         self.files = None if cache is None else KeptFiles(cache, f"{'?' * KEY}/*", limit)
 
-    def _key(self) -> str:
+    @property
+    def key(self) -> str:
+        """A digest of everything but the query that a twin depends on."""
         model = self.model
         asked = [self.prompts, self.seed, model.preset.deciding("twins")]
         machine = [model.device.partition(":")[0], model.half, normalgen.__version__, torch.__version__]
