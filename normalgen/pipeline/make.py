@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from normalgen.pool.workers import Shard
     from normalgen.references import References
 
-__all__ = ["PoolMaking", "Settings", "customize", "generate_pool", "generate_shard", "settled_with_remark"]
+__all__ = [
+    "PoolMaking",
+    "Settings",
+    "check_gate",
+    "customize",
+    "generate_pool",
+    "generate_shard",
+    "settled_with_remark",
+]
 
 Settings = Mapping[str, Any]
 """Settings by group, such as `{"size": 512, "train": {"steps": 500}}`."""
@@ -216,6 +224,7 @@ class PoolMaking:
     ) -> None:
         self.references, self.folder = references, folder
         self.settings = settled_with_remark(settings, references, watch)
+        check_gate(self.settings)
         self.seed, self.device, self.watch, self.overwrite, self.ready = seed, device, watch, overwrite, model
         self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
 
@@ -269,6 +278,19 @@ class PoolMaking:
             overwrite=self.overwrite,
             wait=wait,
         )
+
+
+def check_gate(settings: Preset) -> None:
+    """Check before long work that the gate of a pool with these settings has its features.
+
+    Raises:
+        PresetError: no features have this name.
+        MissingDependency: their package is not installed.
+    """
+    from normalgen.features.open_features import check_features
+
+    if settings.pool.gate:
+        check_features(settings.pool.gate_features)
 
 
 def settled_with_remark(settings: Preset, references: "References", watch: Watch) -> Preset:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normalgen.errors import DataError, PresetError
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch
-from normalgen.pipeline.make import PoolMaking, Settings, settled_with_remark
+from normalgen.pipeline.make import PoolMaking, Settings, check_gate, settled_with_remark
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
 
@@ -56,6 +56,7 @@ class Preparation:
         self.references, self.folder, self.seed, self.device = references, folder, seed, device
         saved = saved_preset(folder)
         self.size = (saved or self.settings).size
+        self._pool_settings = change(saved or self.settings, pool=self.made_with.get("pool"))
         if twins:
             change(saved or self.settings, twins=self._twins).check_twins()
         self._model: NormalModel | None = None
@@ -106,7 +107,9 @@ class Preparation:
                 f"{self.folder} was made with preset {model.preset.name}, now {self.settings.name}; "
                 "choose another folder with --model"
             )
-        need_made_with(model.preset, self.folder, self.made_with)
+        need_made_with(
+            model.preset, self.folder, {name: value for name, value in self.made_with.items() if name != "pool"}
+        )
         remedy = "choose another --model to make one from these"
         note_other_photos("the model", self.folder, self.references, remedy)
         return model
@@ -128,9 +131,15 @@ class Preparation:
             return None
         if pool is not None or ((folder / METADATA).is_file() and not self._grows(folder, n, watch)):
             return self._existing(folder)
-        model = self.model(watch)
+        check_gate(self._pool_settings)
+        model = self._pool_model(watch)
         given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
         return PoolMaking(self._named(model), model.preset, self.folder, **given).pool(folder, n)
+
+    def _pool_model(self, watch: Watch) -> "NormalModel":
+        """Return the model with this run's settings for pools."""
+        model = self.model(watch)
+        return model.using(change(model.preset, pool=self.made_with.get("pool")))
 
     def _existing(self, folder: Path) -> "Pool":
         """Return the pool in `folder`, unchanged."""
@@ -156,7 +165,7 @@ class Preparation:
         if (Pool.is_whole(folder) and len(Pool.load(folder)) >= n) or not is_customized(self.folder):
             return False
         try:
-            model = self.model(watch)
+            model = self._pool_model(watch)
             check_pool(folder, self._named(model), model.preset, self.seed)
         except DataError:
             return False

@@ -13,6 +13,7 @@ from typing import Any
 from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
+from normalgen.features.open_features import open_features, opened
 from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
@@ -147,6 +148,7 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         window, sources = under_way
         preset = Preset.from_settings(run["preset"])
         rows, settings = run["references"]["references"], {**run["settings"]}
+        _agree(folder, {"settings": _looked_with(preset)}, look=True)
         names, hashes = [row["name"] for row in rows], [row["sha256"] for row in rows]
         making = PoolFilling(folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn)
         making.fill(window.n, watch, lambda: None)
@@ -163,6 +165,7 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int) 
 
     Raises:
         DataError: it is not free, or the folder for its records is not free.
+        MissingDependency, MissingWeights, PresetError: the gate cannot look with its features.
     """
     _agree(folder, {"settings": _settings(references, preset, seed)}, look=True)
 
@@ -254,7 +257,12 @@ def _drawn(folder: Path) -> Path:
 
 
 def _settings(references: References, preset: Preset, seed: int) -> dict[str, Any]:
-    return preset.deciding("pool") | references.identity() | {"seed": seed}
+    return preset.deciding("pool") | _looked_with(preset) | references.identity() | {"seed": seed}
+
+
+def _looked_with(preset: Preset) -> dict[str, Any]:
+    """Return what the gate's features are in this version: a pool judged with other ones is not continued."""
+    return {"pool.gate_features": opened(open_features(preset.pool.gate_features))} if preset.pool.gate else {}
 
 
 def _record(settings: dict[str, Any], model: NormalModel | Preset, references: References) -> dict[str, Any]:
