@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normalgen.features.embedded_cnn import CnnFeatures
+from normalgen.features.open_features import open_features
 from normalgen.images.augment import augment_each
 from normalgen.images.defects import KINDS, paste, paste_fragment
 from normalgen.images.images import to_tensor
@@ -69,6 +70,20 @@ def test_most_augmented_references_are_kept(gate: Gate, fresh: Tensor) -> None:
         gate.kept.clear()
         verdicts.append(gate.judge(image))
     assert sum(verdict.kept for verdict in verdicts) >= 17
+
+
+def test_other_good_parts_are_no_strays(gate: Gate) -> None:
+    assert [gate.judge(bracket(seed)).reason for seed in range(2, 8)].count("stray") == 0
+
+
+@pytest.mark.slow
+def test_the_default_features_keep_good_parts_and_catch_drawn_defects(
+    photos: Tensor, fresh: Tensor, real_features: None
+) -> None:
+    gate = Gate(ready(photos), "safe", open_features("embedded"), seed=0)
+    spoilt = [paste(image, kind, generator("slow", kind))[0] for image, kind in zip(fresh, KINDS, strict=False)]
+    assert sum(gate.judge(image).kept for image in fresh) >= 17
+    assert sum(gate.judge(image).reason in ("defect", "stray") for image in spoilt) >= 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
