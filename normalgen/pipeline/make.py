@@ -20,15 +20,7 @@ if TYPE_CHECKING:
     from normalgen.pool.workers import Shard
     from normalgen.references import References
 
-__all__ = [
-    "PoolMaking",
-    "Settings",
-    "check_gate",
-    "customize",
-    "generate_pool",
-    "generate_shard",
-    "settled_with_remark",
-]
+__all__ = ["PoolMaking", "Settings", "customize", "generate_pool", "generate_shard", "settled_with_remark"]
 
 Settings = Mapping[str, Any]
 """Settings by group, such as `{"size": 512, "train": {"steps": 500}}`."""
@@ -224,7 +216,6 @@ class PoolMaking:
     ) -> None:
         self.references, self.folder = references, folder
         self.settings = settled_with_remark(settings, references, watch)
-        check_gate(self.settings)
         self.seed, self.device, self.watch, self.overwrite, self.ready = seed, device, watch, overwrite, model
         self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
 
@@ -252,9 +243,10 @@ class PoolMaking:
     def _sheet(self, out: Path) -> "PoolSheet":
         """Return the contact sheet of the pool; raises if `out` is not free for it."""
         from normalgen.pool.contact_sheet import PoolSheet
-        from normalgen.pool.generate import check_pool
+        from normalgen.pool.generate import check_gate, check_pool
         from normalgen.pool.journal import RUN, record_folder
 
+        check_gate(self.settings)
         if not self.overwrite or not (record_folder(out) / RUN).is_file():
             check_pool(out, self.references, self.settings, self.seed)
         return PoolSheet(out, self.references, self.settings, self.seed)
@@ -263,10 +255,8 @@ class PoolMaking:
         """Return the model, customized if necessary; the settings themselves if diffusion draws no image."""
         from normalgen.customizing.dreambooth import fine_tune
 
-        if self.ready is not None:
-            return self.ready
-        if not self.settings.draws:
-            return self.settings
+        if self.ready is not None or not self.settings.draws:
+            return self.ready or self.settings
         return fine_tune(
             self.references,
             self.settings,
@@ -278,19 +268,6 @@ class PoolMaking:
             overwrite=self.overwrite,
             wait=wait,
         )
-
-
-def check_gate(settings: Preset) -> None:
-    """Check before long work that the gate of a pool with these settings has its features.
-
-    Raises:
-        PresetError: no features have this name.
-        MissingDependency: their package is not installed.
-    """
-    from normalgen.features.open_features import check_features
-
-    if settings.pool.gate:
-        check_features(settings.pool.gate_features)
 
 
 def settled_with_remark(settings: Preset, references: "References", watch: Watch) -> Preset:

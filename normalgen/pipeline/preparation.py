@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normalgen.errors import DataError, PresetError
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch
-from normalgen.pipeline.make import PoolMaking, Settings, check_gate, settled_with_remark
+from normalgen.pipeline.make import PoolMaking, Settings, settled_with_remark
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
 
@@ -32,7 +32,7 @@ class Preparation:
         references: photos to make the model and the pool from.
         preset: preset of a new model and pool.
         asked: requested settings by group. An existing model or pool must have the same settings, except for the group
-            "twins", which decides how twins are made.
+            "twins", which decides how twins are made, and, for a model, the group "pool".
         folder: folder of the model.
         seed: decides every draw.
         device: device of the model.
@@ -123,6 +123,7 @@ class Preparation:
     def bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
         """Return the pool for the bank: the given one, an existing one, or a new or resumed one; None if `n` is 0."""
         from normalgen.pool.dataset import Pool
+        from normalgen.pool.generate import check_gate
         from normalgen.pool.journal import METADATA
 
         if isinstance(pool, Pool):

@@ -13,7 +13,7 @@ from typing import Any
 from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.features.open_features import open_features, opened
+from normalgen.features.open_features import check_features, open_features, opened
 from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
@@ -41,7 +41,7 @@ from normalgen.pool.workers import Shard, Window
 from normalgen.references import References
 from normalgen.settings.presets import Preset
 
-__all__ = ["check_pool", "draw_shard", "fill_pool", "merge_pool"]
+__all__ = ["check_gate", "check_pool", "draw_shard", "fill_pool", "merge_pool"]
 
 
 def fill_pool(
@@ -168,6 +168,17 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int) 
         MissingDependency, MissingWeights, PresetError: the gate cannot look with its features.
     """
     _agree(folder, {"settings": _settings(references, preset, seed)}, look=True)
+
+
+def check_gate(preset: Preset) -> None:
+    """Check before long work that the gate has its features; opens none.
+
+    Raises:
+        PresetError: no features have this name.
+        MissingDependency: their package is not installed.
+    """
+    if preset.pool.gate:
+        check_features(preset.pool.gate_features)
 
 
 def _check(model: NormalModel | Preset, references: References, n: int) -> None:
