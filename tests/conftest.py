@@ -25,6 +25,7 @@ from normalgen.features import embedded
 from normalgen.features.embedded import EmbeddedFeatures
 from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.embedded_vit import SIZE
+from normalgen.features.open_features import open_features
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import Images
 from normalgen.references import References
@@ -56,9 +57,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 @pytest.fixture(autouse=True, scope="session")
 def _fast_features() -> Iterator[None]:
-    """The features "embedded" are the CNN here, several times as fast."""
+    """The features "embedded" are the CNN here, several times as fast; gates look at 64 pixels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "EmbeddedFeatures", _stand_in)
+        patch.setattr("normalgen.pool.filling.open_features", lambda name: open_features(name, size=64))
         yield
 
 

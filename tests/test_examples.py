@@ -35,6 +35,17 @@ def test_reproduce_makes_models_and_pools_and_shards_the_cells(photos: Path, pri
     assert len(datasets.load_dataset(str(tmp_path / "runs" / "pools" / "part-4-1"), split="train")) == 2
 
 
+def test_false_alarms_are_counted_on_good_photos_that_are_no_references(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "sets" / "part" / "train" / "good")
+    words = [f"folder={tmp_path / 'sets'}", "--shots", "2", "4", "--rates", "0.05", "--features", "cnn", "--good", "2"]
+    command = [sys.executable, str(ROOT / "examples" / "false_alarms.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    header, _, row = done.stdout.splitlines()
+    assert header == "| category | good photos | 2 shots, 0.05 | 4 shots, 0.05 | median score |"
+    assert re.fullmatch(r"\| part \| 2 \| - \| (0|50|100) \| -?\d+\.\d\d, -?\d+\.\d\d \|", row)
+
+
 def test_the_commands_in_the_run_book_have_options_that_exist() -> None:
     texts = re.findall(r"```bash\n(.*?)```", GUIDE, flags=re.DOTALL)
     commands = [line.split("#")[0] for text in texts for line in text.splitlines() if line.startswith("normalgen")]

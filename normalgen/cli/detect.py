@@ -140,6 +140,7 @@ def detect(
     augment: inputs.AugmentName = None,
     pool: PoolPath = None,
     n: Count = 24,
+    gate_features: inputs.GateFeatures = None,
     features: FeaturesName = "",
     branches: BranchNames = "p,n",
     fusion: FusionName = None,
@@ -177,7 +178,7 @@ def detect(
     """
     if fitted is not None and (tile or size):
         raise DataError("--tile and --size are stored in the --detector; leave them out, or fit another detector")
-    asked = inputs.settings_in(context.params, "train", "twins")
+    asked = inputs.settings_in(context.params, "train", "twins") | {"pool": {"gate_features": gate_features}}
     make_preset(preset, **asked)
     inputs.check_queries(queries)
     labels = inputs.label_names(normal, anomalous)

@@ -88,6 +88,7 @@ def evaluate(
     augment: inputs.AugmentName = None,
     strength: inputs.Strength = None,
     gate: inputs.GateSwitch = None,
+    gate_features: inputs.GateFeatures = None,
     normal: inputs.NormalNames = None,
     anomalous: inputs.AnomalousNames = None,
     out: OutFolder = Path("evaluation"),
@@ -117,7 +118,7 @@ def evaluate(
     plan = ask(
         dataset,
         data,
-        preset(preset_name, **changes, pool={"strength": strength, "gate": gate}),
+        preset(preset_name, **changes, pool={"strength": strength, "gate": gate, "gate_features": gate_features}),
         categories=categories,
         detectors=detectors,
         arms=arms,

@@ -59,6 +59,7 @@ def generate(
     strength: inputs.Strength = None,
     prompts: inputs.Prompts = None,
     gate: inputs.GateSwitch = None,
+    gate_features: inputs.GateFeatures = None,
     budget: inputs.Budget = None,
     shard: inputs.ShardText = None,
     devices: inputs.Devices = None,

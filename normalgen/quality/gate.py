@@ -8,6 +8,9 @@ Every cut-off comes from the references and their augmentations; the gate never 
     fragment   part of the object is cut or mirrored at the border, but the nearest reference has background there
     stray      farther from all references than left-out references and their augmentations are from the others
     defect     a spot stands out from the rest of the image more than in augmented and left-out references
+
+Strays and defects show in patches of the default features, or of others; copies and duplicates in a coarse layout of
+`CnnFeatures`.
 """
 
 from collections.abc import Sequence
@@ -16,8 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
+from normalgen.features.contract import Features
 from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.images.augment import augment_each
@@ -30,10 +34,11 @@ from normalgen.settings.presets import Augment
 __all__ = ["REASONS", "Gate", "Verdict"]
 
 REASONS = ("broken", "copy", "duplicate", "fragment", "stray", "defect")
-KEEP = 0.95
-LONE = 3.0
-FINEST, CELL, COARSE = 32, 8, 8
-CALIBRATIONS, BANKED = 96, 16
+KEEP, MARGIN, LONE = 0.95, 1.25, 0.65
+"""The share of normal images that `defect` keeps; the farthest left-out reference, times this, is the limit of `stray`;
+with one reference the limit is this share of the way from its augmentations to the distance 1."""
+CELL, COARSE = 8, 8
+CALIBRATIONS, BANKED, FRESH = 96, 16, 48
 ROWS = 256
 """Layouts compared at a time."""
 
@@ -62,11 +67,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Look:
-    """Measurements of one image: patches (P, C), a coarse layout (L,), and plain numbers."""
+    """Measurements of one image: a coarse layout (L,), and plain numbers."""
 
-    patches: Tensor
     layout: Tensor
     plain: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Augmentations of a reference, and patches (P, C) of the reference and of the first of them."""
+
+    looks: list[_Look]
+    patches: list[Tensor]
 
 
 class _Layouts:
@@ -106,24 +118,26 @@ class Gate:
     Args:
         references: the photos, ready to be turned; the first eight give the cut-offs and the bank.
         kind: which augmentations a reference may get; for "none", cut-offs come from `safe` ones.
+        features: for strays and defects.
         seed: draws the augmentations.
         watch: receives the progress of "gate", per reference.
     """
 
-    def __init__(self, references: Sequence[Turnable], kind: Augment, *, seed: int, watch: Watch = silent) -> None:
-        self.features = CnnFeatures()
+    def __init__(
+        self, references: Sequence[Turnable], kind: Augment, features: Features, *, seed: int, watch: Watch = silent
+    ) -> None:
+        self.features, self.cnn = features, CnnFeatures()
         self.is_alone = [photo.is_alone for photo in references]
         used = references[: BANKED // 2]
-        self.layouts = torch.stack([self._look(photo.photo.float() / 255).layout for photo in references])
-        self.references = [self._look(photo.photo.float() / 255) for photo in used]
-        views = max(4, -(-CALIBRATIONS // len(used)))
-        kind = "safe" if kind == "none" else kind
+        self.layouts = torch.stack([self._layout(photo.photo.float() / 255) for photo in references])
+        share, views = BANKED // len(used), max(4, -(-CALIBRATIONS // len(used)))
         families = []
         for index, photo in enumerate(used):
             watch("gate", index, len(used))
-            families.append(self._family(photo, kind, seed, index, views))
-        share = BANKED // len(used)
-        self.bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, range(len(used)))]))
+            draws = [generator("gate", seed, index, i) for i in range(views)]
+            augmented = augment_each([photo] * views, "safe" if kind == "none" else kind, draws)
+            families.append(self._family(photo, augmented, share + FRESH // len(used)))
+        self.bank = _bank(families, share)
         self.limits = self._calibrate(families, share)
         watch("gate", len(used), len(used))
         self.kept = _Layouts()
@@ -145,7 +159,7 @@ class Gate:
         image = image if image.isfinite().all() else torch.zeros_like(image)
         image = (image.clamp(0, 1) * 255).round() / 255
         look = self._look(image)
-        numbers = look.plain | self._spots(look.patches, self.bank)
+        numbers = look.plain | _spots(_patches(self.features, image), self.bank)
         numbers["copy"], nearest_reference = _nearest(look.layout, self.layouts)
         numbers["fragment"] *= self.is_alone[nearest_reference]
         nearest_pool = None
@@ -164,7 +178,7 @@ class Gate:
 
     def remember(self, image: Tensor) -> None:
         """Add an image (3, S, S) in [0, 1] that an earlier run kept."""
-        self.kept.append(self._look(image).layout)
+        self.kept.append(self._layout(image))
 
     def settings(self) -> dict[str, Any]:
         """Return the cut-offs, and what they cannot decide, as plain data."""
@@ -179,8 +193,6 @@ class Gate:
         return numbers[reason] > self.limits[reason]
 
     def _look(self, image: Tensor) -> _Look:
-        patches = self.features.patches(image[None], min(FINEST, image.shape[-1] // CELL))[0]
-        layout = adaptive_avg_pool2d(patches.permute(2, 0, 1), COARSE).flatten().half()
         clipped = ((image < 0.5 / 255) | (image > 254.5 / 255)).float().mean()
         plain = {
             "sharpness": float(sharpness(image[None])),
@@ -188,52 +200,67 @@ class Gate:
             "seam": float(seam(image[None])),
             "fragment": object_of((image * 255).round().to(torch.uint8)).at_border,
         }
-        return _Look(patches.flatten(0, 1), layout, plain)
+        return _Look(self._layout(image), plain)
 
-    def _family(self, reference: Turnable, kind: Augment, seed: int, index: int, count: int) -> list[_Look]:
-        draws = [generator("gate", seed, index, i) for i in range(count)]
-        images = augment_each([reference] * count, kind, draws)
-        return [self._look((image * 255).round() / 255) for image in images]
+    def _layout(self, image: Tensor) -> Tensor:
+        patches = self.cnn.patches(image[None], min(4 * COARSE, image.shape[-1] // CELL))
+        return adaptive_avg_pool2d(patches[0].permute(2, 0, 1), COARSE).flatten().half()
 
-    def _banked(self, families: list[list[_Look]], share: int, indices: range | list[int]) -> list[_Look]:
-        """Return the references at `indices`, each with its first augmentations: `share` images each."""
-        return [look for i in indices for look in (self.references[i], *families[i][: share - 1])]
+    def _family(self, reference: Turnable, augmented: Tensor, seen: int) -> _Family:
+        images = (augmented * 255).round() / 255
+        patches = [_patches(self.features, image) for image in (reference.photo.float() / 255, *images[: seen - 1])]
+        return _Family([self._look(image) for image in images], patches)
 
-    def _spots(self, patches: Tensor, bank: MemoryBank) -> dict[str, float]:
-        distances = bank.distances(patches)
-        mean = float(distances.mean())
-        return {"stray": mean, "defect": float(distances.max()) / max(mean, 1e-6)}
-
-    def _calibrate(self, families: list[list[_Look]], share: int) -> dict[str, float]:
-        everyone = range(len(families))
-        fresh = [look for family in families for look in family[share - 1 :]]
+    def _calibrate(self, families: list[_Family], share: int) -> dict[str, float]:
+        fresh = [look for family in families for look in family.looks[share - 1 :]]
         plain = {name: torch.tensor([look.plain[name] for look in fresh]) for name in ("sharpness", "clipped", "seam")}
-        known = [self._spots(look.patches, self.bank) for look in fresh]
-        pairs = [_apart(a.layout, b.layout) for f in families for i, a in enumerate(f) for b in f[:i]]
-        left_out = self._left_out(families, share)
-        lone = LONE * max(spots["stray"] for spots in known)
+        known = [_spots(patches, self.bank) for family in families for patches in family.patches[share:]]
+        pairs = [_apart(a.layout, b.layout) for f in families for i, a in enumerate(f.looks) for b in f.looks[:i]]
+        copies = [_apart(look.layout, self.layouts[i]) for i, family in enumerate(families) for look in family.looks]
+        borders = [family.looks for family, is_alone in zip(families, self.is_alone, strict=False) if is_alone]
+        left_out = _left_out(families, share)
         return {
             "sharpness": 0.5 * float(plain["sharpness"].min()),
             "clipped": _beyond(plain["clipped"]) + 0.01,
             "seam": _beyond(plain["seam"]) + 0.05,
-            "copy": min(_apart(look.layout, self.references[i].layout) for i in everyone for look in families[i]),
+            "copy": min(copies),
             "duplicate": min(pairs) / 2,
-            "fragment": BORDER
-            + max([look.plain["fragment"] for i in everyone if self.is_alone[i] for look in families[i]], default=0.0),
-            "stray": _keeping(left_out, "stray") if left_out else lone,
+            "fragment": BORDER + max([look.plain["fragment"] for looks in borders for look in looks], default=0.0),
+            "stray": MARGIN * _farthest(left_out) if left_out else 1 - (1 - LONE) * (1 - _farthest(known)),
             "defect": max(_keeping(spots, "defect") for spots in (known, left_out) if spots),
         }
 
-    def _left_out(self, families: list[list[_Look]], share: int) -> list[dict[str, float]]:
-        """Return the spots of each reference and a few augmentations of it, against a bank of the other references."""
-        spots = []
-        for i, family in enumerate(families):
-            others = [j for j in range(len(families)) if j != i]
-            if not others:
-                return []
-            bank = MemoryBank(torch.stack([look.patches for look in self._banked(families, share, others)]))
-            spots += [self._spots(look.patches, bank) for look in (self.references[i], *family[:3])]
-        return spots
+
+def _bank(families: Sequence[_Family], share: int) -> MemoryBank:
+    """Return a bank of `share` images of each family."""
+    return MemoryBank(torch.stack([patches for family in families for patches in family.patches[:share]]))
+
+
+def _left_out(families: list[_Family], share: int) -> list[dict[str, float]]:
+    """Return the spots of each reference and three augmentations of it, against a bank of the others; none of one."""
+    if len(families) == 1:
+        return []
+    banks = [_bank(families[:i] + families[i + 1 :], share) for i in range(len(families))]
+    pairs = zip(families, banks, strict=True)
+    return [_spots(patches, bank) for family, bank in pairs for patches in family.patches[:4]]
+
+
+def _spots(patches: Tensor, bank: MemoryBank) -> dict[str, float]:
+    distances = bank.distances(patches)
+    mean = float(distances.mean())
+    return {"stray": mean, "defect": float(distances.max()) / max(mean, 1e-6)}
+
+
+def _patches(features: Features, image: Tensor) -> Tensor:
+    """Return one vector per patch (P, C), on the grid of the first level: levels of unit length, joined.
+
+    Each level is scaled by the root of its share, so that squared distances are means over levels of 2 (1 - cosine).
+    """
+    levels = features.tokens(image[None])
+    grid = min(levels[0].shape[1], image.shape[-1] // CELL)
+    pooled = [normalize(adaptive_avg_pool2d(level[0].permute(2, 0, 1), grid), dim=0) for level in levels]
+    joined = torch.cat([share**0.5 * level for share, level in zip(features.shares, pooled, strict=True)])
+    return joined.flatten(1).T.contiguous()
 
 
 def _apart(first: Tensor, second: Tensor) -> float:
@@ -252,6 +279,10 @@ def _nearest(layout: Tensor, others: Tensor) -> tuple[float, int]:
 def _keeping(normal: list[dict[str, float]], name: str) -> float:
     """Return the cut-off that keeps the share KEEP of normal images."""
     return float(torch.tensor([spots[name] for spots in normal]).quantile(KEEP))
+
+
+def _farthest(normal: list[dict[str, float]]) -> float:
+    return max(spots["stray"] for spots in normal)
 
 
 def _beyond(values: Tensor) -> float:

@@ -226,6 +226,14 @@ class PoolConfig:
             decides=POOL,
         ),
     ]
+    gate_features: Annotated[
+        str,
+        setting(
+            "What the gate looks for strays and defects with, as detect's --features: embedded, vit, cnn ...",
+            flag="--gate-features",
+            decides=POOL,
+        ),
+    ]
     budget: Annotated[
         float,
         setting("Most candidates per requested image when the gate is on.", low=1, high=1000, flag="--budget"),

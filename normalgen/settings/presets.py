@@ -100,6 +100,7 @@ _TINY = Preset(
         prompts=3,
         group=8,
         gate=True,
+        gate_features="embedded",
         budget=2.0,
     ),
     twins=TwinConfig(

@@ -43,6 +43,7 @@ GENERATING = [
     case("guidance without an end", f"{GENERATE} --guidance inf", "guidance"),
     case("a budget below 1", f"{GENERATE} --budget 0.5", "budget"),
     case("a budget without an end", f"{GENERATE} --budget inf", "budget"),
+    case("features of the gate that are not there", f"{GENERATE} --gate-features eyes", "features must be one of"),
     case("a weight below 0", f"{GENERATE} --prior-weight -1", "prior"),
     case("no sampling steps", f"{GENERATE} --sampling-steps 0", "sampling-steps"),
     case("a prompt set that is not there", f"{GENERATE} --prompts 2", "prompts must be one of 1, 3, 5, 10"),

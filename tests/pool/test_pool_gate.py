@@ -1,6 +1,7 @@
 """Pools with the gate on: what is rejected, where it lies, and that nothing of it depends on being killed."""
 
 import json
+import re
 from pathlib import Path
 
 import datasets
@@ -9,7 +10,7 @@ from conftest import SMALL
 
 from normalgen.diffusion.model import NormalModel
 from normalgen.diffusion.tiny.tiny_parts import new_tiny
-from normalgen.errors import NothingKept
+from normalgen.errors import DataError, NothingKept
 from normalgen.pool.dataset import Pool
 from normalgen.pool.generate import fill_pool
 from normalgen.pool.journal import REJECTED, record_folder
@@ -100,6 +101,24 @@ def test_a_killed_gated_run_ends_as_if_it_had_not_been(
             path.write_bytes(path.read_bytes()[:-20])
     make(gated, references, folder)
     assert contents(folder) == whole
+
+
+def test_a_pool_judged_with_other_features_is_not_continued(
+    gated: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(gated, references, tmp_path / "p")
+    recorded = json.loads((record_folder(tmp_path / "p") / "run.json").read_text())["settings"]["pool.gate_features"]
+    assert re.fullmatch(r"cnn:1,2,3@[0-9a-f]{8} at 256 px", recorded)
+    monkeypatch.setattr("normalgen.pool.generate.opened", lambda features: "others")
+    with pytest.raises(DataError, match=f'--gate-features was "{recorded}", now "others"'):
+        make(gated, references, tmp_path / "p", 3)
+
+
+def test_a_pool_without_the_gate_needs_no_features_for_it(
+    gated: NormalModel, references: References, tmp_path: Path
+) -> None:
+    ungated = gated.using(change(gated.preset, pool={"gate": False, "gate_features": "no such features"}))
+    assert len(make(ungated, references, tmp_path / "p")) == 2
 
 
 def test_a_gated_pool_that_grew_is_as_if_made_at_once(

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from normalgen.features.embedded_cnn import CnnFeatures
+from normalgen.features.open_features import open_features
 from normalgen.images.augment import augment_each
 from normalgen.images.defects import KINDS, paste, paste_fragment
 from normalgen.images.images import to_tensor
 from normalgen.images.turning import Turnable, turnable
+from normalgen.io.progress import Watch, silent
 from normalgen.io.rng import generator
 from normalgen.quality.gate import REASONS, Gate
+from normalgen.settings.presets import Augment
 
 SIZE = 128
 
@@ -38,9 +42,13 @@ def ready(photos: Tensor) -> list[Turnable]:
     return [turnable(photo) for photo in (photos * 255).round().to(torch.uint8)]
 
 
+def new_gate(photos: Tensor, kind: Augment = "safe", watch: Watch = silent) -> Gate:
+    return Gate(ready(photos), kind, CnnFeatures(size=SIZE), seed=0, watch=watch)
+
+
 @pytest.fixture(scope="module")
 def calibrated(photos: Tensor) -> Gate:
-    return Gate(ready(photos), "safe", seed=0)
+    return new_gate(photos)
 
 
 @pytest.fixture
@@ -62,6 +70,20 @@ def test_most_augmented_references_are_kept(gate: Gate, fresh: Tensor) -> None:
         gate.kept.clear()
         verdicts.append(gate.judge(image))
     assert sum(verdict.kept for verdict in verdicts) >= 17
+
+
+def test_other_good_parts_are_no_strays(gate: Gate) -> None:
+    assert [gate.judge(bracket(seed)).reason for seed in range(2, 8)].count("stray") == 0
+
+
+@pytest.mark.slow
+def test_the_default_features_keep_good_parts_and_catch_drawn_defects(
+    photos: Tensor, fresh: Tensor, real_features: None
+) -> None:
+    gate = Gate(ready(photos), "safe", open_features("embedded"), seed=0)
+    spoilt = [paste(image, kind, generator("slow", kind))[0] for image, kind in zip(fresh, KINDS, strict=False)]
+    assert sum(gate.judge(image).kept for image in fresh) >= 17
+    assert sum(gate.judge(image).reason in ("defect", "stray") for image in spoilt) >= 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,7 +109,7 @@ def test_a_surface_that_reaches_the_border_is_no_fragment() -> None:
     y, x = torch.meshgrid(torch.linspace(0, 40, SIZE), torch.linspace(0, 40, SIZE), indexing="ij")
     stripes = torch.stack([0.5 + 0.3 * torch.sin(x + shift) * torch.cos(y) for shift in (0.0, 1.0)])
     surfaces = stripes[:, None].expand(-1, 3, -1, -1)
-    gate = Gate(ready(surfaces), "safe", seed=0)
+    gate = new_gate(surfaces)
     draws = [generator("surface", i) for i in range(10)]
     verdicts = [gate.judge(image) for image in augment_each(ready(surfaces) * 5, "safe", draws)]
     assert all(verdict.numbers["fragment"] == 0 for verdict in verdicts)
@@ -105,7 +127,7 @@ def test_the_same_image_twice_is_a_duplicate(gate: Gate, fresh: Tensor) -> None:
 
 def test_calibrating_reports_each_reference(photos: Tensor) -> None:
     seen: list[tuple[str, int, int]] = []
-    Gate(ready(photos), "safe", seed=0, watch=lambda *step: seen.append(step))
+    new_gate(photos, watch=lambda *step: seen.append(step))
     assert seen == [("gate", 0, 2), ("gate", 1, 2), ("gate", 2, 2)]
 
 
@@ -138,22 +160,22 @@ def test_a_verdict_names_the_reference_it_is_most_like(gate: Gate, fresh: Tensor
 
 
 def test_verdicts_repeat_to_the_digit(gate: Gate, fresh: Tensor, photos: Tensor) -> None:
-    again = Gate(ready(photos), "safe", seed=0)
+    again = new_gate(photos)
     assert again.settings() == gate.settings()
     assert [again.judge(image) for image in fresh[:4]] == [gate.judge(image) for image in fresh[:4]]
 
 
 def test_one_reference_makes_the_stray_limit_a_guess_and_says_so(photos: Tensor) -> None:
-    gate = Gate(ready(photos[:1]), "none", seed=0)
+    gate = new_gate(photos[:1], "none")
     assert "one reference" in gate.settings()["unknown"][0]
     assert gate.judge(torch.rand(photos[0].shape, generator=torch.Generator().manual_seed(0))).reason == "stray"
 
 
 def test_many_references_make_a_gate_of_bounded_size(photos: Tensor) -> None:
-    many = ready(photos[..., ::2, ::2]) * 15
-    gate = Gate(many, "safe", seed=0)
+    many = photos[..., ::2, ::2].repeat(15, 1, 1, 1)
+    gate = new_gate(many)
     assert len(gate.bank) == 16 * 8 * 8
-    assert gate.judge(many[-1].photo.float() / 255).reason == "copy"
+    assert gate.judge(many[-1]).reason == "copy"
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
