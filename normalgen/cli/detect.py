@@ -156,6 +156,8 @@ def detect(
     self_test: SelfTest = False,
     fitted: Fitted = None,
     save: Save = None,
+    unlabeled: inputs.Unlabeled = None,
+    contamination: inputs.Contamination = None,
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
@@ -219,6 +221,8 @@ def detect(
         model=model,
         preset=preset,
         settings=asked,
+        unlabeled=unlabeled,
+        contamination=contamination,
         calibrate=calibrate,
         rate=rate,
         labels=labels,

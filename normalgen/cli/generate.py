@@ -54,6 +54,8 @@ def generate(
     precision: inputs.PrecisionName = None,
     compile_: inputs.Compile = None,
     out: inputs.PoolFolder = None,
+    unlabeled: inputs.Unlabeled = None,
+    contamination: inputs.Contamination = None,
     plain: inputs.Plain = None,
     mix: inputs.Mix = None,
     strength: inputs.Strength = None,
@@ -73,6 +75,10 @@ def generate(
 
     normalgen generate ./good -n 100
 
+    With photos that nobody has labelled, most of them good, the pool gets their variety:
+
+    normalgen generate ./good --unlabeled ./line_photos -n 100
+
     normalgen generate --category elpv-mono -n 100
 
     normalgen generate --category hazelnut --data MVTEC_ROOT -k 4 -n 100
@@ -81,6 +87,8 @@ def generate(
 
     normalgen generate ./good --preset sd15 -n 100
     """
+    if contamination is not None and unlabeled is None:
+        raise DataError("--contamination is the share of --unlabeled photos to leave out; name their folder, too")
     asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
@@ -94,7 +102,8 @@ def generate(
     from normalgen.pool.workers import Shard
 
     begun, share = time.monotonic(), None if shard is None else Shard.parse(shard)
-    given: dict[str, Any] = {"model": model, "preset": preset, "settings": asked, "seed": seed, "device": device}
+    given: dict[str, Any] = {"unlabeled": unlabeled, "contamination": contamination}
+    given |= {"model": model, "preset": preset, "settings": asked, "seed": seed, "device": device}
     if share is None:
         pool: Pool | None = generate_pool(references, n, out, overwrite=overwrite, **given)
     else:

@@ -154,6 +154,24 @@ AnomalousNames = Annotated[
         rich_help_panel=LABELS,
     ),
 ]
+Unlabeled = Annotated[
+    Path | None,
+    typer.Option(
+        "--unlabeled",
+        help="Folder of unlabeled photos, most of them good: the pool gets those that a screening keeps.",
+        rich_help_panel=POOL,
+    ),
+]
+Contamination = Annotated[
+    float | None,
+    typer.Option(
+        "--contamination",
+        min=0.0,
+        max=0.99,
+        help="Share of the unlabeled photos to leave out. Default: those that stand out, if more than half are good.",
+        rich_help_panel=POOL,
+    ),
+]
 TwinPrompts = Annotated[int | None, _setting("twins.prompts", TWINS)]
 TwinStrength = Annotated[float | None, _setting("twins.strength", TWINS)]
 TwinSteps = Annotated[int | None, _setting("twins.steps", TWINS)]

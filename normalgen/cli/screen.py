@@ -15,15 +15,6 @@ ReferenceFolder = Annotated[
         "--references", help="Folder of normal photos, instead of those of --category.", rich_help_panel=inputs.WHICH
     ),
 ]
-Contamination = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0,
-        max=0.99,
-        help="Share of photos to leave out. Default: as many as stand out; this takes for granted that more than half "
-        "are good.",
-    ),
-]
 FeaturesName = Annotated[
     str, typer.Option("--features", help="What judges the photos: embedded, vit, cnn (fast), dinov2[:FILE] and others.")
 ]
@@ -46,7 +37,7 @@ def screen(
     manifest: inputs.Manifest = None,
     crop: inputs.CropText = None,
     tile: inputs.Tile = 0,
-    contamination: Contamination = None,
+    contamination: inputs.Contamination = None,
     features: FeaturesName = "embedded",
     out: OutFolder = None,
     seed: inputs.Seed = 0,

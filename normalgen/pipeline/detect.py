@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch, progress_bars
+from normalgen.pipeline.calibration import calibration_photos, threshold_of
 from normalgen.pipeline.folders import check_apart, queries_from, target_folder
 from normalgen.pipeline.make import Settings
-from normalgen.pipeline.preparation import Preparation, calibration_photos, pool_folder
+from normalgen.pipeline.preparation import Preparation, pool_folder
 from normalgen.settings.presets import preset as preset_called
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def detect(
     model: str | Path | None = None,
     preset: str = "tiny",
     settings: Settings | None = None,
+    unlabeled: "ImageSource | None" = None,
+    contamination: float | None = None,
     calibrate: str | Path | None = None,
     rate: float = 0.05,
     labels: "LabelNames | None" = None,
@@ -86,6 +89,8 @@ def detect(
         model: folder of the model, made if missing, as for `generate_pool`.
         preset: as for `customize`.
         settings: as for `customize`.
+        unlabeled: more photos, most of them good: a new pool gets those that a screening keeps.
+        contamination: as for `normalgen.screen`.
         calibrate: folder of more good photos, none of them a reference. They make the verdicts sound.
         rate: share of good parts that may be called anomalous, in (0, 0.5].
         labels: which sub-folders are normal or anomalous.
@@ -103,7 +108,8 @@ def detect(
     target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
     bank = pool_folder(pool, category)
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
-    work = _preparation(None if chosen.is_fitted else references, preset, settings, model_folder, seed, device)
+    given = {"seed": seed, "device": device, "unlabeled": unlabeled, "contamination": contamination, "judged": photos}
+    work = _preparation(None if chosen.is_fitted else references, preset, settings, model_folder, given)
     _note_hidden(photos.images, chosen, references, work)
     judging = _Judging(photos, unused, rate, target, category, save_maps)
     with progress_bars(progress) as watch:
@@ -137,7 +143,7 @@ class _Judging:
         """Write the results of a fitted detector; `first` says on the page that better ones follow."""
         from normalgen.report.detection_run import write_detection
 
-        threshold, photos = _threshold(detector, self.unused, self.rate, watch), self.photos
+        threshold, photos = threshold_of(detector, self.unused, self.rate, watch), self.photos
         if self.unused is not None:
             photos = photos.unmeasured(self.unused.hashes(), self.unused)
         run = write_detection(
@@ -223,12 +229,12 @@ def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int,
 
 
 def _preparation(
-    references: "References | None", preset: str, settings: Settings | None, folder: Path, seed: int, device: str
+    references: "References | None", preset: str, settings: Settings | None, folder: Path, given: dict[str, Any]
 ) -> Preparation | None:
     """Return what makes model and pool from the references; None without references."""
     if references is None:
         return None
-    return Preparation(references, preset_called(preset), settings or {}, folder, seed=seed, device=device)
+    return Preparation(references, preset_called(preset), settings or {}, folder, **given)
 
 
 def _category(detector: "OneToNormal", references: "References | None") -> str:
@@ -281,19 +287,3 @@ def _note_hidden(
     smallest = math.ceil(2 * tile / size) if tile else smallest_detail(photos.items, photos.crop, size)
     if hidden := lost_detail(smallest, size, "tiles" if tile else "photos"):
         note(f"{hidden}; use --crop, a smaller --tile, or a larger --size")
-
-
-def _threshold(detector: "OneToNormal", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":
-    """Return the threshold from unused photos, or an approximate one from left-out references."""
-    import torch
-
-    from normalgen.detectors.conformal import Threshold
-
-    if unused is None:
-        return Threshold(detector.left_out, rate, "approximate")
-    scores = torch.empty(0)
-    watch("calibrate", 0, len(unused))
-    for batch in detector.explain(unused):
-        scores = torch.cat([scores, batch.scores["fused"]])
-        watch("calibrate", len(scores), len(unused))
-    return Threshold(scores, rate, "calibrated")

@@ -9,18 +9,19 @@ from normalgen.io.devices import pick_device
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch, progress_bars
 from normalgen.pipeline.folders import target_folder
+from normalgen.pipeline.pool_making import PoolMaking, settled_with_remark
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
 from normalgen.settings.presets import preset as preset_called
 
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
-    from normalgen.pool.contact_sheet import PoolSheet
+    from normalgen.images.sources import ImageSource
     from normalgen.pool.dataset import Pool
     from normalgen.pool.workers import Shard
     from normalgen.references import References
 
-__all__ = ["PoolMaking", "Settings", "customize", "generate_pool", "generate_shard", "settled_with_remark"]
+__all__ = ["Settings", "customize", "generate_pool", "generate_shard"]
 
 Settings = Mapping[str, Any]
 """Settings by group, such as `{"size": 512, "train": {"steps": 500}}`."""
@@ -78,6 +79,8 @@ def generate_pool(
     device: str = "auto",
     progress: bool = True,
     overwrite: bool = False,
+    unlabeled: "ImageSource | None" = None,
+    contamination: float | None = None,
 ) -> "Pool":
     """Return a pool of `n` anomaly-free images in `folder`; customizes the model first, unless that is done.
 
@@ -92,9 +95,13 @@ def generate_pool(
         device: as for `customize`.
         progress: whether to show a bar.
         overwrite: replace a model and a pool that have other settings.
+        unlabeled: more photos, most of them good, as for `normalgen.screen`: those that the screening keeps join the
+            pool first, and are starting points for the rest.
+        contamination: as for `normalgen.screen`.
 
     Raises:
-        DataError: as `customize`; `n` is below 1; a folder has other settings or is in use; or the gate kept no image.
+        DataError: as `customize` and `screen`; `n` is below 1; a folder has other settings or is in use; or the gate
+            kept no image.
         PresetError: as `customize`; or a finished model was trained with other settings.
         MissingWeights: as `customize`.
     """
@@ -102,6 +109,7 @@ def generate_pool(
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
         target = target_folder(folder, "pools", references.category)
         work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
+        work.screen(unlabeled, contamination, target)
         return work.pool(target, n)
 
 
@@ -118,6 +126,8 @@ def generate_shard(
     device: str = "auto",
     progress: bool = True,
     overwrite: bool = False,
+    unlabeled: "ImageSource | None" = None,
+    contamination: float | None = None,
 ) -> "Pool | None":
     """Draw one worker's share of a pool.
 
@@ -133,6 +143,8 @@ def generate_shard(
         device: as for `customize`.
         progress: whether to show a bar.
         overwrite: as for `generate_pool`.
+        unlabeled: as for `generate_pool`.
+        contamination: as for `generate_pool`.
 
     Returns:
         The pool; None while other workers are drawing.
@@ -146,6 +158,7 @@ def generate_shard(
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
         target = target_folder(folder, "pools", references.category)
         work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
+        work.screen(unlabeled, contamination, target)
         return work.shard(target, n, shard)
 
 
@@ -186,98 +199,6 @@ def _pool_making(
     return PoolMaking(
         references, chosen, folder, seed=seed, device=where, watch=watch, overwrite=overwrite, model=ready
     )
-
-
-class PoolMaking:
-    """Makes a pool, and first the model if there is none.
-
-    Args:
-        references: the k photos.
-        settings: settings of the model and the pool.
-        folder: folder of the model.
-        seed: decides every draw.
-        device: the torch device.
-        watch: receives the progress of each stage.
-        overwrite: replace a model and a pool that have other settings.
-        model: a finished model; None customizes one in `folder` if diffusion draws any image.
-    """
-
-    def __init__(
-        self,
-        references: "References",
-        settings: Preset,
-        folder: Path,
-        *,
-        seed: int,
-        device: str,
-        watch: Watch,
-        overwrite: bool = False,
-        model: "NormalModel | None" = None,
-    ) -> None:
-        self.references, self.folder = references, folder
-        self.settings = settled_with_remark(settings, references, watch)
-        self.seed, self.device, self.watch, self.overwrite, self.ready = seed, device, watch, overwrite, model
-        self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
-
-    def pool(self, out: Path, n: int) -> "Pool":
-        """Return the pool in `out`, filled to `n` images."""
-        from normalgen.pool.generate import fill_pool
-
-        sheet = self._sheet(out)
-        model = self._model(sheet.refresh, wait=False)
-        pool = fill_pool(model, self.references, n, out, preview=sheet.refresh, **self._options)
-        sheet.write()
-        return pool
-
-    def shard(self, out: Path, n: int, shard: "Shard") -> "Pool | None":
-        """Return the pool in `out` after this worker's share of `n` images; None while other workers are drawing."""
-        from normalgen.pool.generate import draw_shard
-
-        sheet = self._sheet(out)
-        model = self._model(sheet.refresh, wait=True)
-        pool = draw_shard(model, self.references, n, out, shard, **self._options)
-        if pool is not None:
-            sheet.write()
-        return pool
-
-    def _sheet(self, out: Path) -> "PoolSheet":
-        """Return the contact sheet of the pool; raises if `out` is not free for it."""
-        from normalgen.pool.contact_sheet import PoolSheet
-        from normalgen.pool.generate import check_gate, check_pool
-        from normalgen.pool.journal import RUN, record_folder
-
-        check_gate(self.settings)
-        if not self.overwrite or not (record_folder(out) / RUN).is_file():
-            check_pool(out, self.references, self.settings, self.seed)
-        return PoolSheet(out, self.references, self.settings, self.seed)
-
-    def _model(self, preview: Any, *, wait: bool) -> "NormalModel | Preset":
-        """Return the model, customized if necessary; the settings themselves if diffusion draws no image."""
-        from normalgen.customizing.dreambooth import fine_tune
-
-        if self.ready is not None or not self.settings.draws:
-            return self.ready or self.settings
-        return fine_tune(
-            self.references,
-            self.settings,
-            self.folder,
-            seed=self.seed,
-            device=self.device,
-            watch=self.watch,
-            preview=preview,
-            overwrite=self.overwrite,
-            wait=wait,
-        )
-
-
-def settled_with_remark(settings: Preset, references: "References", watch: Watch) -> Preset:
-    """Return the settings with the augmentation that suits the references; remarks if that turns them."""
-    from normalgen.customizing.auto_augment import settled
-
-    chosen = settled(settings, references, watch)
-    if chosen.augment == "turned" and chosen is not settings:
-        note("the photos show parts at any angle, so augmentation turns them (--augment safe would only tilt them)")
-    return chosen
 
 
 def _check_distilled(settings: Preset, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """The model and the pool that a detector learns from, made if they are missing."""
 
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from normalgen.errors import DataError, PresetError
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch
-from normalgen.pipeline.make import PoolMaking, Settings, settled_with_remark
+from normalgen.pipeline.make import Settings
+from normalgen.pipeline.pool_making import PoolMaking, settled_with_remark
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
 
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from normalgen.data.queries import Queries
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.diffusion.model import NormalModel
-    from normalgen.images.images import Images
+    from normalgen.images.sources import ImageSource
     from normalgen.pool.dataset import Pool
     from normalgen.references import References
 
-__all__ = ["HIGHEST_RATE", "Preparation", "calibration_photos", "pool_folder"]
-
-HIGHEST_RATE = 0.5
+__all__ = ["Preparation", "pool_folder"]
 
 
 class Preparation:
@@ -36,6 +34,9 @@ class Preparation:
         folder: folder of the model.
         seed: decides every draw.
         device: device of the model.
+        unlabeled: more photos, most of them good: a new pool gets those that a screening keeps.
+        contamination: as for `normalgen.screen`.
+        judged: photos to judge; a pool's photos among them are left out of the bank.
 
     Attributes:
         size: width and height, in pixels, of the images that the model draws.
@@ -45,7 +46,17 @@ class Preparation:
     """
 
     def __init__(
-        self, references: "References", preset: Preset, asked: Settings, folder: Path, *, seed: int, device: str
+        self,
+        references: "References",
+        preset: Preset,
+        asked: Settings,
+        folder: Path,
+        *,
+        seed: int,
+        device: str,
+        unlabeled: "ImageSource | None" = None,
+        contamination: float | None = None,
+        judged: "Queries | None" = None,
     ) -> None:
         from normalgen.customizing.saved_models import saved_preset
 
@@ -54,6 +65,7 @@ class Preparation:
         self.settings = change(preset, **self.made_with)
         self._twins = asdict(preset.twins) | twins
         self.references, self.folder, self.seed, self.device = references, folder, seed, device
+        self.unlabeled, self.contamination, self.judged = unlabeled, contamination, judged
         saved = saved_preset(folder)
         self.size = (saved or self.settings).size
         self._pool_settings = change(saved or self.settings, pool=self.made_with.get("pool"))
@@ -117,7 +129,7 @@ class Preparation:
         from normalgen.detectors.one_to_normal.kept_fits import fit_once
 
         self.references = self._recorded(folder)
-        bank = self.bank(pool, folder, n, watch) if "n" in detector.branches else None
+        bank = self._unjudged(self.bank(pool, folder, n, watch), watch) if "n" in detector.branches else None
         model = self.model(watch) if detector.needs_model else None
         references = self.references
         if model is not None and not references.noun_given:
@@ -172,9 +184,28 @@ class Preparation:
         if not self._makes_pool(pool, folder, n, watch):
             return self._existing(folder)
         check_gate(self._pool_settings)
-        model = self._pool_model(watch)
+        if self._model is None:
+            self._model = self._finished()
+        model = None if self._model is None else self._pool_model(watch)
+        references, settings = (self._named(model), model.preset) if model else (self.references, self._pool_settings)
         given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
-        return PoolMaking(self._named(model), model.preset, self.folder, **given).pool(folder, n)
+        making = PoolMaking(references, settings, self.folder, **given)
+        making.screen(self.unlabeled, self.contamination, folder)
+        return making.pool(folder, n)
+
+    def _unjudged(self, pool: "Pool | None", watch: Watch) -> "Pool | None":
+        """Return the pool without photos that are judged, with a note; None if nothing is left."""
+        from normalgen.pool.leaks import without_judged
+
+        if pool is None or self.judged is None:
+            return pool
+        left = without_judged(pool, self.judged, self.references, watch)
+        if len(left) < len(pool):
+            note(
+                f"{len(pool) - len(left)} of {len(pool)} images of the pool are photos to judge, or were made from "
+                "them; they are left out of the bank"
+            )
+        return left if len(left) else None
 
     def _makes_pool(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> bool:
         """Return whether to make a pool in `folder`, or to fill the one that is there further."""
@@ -182,6 +213,8 @@ class Preparation:
 
         if pool is not None or not n:
             return False
+        if self.unlabeled is not None:
+            return True
         return not (folder / METADATA).is_file() or self._grows(folder, n, watch)
 
     def _pool_model(self, watch: Watch) -> "NormalModel":
@@ -246,44 +279,3 @@ def pool_folder(given: "Pool | str | Path | None", category: str) -> Path:
     if pool_category != category:
         raise DataError(f"the pool has category {pool_category!r}, the references {category!r}; choose another --pool")
     return folder
-
-
-def calibration_photos(folder: str | Path | None, queries: "Queries", made: list[Path], rate: float) -> "Images | None":
-    """Return the photos in `folder` that are not references, queries, or sources of a model or pool.
-
-    Args:
-        folder: folder of good photos; None returns None.
-        queries: photos to judge; they know which photos are references.
-        made: folders of models and pools.
-        rate: share of good parts that may be called anomalous.
-
-    Raises:
-        DataError: too few photos for the rate.
-    """
-    from normalgen.images.copies import COMPARED
-    from normalgen.images.images import Images
-    from normalgen.pool.origin import origin_of
-
-    if folder is None:
-        return None
-    try:
-        photos = Images.from_folder(Path(folder)).cropped(queries.images.crop).kept()
-    except DataError as error:
-        raise DataError(f"--calibrate: {error}") from error
-    sources = [(*origin.hashes, *origin.photos) for path in made if (origin := origin_of(path))]
-    seen = {*queries.known, *queries.hashes()}.union(*sources)
-    used_elsewhere = replace(queries, known=frozenset(seen)).knows(COMPARED)
-    fresh = [row for row in range(len(photos)) if not used_elsewhere(photos.photo(row, COMPARED))]
-    if len(fresh) < len(photos):
-        used = len(photos) - len(fresh)
-        what = "references, sources of the model or pool, queries, or copies of references"
-        note(f"{used} photos in {folder} are {what}; they do not count")
-    least = math.ceil(1 / rate - 1e-9) - 1
-    if len(fresh) < least:
-        possible = math.ceil(1000 / (len(fresh) + 1)) / 1000
-        higher = f"use a --rate of at least {possible:g}, or " if possible <= HIGHEST_RATE else ""
-        raise DataError(
-            f"--calibrate {folder}: --rate {rate:g} needs at least {least} photos that are not used elsewhere, got "
-            f"{len(fresh)}; add photos, {'' if higher else 'or '}{higher}leave --calibrate out"
-        )
-    return photos.take(fresh)

@@ -1,0 +1,133 @@
+"""The making of one pool: screens unlabeled photos, customizes a model if there is none, fills the pool."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normalgen.io.notes import note
+from normalgen.io.progress import Watch
+from normalgen.settings.preset import Preset
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
+    from normalgen.images.images import Images
+    from normalgen.images.sources import ImageSource
+    from normalgen.pool.contact_sheet import PoolSheet
+    from normalgen.pool.dataset import Pool
+    from normalgen.pool.workers import Shard
+    from normalgen.references import References
+
+__all__ = ["PoolMaking", "settled_with_remark"]
+
+
+class PoolMaking:
+    """Makes a pool, and first the model if there is none.
+
+    Args:
+        references: the k photos.
+        settings: settings of the model and the pool.
+        folder: folder of the model.
+        seed: decides every draw.
+        device: the torch device.
+        watch: receives the progress of each stage.
+        overwrite: replace a model and a pool that have other settings.
+        model: a finished model; None customizes one in `folder` if diffusion draws any image.
+    """
+
+    def __init__(
+        self,
+        references: "References",
+        settings: Preset,
+        folder: Path,
+        *,
+        seed: int,
+        device: str,
+        watch: Watch,
+        overwrite: bool = False,
+        model: "NormalModel | None" = None,
+    ) -> None:
+        self.references, self.folder = references, folder
+        self.settings = settled_with_remark(settings, references, watch)
+        self.seed, self.device, self.watch, self.overwrite, self.ready = seed, device, watch, overwrite, model
+        self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
+        self._photos: Images | None = None
+
+    def screen(self, unlabeled: "ImageSource | None", contamination: float | None, out: Path) -> None:
+        """Screen unlabeled photos, unless there are none: those that are kept join the pool in `out`.
+
+        Raises:
+            DataError, PresetError: as `normalgen.pipeline.screen.screen`.
+        """
+        if unlabeled is None:
+            return
+        from normalgen.io.run_folder import refuse_foreign
+        from normalgen.pipeline.screen import ScreenSettings, screen_into, unlabeled_photos
+        from normalgen.pool.journal import RUN, SCREENING, record_folder
+
+        photos, records = unlabeled_photos(unlabeled, self.references), record_folder(out)
+        if not (records / RUN).is_file():
+            refuse_foreign(out)
+        settings = ScreenSettings(contamination, seed=self.seed, device=self.device)
+        found = screen_into(records / SCREENING, photos, self.references, settings, self.watch)
+        for sentence in found.sentences:
+            note(sentence)
+        self._photos = found.kept
+
+    def pool(self, out: Path, n: int) -> "Pool":
+        """Return the pool in `out`, filled to `n` images."""
+        from normalgen.pool.generate import fill_pool
+
+        sheet = self._sheet(out)
+        model = self._model(sheet.refresh, wait=False)
+        pool = fill_pool(model, self.references, n, out, preview=sheet.refresh, photos=self._photos, **self._options)
+        sheet.write()
+        return pool
+
+    def shard(self, out: Path, n: int, shard: "Shard") -> "Pool | None":
+        """Return the pool in `out` after this worker's share of `n` images; None while other workers are drawing."""
+        from normalgen.pool.generate import draw_shard
+
+        sheet = self._sheet(out)
+        model = self._model(sheet.refresh, wait=True)
+        pool = draw_shard(model, self.references, n, out, shard, photos=self._photos, **self._options)
+        if pool is not None:
+            sheet.write()
+        return pool
+
+    def _sheet(self, out: Path) -> "PoolSheet":
+        """Return the contact sheet of the pool; raises if `out` is not free for it."""
+        from normalgen.pool.contact_sheet import PoolSheet
+        from normalgen.pool.generate import check_gate, check_pool
+        from normalgen.pool.journal import RUN, record_folder
+
+        check_gate(self.settings)
+        if not self.overwrite or not (record_folder(out) / RUN).is_file():
+            check_pool(out, self.references, self.settings, self.seed, self._photos)
+        return PoolSheet(out, self.references, self.settings, self.seed)
+
+    def _model(self, preview: Any, *, wait: bool) -> "NormalModel | Preset":
+        """Return the model, customized if necessary; the settings themselves if diffusion draws no image."""
+        from normalgen.customizing.dreambooth import fine_tune
+
+        if self.ready is not None or not self.settings.draws:
+            return self.ready or self.settings
+        return fine_tune(
+            self.references,
+            self.settings,
+            self.folder,
+            seed=self.seed,
+            device=self.device,
+            watch=self.watch,
+            preview=preview,
+            overwrite=self.overwrite,
+            wait=wait,
+        )
+
+
+def settled_with_remark(settings: Preset, references: "References", watch: Watch) -> Preset:
+    """Return the settings with the augmentation that suits the references; remarks if that turns them."""
+    from normalgen.customizing.auto_augment import settled
+
+    chosen = settled(settings, references, watch)
+    if chosen.augment == "turned" and chosen is not settings:
+        note("the photos show parts at any angle, so augmentation turns them (--augment safe would only tilt them)")
+    return chosen
