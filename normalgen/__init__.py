@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from normalgen.pipeline.make import customize, generate_pool
     from normalgen.pipeline.personalize import personalize
     from normalgen.pipeline.screen import screen
+    from normalgen.pipeline.suggest import suggest
     from normalgen.pool.dataset import Pool
     from normalgen.references import References
 
@@ -52,6 +53,7 @@ __all__ = [
     "generate_pool",
     "personalize",
     "screen",
+    "suggest",
 ]
 
 __version__ = "0.1.0"
@@ -68,6 +70,7 @@ _HOMES = {
     "generate_pool": "pipeline.make",
     "personalize": "pipeline.personalize",
     "screen": "pipeline.screen",
+    "suggest": "pipeline.suggest",
 }
 
 

@@ -19,6 +19,7 @@ from normalgen.cli.presets import presets
 from normalgen.cli.results import results
 from normalgen.cli.screen import screen
 from normalgen.cli.show import fail, never_fail, show_notes
+from normalgen.cli.suggest import suggest
 from normalgen.cli.train_text import train_text
 from normalgen.errors import NormalgenError
 from normalgen.io.atomic import is_full
@@ -33,7 +34,19 @@ app = typer.Typer(
     help="Turn a few photos of good parts into a pool of anomaly-free images, for visual anomaly detection.",
     epilog="Start with: normalgen generate ./good -n 100",
 )
-for command in (generate, screen, customize, detect, personalize, evaluate, results, train_text, presets, doctor):
+for command in (
+    generate,
+    screen,
+    suggest,
+    customize,
+    detect,
+    personalize,
+    evaluate,
+    results,
+    train_text,
+    presets,
+    doctor,
+):
     app.command()(command)
 app.add_typer(pool_app, name="pool")
 app.add_typer(data_app, name="data")

@@ -31,6 +31,7 @@ class ScreenedPhotos:
         folder: folder of the page and the table.
         verdicts: one of `normalgen.quality.screen.VERDICTS` for each screened photo, by name.
         passed: why other photos were passed over, by name.
+        groups: for each question, the photos that share something no reference shows.
     """
 
     kept: "Images"
@@ -38,6 +39,7 @@ class ScreenedPhotos:
     folder: Path
     verdicts: dict[str, str]
     passed: dict[str, str]
+    groups: "tuple[Images, ...]"
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ def screen_into(
     if known is None:
         return _screened(folder, photos, references, settings, key, watch)
     index = {name: at for at, name in enumerate(photos.names)}
-    kept = photos.take([index[name] for name in known.kept])
-    return ScreenedPhotos(kept, tuple(known.sentences), folder, known.verdicts, known.passed)
+    kept, *groups = (photos.take([index[name] for name in names]) for names in (known.kept, *known.groups))
+    return ScreenedPhotos(kept, tuple(known.sentences), folder, known.verdicts, known.passed, tuple(groups))
 
 
 def _screened(
@@ -158,7 +160,8 @@ def _screened(
     kept = images.take(by_what_they_add(unlabeled, found.of("kept")))
     sentences = _sentences(images, found, passed)
     verdicts = dict(zip(images.names, found.verdicts, strict=True))
-    record = ScreeningRecord(kept.names, sentences, verdicts, passed)
+    groups = tuple(images.take(group) for group in found.groups)
+    record = ScreeningRecord(kept.names, sentences, verdicts, passed, [group.names for group in groups])
     title = f"{references.category}: {len(photos)} unlabeled photos"
     write_screening(folder, images, found, record, key, title=title, watch=watch)
     if found.strange:
@@ -166,7 +169,7 @@ def _screened(
             f"the unlabeled photos do not show what the references show: their patches are {found.apart:.1f} times as "
             f"far from the references as the references are from each other; look at {folder / PAGE}"
         )
-    return ScreenedPhotos(kept, tuple(sentences), folder, verdicts, passed)
+    return ScreenedPhotos(kept, tuple(sentences), folder, verdicts, passed, groups)
 
 
 def _digest(photos: "Images") -> str:

@@ -43,13 +43,13 @@ class Pictures:
         self._spool = spool
         self._spans: dict[str, list[tuple[str, Span]]] = {}
 
-    def add_query(self, name: str, query: Image.Image, twin: Image.Image | None) -> None:
-        """Add the query `name`, RGB, and its twin, if any, RGB of any proportions.
+    def add_query(self, name: str, query: Image.Image, twin: Image.Image | None, caption: str = "query") -> None:
+        """Add the query `name`, RGB, under `caption`, and its twin, if any, RGB of any proportions.
 
         The twin, made from the query squashed to a square, is resized to the query's proportions.
         """
         picture = thumbnail(query, WIDEST)
-        self._put(name, "query", picture)
+        self._put(name, caption, picture)
         if twin is not None:
             self._put(name, "normal twin", sized(twin, picture.size))
 

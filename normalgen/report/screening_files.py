@@ -24,9 +24,19 @@ from normalgen.report.pictures import overlay
 from normalgen.report.shown import Shown
 from normalgen.report.spool import Spool
 
-__all__ = ["MADE_BY", "PAGE", "TABLE", "ScreeningRecord", "read_screening", "write_screening"]
+__all__ = [
+    "MADE_BY",
+    "PAGE",
+    "SUGGESTED_BY",
+    "TABLE",
+    "ScreeningRecord",
+    "read_screening",
+    "write_screening",
+    "write_suggestions",
+]
 
 MADE_BY, PAGE, TABLE = "normalgen screen", "report.html", "screening.csv"
+SUGGESTED_BY = "normalgen suggest"
 FILES = (PAGE, TABLE, "screening.jsonl")
 WIDEST, BRIGHTEST = 320, 2.0
 """Most pixels of a picture's longer side, and the distance, per patch limit, with the strongest colour."""
@@ -40,12 +50,14 @@ class ScreeningRecord(NamedTuple):
         sentences: for people.
         verdicts: by name.
         passed: why other photos were passed over, by name.
+        groups: names of photos that share something no reference shows.
     """
 
     kept: list[str]
     sentences: list[str]
     verdicts: dict[str, str]
     passed: dict[str, str]
+    groups: list[list[str]]
 
 
 class _Run(TypedDict):
@@ -116,10 +128,34 @@ def write_screening(
         )
 
 
+def write_suggestions(folder: Path, images: Images, reasons: list[str], title: str, sentence: str) -> None:
+    """Write `report.html` with photos that a person should look at, in order.
+
+    Args:
+        folder: a new folder, or one of earlier suggestions, whose page is replaced.
+        images: the photos.
+        reasons: why each is suggested.
+        title: title of the page.
+        sentence: what to do, for people.
+
+    Raises:
+        DataError: the folder holds other files, or is in use.
+    """
+    with replacing(folder, SUGGESTED_BY, (PAGE,)) as outputs, named(folder), TemporaryFile(dir=folder) as waiting:
+        pictures, shown = Pictures(Spool(waiting)), []
+        for index, (name, reason) in enumerate(zip(images.names, reasons, strict=True)):
+            picture = images.photo(index, 1, WIDEST).picture
+            if picture is not None:
+                pictures.add_query(name, picture, None, "photo")
+            shown.append(Shown(name, math.nan, {}, index + 1, reason, None))
+        page = outputs.path(PAGE)
+        write_page(page, shown, pictures, title=title, facts=[], threshold_text=sentence, scale=(1.0, BRIGHTEST))
+
+
 def _draw(pictures: Pictures, images: Images, index: int, values: Tensor) -> None:
     name, picture = images.names[index], images.photo(index, 1, WIDEST).picture
     if picture is not None:
-        pictures.add_query(name, picture, None)
+        pictures.add_query(name, picture, None, "photo")
         pictures.add_map(name, overlay(picture, values, 1.0, BRIGHTEST))
 
 
