@@ -114,30 +114,37 @@ def _recurring(
     maps: Tensor, unusual: Tensor, suspects: list[int], patches: Callable[[Sequence[int]], Tensor]
 ) -> tuple[tuple[tuple[int, ...], ...], set[int]]:
     """Return the groups of suspects that share what is unusual in them, and all photos that show something like it."""
-    vectors = [patches([index])[0][unusual[index]] for index in suspects]
-    if sum(map(len, vectors)) == 0:
-        return (), set()
-    highest = _top_indices(maps)
-    usual = maps.gather(1, highest).mean(1)
-    nearness = torch.full((len(maps), len(suspects)), torch.inf)
-    for index in range(len(maps)):
-        own = patches([index])[0][highest[index]]
-        for column, (suspect, others) in enumerate(zip(suspects, vectors, strict=True)):
-            if suspect != index and len(others):
-                nearness[index, column] = (1 - (own @ others.T).amax(1)).mean() / usual[index]
-    similar = nearness[suspects] < ALIKE
+    nearness = _nearness(maps, unusual, suspects, patches)
+    joined = connected_components((nearness[suspects] < ALIKE).numpy(), directed=False)[1]
     least = max(LEAST, round(RECURRING * len(maps)))
-    joined = connected_components(similar.numpy(), directed=False)[1]
-    groups = [
-        tuple(index for index, label in zip(suspects, joined, strict=True) if label == group)
-        for group in sorted(set(joined))
-    ]
-    asked = tuple(sorted((group for group in groups if len(group) >= least), key=len, reverse=True))
-    columns = [suspects.index(index) for group in asked for index in group]
-    if not columns:
+    groups = [[index for index, label in zip(suspects, joined, strict=True) if label == group] for group in {*joined}]
+    asked = sorted((tuple(group) for group in groups if len(group) >= least), key=lambda group: (-len(group), group))
+    if not asked:
         return (), set()
+    columns = [suspects.index(index) for group in asked for index in group]
     alike = nearness[:, columns].topk(2, 1, largest=False).values.mean(1) < LIKE_GROUP
-    return asked, {*alike.nonzero()[:, 0].tolist()}.union(*asked)
+    return tuple(asked), {*alike.nonzero()[:, 0].tolist()}.union(*asked)
+
+
+def _nearness(maps: Tensor, unusual: Tensor, suspects: list[int], patches: Callable[[Sequence[int]], Tensor]) -> Tensor:
+    """Return how near each photo's most unusual patches are to what is unusual in each suspect (N, S).
+
+    The distance is per distance to trusted photos, and infinite for a suspect itself.
+    """
+    vectors = [patches([index])[0][unusual[index]] for index in suspects]
+    owners = torch.tensor([column for column, part in enumerate(vectors) for _ in part], dtype=torch.long)
+    nearness = torch.full((len(maps), len(suspects)), torch.inf)
+    if not len(owners):
+        return nearness
+    highest, everything = _top_indices(maps), torch.cat(vectors).T
+    usual = maps.gather(1, highest).mean(1).clamp(min=1e-6)
+    for index in range(len(maps)):
+        likeness = patches([index])[0][highest[index]] @ everything
+        best = torch.full((len(likeness), len(suspects)), -torch.inf)
+        best.scatter_reduce_(1, owners.expand(len(likeness), -1), likeness, "amax")
+        nearness[index] = (1 - best).mean(0) / usual[index]
+    nearness[suspects, range(len(suspects))] = torch.inf
+    return nearness
 
 
 def _trusting(stream: Stream) -> Tensor:
