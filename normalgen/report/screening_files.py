@@ -40,12 +40,14 @@ class ScreeningRecord(NamedTuple):
         sentences: for people.
         verdicts: by name.
         passed: why other photos were passed over, by name.
+        refused: why none of the photos can be used; "" if some can.
     """
 
     kept: list[str]
     sentences: list[str]
     verdicts: dict[str, str]
     passed: dict[str, str]
+    refused: str
 
 
 class _Run(TypedDict):
@@ -56,12 +58,14 @@ class _Run(TypedDict):
 
 
 def read_screening(folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord | None:
-    """Return what a finished screening with these settings found; None if there is none in `folder`."""
+    """Return what a finished screening with these settings found; None if there is none, or a file of it is missing."""
     try:
         run = read_json(folder / RUN, _Run, "")
     except DataError:
         return None
     if run is None or "found" not in run or run["settings"] != json.loads(json.dumps(settings)):
+        return None
+    if not all((folder / name).is_file() for name in FILES):
         return None
     return ScreeningRecord(*run["found"])
 
