@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from normalgen.pipeline.detect import detect
     from normalgen.pipeline.make import customize, generate_pool
     from normalgen.pipeline.personalize import personalize
-    from normalgen.pipeline.screen import screen
+    from normalgen.pipeline.screening import screen
     from normalgen.pipeline.suggest import suggest
     from normalgen.pool.dataset import Pool
     from normalgen.references import References
@@ -69,7 +69,7 @@ _HOMES = {
     "detect": "pipeline.detect",
     "generate_pool": "pipeline.make",
     "personalize": "pipeline.personalize",
-    "screen": "pipeline.screen",
+    "screen": "pipeline.screening",
     "suggest": "pipeline.suggest",
 }
 

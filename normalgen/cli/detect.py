@@ -183,6 +183,7 @@ def detect(
     asked = inputs.settings_in(context.params, "train", "twins") | {"pool": {"gate_features": gate_features}}
     make_preset(preset, **asked)
     inputs.check_queries(queries)
+    inputs.check_unlabeled(unlabeled, contamination)
     labels = inputs.label_names(normal, anomalous)
     inputs.check_there(calibrate, f"--calibrate: {calibrate} does not exist; name a folder of normal images")
     chosen = None

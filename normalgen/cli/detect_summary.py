@@ -7,7 +7,7 @@ from normalgen.cli.show import note, say, say_table
 
 if TYPE_CHECKING:
     from normalgen.detectors.self_test import Proxy
-    from normalgen.pipeline.detect import Detection
+    from normalgen.pipeline.verdict_writing import Detection
     from normalgen.report.detection_measures import DetectionMeasures
     from normalgen.report.detection_results import DetectionRun, Result
 

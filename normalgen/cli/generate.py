@@ -87,8 +87,7 @@ def generate(
 
     normalgen generate ./good --preset sd15 -n 100
     """
-    if contamination is not None and unlabeled is None:
-        raise DataError("--contamination is the share of --unlabeled photos to leave out; name their folder, too")
+    inputs.check_unlabeled(unlabeled, contamination)
     asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")

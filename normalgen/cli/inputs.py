@@ -257,6 +257,22 @@ def check_queries(path: Path) -> None:
     note_skipped(path, depth=2)
 
 
+def check_unlabeled(folder: Path | None, contamination: float | None) -> None:
+    """Check --unlabeled and --contamination, and print a note about files that are skipped.
+
+    Raises:
+        DataError: the folder does not exist; or there is none, but a contamination.
+    """
+    from normalgen.pipeline.pool_making import check_unlabeled as check_share
+
+    check_share(folder, contamination)
+    check_there(folder, f"--unlabeled: {folder} does not exist; name a folder of photos")
+    if folder is not None:
+        from normalgen.images.listing import note_skipped
+
+        note_skipped(folder, depth=2)
+
+
 def check_there(path: Path | None, message: str) -> None:
     """Check that a path exists, if one was given; the path may still be unreadable.
 

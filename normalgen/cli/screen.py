@@ -49,7 +49,7 @@ def screen(
     """
     inputs.check_queries(photos)
     chosen = inputs.references_in(context.params, references)
-    from normalgen.pipeline.screen import screen as screen_photos
+    from normalgen.pipeline.screening import screen as screen_photos
     from normalgen.report.screening_files import PAGE, TABLE
 
     screened = screen_photos(

@@ -4,7 +4,7 @@ Two photos of different parts in the same fixture agree in outline and light, bu
 textured region. So a candidate is aligned first, and each region of it must then agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Copies:
         known: the known photos, `reduced`.
     """
 
-    def __init__(self, known: Sequence[Tensor] = ()) -> None:
+    def __init__(self, known: Iterable[Tensor] = ()) -> None:
         self.known: list[Tensor] = []
         self.coarse: list[Tensor] = []
         for photo in known:

@@ -1,55 +1,32 @@
 """Finds anomalies: makes a missing model or pool, fits the detector, judges the photos, writes the results."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
 from normalgen.io.notes import note
-from normalgen.io.progress import Watch, progress_bars
-from normalgen.pipeline.calibration import calibration_photos, threshold_of
+from normalgen.io.progress import progress_bars
+from normalgen.pipeline.calibrating import calibration_photos
 from normalgen.pipeline.folders import check_apart, queries_from, target_folder
 from normalgen.pipeline.make import Settings
+from normalgen.pipeline.pool_making import check_unlabeled
 from normalgen.pipeline.preparation import Preparation, pool_folder
+from normalgen.pipeline.verdict_writing import Detection, Judging, first_results
 from normalgen.settings.presets import preset as preset_called
 
 if TYPE_CHECKING:
     from normalgen.data.labels import LabelNames
     from normalgen.data.queries import Queries
-    from normalgen.detectors.conformal import Threshold
     from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.detectors.one_to_normal.triplet import Choice, Fusion
     from normalgen.images.images import Images
     from normalgen.images.sources import ImageSource
     from normalgen.pool.dataset import Pool
     from normalgen.references import References
-    from normalgen.report.detection_results import DetectionRun
 
 __all__ = ["Detection", "default_detector", "detect"]
-
-FIRST_SIDE = 320
-"""Longer side, in pixels, of the maps of first results, at most: that of the page's pictures."""
-
-
-@dataclass(frozen=True)
-class Detection:
-    """The results of a detection run, with the detector and the threshold behind them.
-
-    Attributes:
-        run: the results, and AUROC if labels are known.
-        folder: folder of the written files.
-        detector: the fitted detector.
-        threshold: turns scores into verdicts.
-    """
-
-    run: "DetectionRun"
-    folder: Path
-    detector: "OneToNormal"
-    threshold: "Threshold"
 
 
 def detect(
@@ -76,11 +53,10 @@ def detect(
 ) -> Detection:
     """Find anomalies in photos with One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
 
-    If a model or a pool must be made first, which takes minutes, first results from the references alone are written to
-    `folder` before; the final ones replace them. What was learned is cached, so the same call again learns nothing.
+    First results, from the references alone, come before a model or a pool is made. The same call again learns nothing.
 
     Args:
-        queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3) of uint8.
+        queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3), uint8.
         references: the k photos; not needed with a fitted detector. If they are in tiles, so are the queries.
         folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
         detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
@@ -105,76 +81,30 @@ def detect(
     """
     chosen = _opened(detector, preset, seed, device := pick_device(device))
     photos, category = _queries(queries, chosen, references, labels), _category(chosen, references)
-    target, model_folder = _target(queries, folder, category), target_folder(model, "models", category)
-    bank = pool_folder(pool, category)
-    unused = calibration_photos(calibrate, photos, [bank, model_folder], rate)
-    given = {"seed": seed, "device": device, "unlabeled": unlabeled, "contamination": contamination, "judged": photos}
-    work = _preparation(None if chosen.is_fitted else references, preset, settings, model_folder, given)
+    model_folder, bank = target_folder(model, "models", category), pool_folder(pool, category)
+    check_unlabeled(unlabeled, contamination, makes_pool=_makes_pool(chosen, pool, n))
+    unused = calibration_photos(calibrate, photos, [bank, model_folder], rate, fitted=chosen.is_fitted)
+    judging = Judging(photos, unused, rate, _target(queries, folder, category), category, save_maps)
+    more = {"unlabeled": unlabeled, "contamination": contamination, "judged": judging.judged}
+    work = _preparation(chosen, references, preset, settings, model_folder, {"seed": seed, "device": device} | more)
     _note_hidden(photos.images, chosen, references, work)
-    judging = _Judging(photos, unused, rate, target, category, save_maps)
+    return _judged(judging, chosen, work, (pool, bank, n), map_size, progress)
+
+
+def _judged(
+    judging: Judging,
+    detector: "OneToNormal",
+    work: Preparation | None,
+    bank: tuple["Pool | str | Path | None", Path, int],
+    map_size: int,
+    progress: bool,
+) -> Detection:
+    """Fit the detector, unless it is, and write the results; `bank` as for `Preparation.fit`."""
     with progress_bars(progress) as watch:
         if work is None:
-            return judging.write(chosen, map_size, watch)
-        with _first_results(judging, work.first(chosen, pool, bank, n, watch), map_size, watch):
-            return judging.write(work.fit(chosen, pool, bank, n, watch), map_size, watch)
-
-
-@dataclass(frozen=True)
-class _Judging:
-    """Judges the photos and writes the results.
-
-    Attributes:
-        photos: to judge.
-        unused: good photos to calibrate with; None if there are none.
-        rate: share of good parts that may be called anomalous.
-        folder: folder for the results.
-        category: what the photos show.
-        save_maps: also write raw maps.
-    """
-
-    photos: "Queries"
-    unused: "Images | None"
-    rate: float
-    folder: Path
-    category: str
-    save_maps: bool
-
-    def write(self, detector: "OneToNormal", map_size: int, watch: Watch, *, first: bool = False) -> Detection:
-        """Write the results of a fitted detector; `first` says on the page that better ones follow."""
-        from normalgen.report.detection_run import write_detection
-
-        threshold, photos = threshold_of(detector, self.unused, self.rate, watch), self.photos
-        if self.unused is not None:
-            photos = photos.unmeasured(self.unused.hashes(), self.unused)
-        run = write_detection(
-            detector, photos, threshold, self.folder, self.category, self.save_maps, map_size, watch, first=first
-        )
-        return Detection(run, self.folder, detector, threshold)
-
-
-@contextmanager
-def _first_results(judging: _Judging, first: "OneToNormal | None", map_size: int, watch: Watch) -> Iterator[None]:
-    """Write the results of `first` before what is done inside replaces them; note it, also if that fails or is stopped.
-
-    None writes and notes nothing.
-    """
-    if first is None:
-        yield
-        return
-    from normalgen.report.detection_run import holds_first
-
-    folder = judging.folder
-    judging.write(first, min(map_size or FIRST_SIDE, FIRST_SIDE), watch, first=True)
-    note(
-        f"first results, from the references alone, are in {folder / 'report.html'}; a model or a pool is made now to "
-        "refine them, which takes minutes"
-    )
-    try:
-        yield
-    except BaseException:
-        if holds_first(folder):
-            note(f"the first results stay in {folder}; the same command refines them")
-        raise
+            return judging.write(detector, map_size, watch)
+        with first_results(judging, work.first(detector, *bank, watch), map_size, watch):
+            return judging.write(work.fit(detector, *bank, watch), map_size, watch)
 
 
 def default_detector(
@@ -228,12 +158,26 @@ def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int,
     return OneToNormal.load(Path(detector), device=device, cache=user_cache("twins"))
 
 
+def _makes_pool(detector: "OneToNormal", pool: "Pool | str | Path | None", n: int) -> bool:
+    """Return whether a run makes or fills a pool for the detector, unless it is there."""
+    return not detector.is_fitted and "n" in detector.branches and pool is None and n > 0
+
+
 def _preparation(
-    references: "References | None", preset: str, settings: Settings | None, folder: Path, given: dict[str, Any]
+    detector: "OneToNormal",
+    references: "References | None",
+    preset: str,
+    settings: Settings | None,
+    folder: Path,
+    given: dict[str, Any],
 ) -> Preparation | None:
-    """Return what makes model and pool from the references; None without references."""
-    if references is None:
+    """Return what makes model and pool from the references; None for a fitted detector."""
+    if detector.is_fitted or references is None:
         return None
+    if given["unlabeled"] is not None:
+        from normalgen.pipeline.screening import unlabeled_photos
+
+        given = given | {"unlabeled": unlabeled_photos(given["unlabeled"], references)}
     return Preparation(references, preset_called(preset), settings or {}, folder, **given)
 
 

@@ -9,7 +9,7 @@ from normalgen.io.devices import pick_device
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch, progress_bars
 from normalgen.pipeline.folders import target_folder
-from normalgen.pipeline.pool_making import PoolMaking, settled_with_remark
+from normalgen.pipeline.pool_making import PoolMaking, check_unlabeled, settled_with_remark
 from normalgen.settings.preset import Preset
 from normalgen.settings.presets import change
 from normalgen.settings.presets import preset as preset_called
@@ -105,6 +105,7 @@ def generate_pool(
         PresetError: as `customize`; or a finished model was trained with other settings.
         MissingWeights: as `customize`.
     """
+    check_unlabeled(unlabeled, contamination)
     with progress_bars(progress) as watch:
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
         target = target_folder(folder, "pools", references.category)
@@ -154,11 +155,12 @@ def generate_shard(
         PresetError: as `generate_pool`.
         MissingWeights: as `generate_pool`.
     """
+    check_unlabeled(unlabeled, contamination)
     with progress_bars(progress) as watch:
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
         target = target_folder(folder, "pools", references.category)
         work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
-        work.screen(unlabeled, contamination, target)
+        work.screen(unlabeled, contamination, target, wait=True)
         return work.shard(target, n, shard)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from normalgen.errors import DataError
 from normalgen.io.notes import note
 from normalgen.io.progress import Watch
 from normalgen.settings.preset import Preset
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from normalgen.pool.workers import Shard
     from normalgen.references import References
 
-__all__ = ["PoolMaking", "settled_with_remark"]
+__all__ = ["PoolMaking", "check_unlabeled", "settled_with_remark"]
 
 
 class PoolMaking:
@@ -51,23 +52,34 @@ class PoolMaking:
         self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
         self._photos: Images | None = None
 
-    def screen(self, unlabeled: "ImageSource | None", contamination: float | None, out: Path) -> None:
+    def screen(
+        self, unlabeled: "ImageSource | None", contamination: float | None, out: Path, *, wait: bool = False
+    ) -> None:
         """Screen unlabeled photos, unless there are none: those that are kept join the pool in `out`.
 
+        Args:
+            unlabeled: as for `normalgen.pipeline.screening.screen`.
+            contamination: as `unlabeled`.
+            out: folder of the pool; the screening is among its records.
+            wait: whether to wait for another process that screens for the same pool.
+
         Raises:
-            DataError, PresetError: as `normalgen.pipeline.screen.screen`.
+            DataError, PresetError: as `normalgen.pipeline.screening.screen`, and as `pool`.
         """
         if unlabeled is None:
             return
-        from normalgen.io.run_folder import refuse_foreign
-        from normalgen.pipeline.screen import ScreenSettings, screen_into, unlabeled_photos
+        from normalgen.io.run_folder import locked
+        from normalgen.pipeline.screening import ScreenSettings, screen_into, unlabeled_photos
+        from normalgen.pool.generate import check_gate, check_pool
         from normalgen.pool.journal import RUN, SCREENING, record_folder
 
         photos, records = unlabeled_photos(unlabeled, self.references), record_folder(out)
-        if not (records / RUN).is_file():
-            refuse_foreign(out)
         settings = ScreenSettings(contamination, seed=self.seed, device=self.device)
-        found = screen_into(records / SCREENING, photos, self.references, settings, self.watch)
+        check_gate(self.settings)
+        if not (records / RUN).is_file():
+            check_pool(out, self.references, self.settings, self.seed)
+        with locked(records, wait=wait, of=out):
+            found = screen_into(records / SCREENING, photos, self.references, settings, self.watch)
         for sentence in found.sentences:
             note(sentence)
         self._photos = found.kept
@@ -120,6 +132,21 @@ class PoolMaking:
             preview=preview,
             overwrite=self.overwrite,
             wait=wait,
+        )
+
+
+def check_unlabeled(unlabeled: "ImageSource | None", contamination: float | None, *, makes_pool: bool = True) -> None:
+    """Check that a run uses unlabeled photos and `contamination`, if they are given.
+
+    Raises:
+        DataError: there is a contamination without photos, or the run makes no pool.
+    """
+    if contamination is not None and unlabeled is None:
+        raise DataError("--contamination is the share of --unlabeled photos to leave out; name their folder, too")
+    if unlabeled is not None and not makes_pool:
+        raise DataError(
+            "--unlabeled adds photos to the pool that a run makes, but this run makes none; leave --detector and "
+            "--pool out, with -n at least 1 and n among the --branches, or leave --unlabeled out"
         )
 
 

@@ -1,5 +1,6 @@
 """The model and the pool that a detector learns from, made if they are missing."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class Preparation:
         device: device of the model.
         unlabeled: more photos, most of them good: a new pool gets those that a screening keeps.
         contamination: as for `normalgen.screen`.
-        judged: photos to judge; a pool's photos among them are left out of the bank.
+        judged: photos to judge, and to calibrate with; a pool's photos among them are left out of the bank.
 
     Attributes:
         size: width and height, in pixels, of the images that the model draws.
@@ -56,7 +57,7 @@ class Preparation:
         device: str,
         unlabeled: "ImageSource | None" = None,
         contamination: float | None = None,
-        judged: "Queries | None" = None,
+        judged: "Sequence[Queries]" = (),
     ) -> None:
         from normalgen.customizing.saved_models import saved_preset
 
@@ -181,7 +182,7 @@ class Preparation:
             return pool
         if pool is None and not n:
             return None
-        if not self._makes_pool(pool, folder, n, watch):
+        if self.unlabeled is None and not self._makes_pool(pool, folder, n, watch):
             return self._existing(folder)
         check_gate(self._pool_settings)
         if self._model is None:
@@ -197,24 +198,25 @@ class Preparation:
         """Return the pool without photos that are judged, with a note; None if nothing is left."""
         from normalgen.pool.leaks import without_judged
 
-        if pool is None or self.judged is None:
+        if pool is None:
             return pool
         left = without_judged(pool, self.judged, self.references, watch)
         if len(left) < len(pool):
             note(
-                f"{len(pool) - len(left)} of {len(pool)} images of the pool are photos to judge, or were made from "
-                "them; they are left out of the bank"
+                f"{len(pool) - len(left)} of {len(pool)} images of the pool are photos to judge or to calibrate with, "
+                "or were made from them; they are left out of the bank"
             )
         return left if len(left) else None
 
     def _makes_pool(self, pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch) -> bool:
         """Return whether to make a pool in `folder`, or to fill the one that is there further."""
+        from normalgen.pool.dataset import Pool
         from normalgen.pool.journal import METADATA
 
         if pool is not None or not n:
             return False
         if self.unlabeled is not None:
-            return True
+            return not Pool.is_whole(folder) or len(Pool.load(folder)) < n
         return not (folder / METADATA).is_file() or self._grows(folder, n, watch)
 
     def _pool_model(self, watch: Watch) -> "NormalModel":

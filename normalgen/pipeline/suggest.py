@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from normalgen.errors import DataError
 from normalgen.io.notes import note
 from normalgen.pipeline.folders import target_folder
-from normalgen.pipeline.screen import screen
+from normalgen.pipeline.screening import screen
 
 if TYPE_CHECKING:
     from normalgen.images.images import Images

@@ -56,7 +56,7 @@ extends to what is made from them.
 
 def _photographs(settings: dict[str, Any]) -> str:
     """Return a sentence on photographs in the pool, or one that there are none."""
-    if "photos" not in settings:
+    if not settings.get("photos"):
         return "They are synthetic. "
     return (
         "Before these come unlabeled photos that a screening kept (mode `photo`): photographs, which belong to whoever "

@@ -13,13 +13,12 @@ from typing import Any
 from normalgen.customizing.auto_augment import settled
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
-from normalgen.features.open_features import check_features, open_features, opened
+from normalgen.features.open_features import check_features
 from normalgen.images.images import Images
 from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
-from normalgen.io.provenance import versions
-from normalgen.io.records import text_digest, write_record
+from normalgen.io.records import write_record
 from normalgen.io.run_folder import agree, differing, locked
 from normalgen.pool.card import card
 from normalgen.pool.dataset import Pool
@@ -38,7 +37,9 @@ from normalgen.pool.journal import (
     record_folder,
     refuse_other_pool,
 )
+from normalgen.pool.origin import need_same_photos
 from normalgen.pool.plan import preset_of
+from normalgen.pool.recorded import looked_with, pool_record, pool_settings
 from normalgen.pool.workers import Shard, Window
 from normalgen.references import References
 from normalgen.settings.presets import Preset
@@ -155,7 +156,7 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         window, sources = under_way
         preset, photos = Preset.from_settings(run["preset"]), run.get("photos", [])
         rows, settings = [*run["references"]["references"], *photos], {**run["settings"]}
-        _agree(folder, {"settings": _looked_with(preset)}, look=True)
+        _agree(folder, {"settings": looked_with(preset)}, look=True)
         names, hashes = [row["name"] for row in rows], [row["sha256"] for row in rows]
         making = PoolFilling(
             folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn, len(photos)
@@ -176,7 +177,8 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int, 
         DataError: it is not free, or the folder for its records is not free.
         MissingDependency, MissingWeights, PresetError: the gate cannot look with its features.
     """
-    _agree(folder, {"settings": _settings(references, preset, seed, photos)}, look=True)
+    need_same_photos(folder, photos)
+    _agree(folder, {"settings": pool_settings(references, preset, seed, photos)}, look=True)
 
 
 def check_gate(preset: Preset) -> None:
@@ -226,16 +228,17 @@ def _begun(
     if preset != preset_of(model):
         model = preset if isinstance(model, Preset) else model.using(preset)
     digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
-    settings = _settings(references, preset, seed, photos) | {"model": digest}
+    settings = pool_settings(references, preset, seed, photos) | {"model": digest}
     record = record_folder(folder) / RUN
     if not overwrite or not record.is_file():
+        need_same_photos(folder, photos)
         _agree(folder, {"settings": settings}, look=True)  # before the lock, which makes a folder
     with _locked(folder, wait=wait):
         refuse_other_pool(folder)
         if overwrite and differing(record, settings):
             discard_pool(folder)
-            write_record(record, _record(settings, model, references, photos))
-        _agree(folder, _record(settings, model, references, photos))
+            write_record(record, pool_record(settings, model, references, photos))
+        _agree(folder, pool_record(settings, model, references, photos))
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
@@ -277,29 +280,6 @@ def _drawn(folder: Path) -> Path:
     """Return the folder where workers put what they draw for the recorded pool in `folder`."""
     run = read_run(folder)
     return drawn_folder(folder, {**run["settings"]} if run else {})
-
-
-def _settings(references: References, preset: Preset, seed: int, photos: Images | None) -> dict[str, Any]:
-    joined = {} if photos is None else {"photos": text_digest("\n".join(photos.hashes()).encode())}
-    return preset.deciding("pool") | _looked_with(preset) | references.identity() | {"seed": seed} | joined
-
-
-def _looked_with(preset: Preset) -> dict[str, Any]:
-    """Return what the gate's features are in this version: a pool judged with other ones is not continued."""
-    return {"pool.gate_features": opened(open_features(preset.pool.gate_features))} if preset.pool.gate else {}
-
-
-def _record(
-    settings: dict[str, Any], model: NormalModel | Preset, references: References, photos: Images | None
-) -> dict[str, Any]:
-    record = {
-        "settings": settings,
-        "preset": preset_of(model).settings(),
-        "device": "cpu" if isinstance(model, Preset) else model.device,
-        "versions": versions(("torch", "diffusers", "datasets", "pillow")),
-        "references": references.manifest(),
-    }
-    return record if photos is None else record | {"photos": photos.manifest()}
 
 
 def _write_text(path: Path, text: str) -> None:

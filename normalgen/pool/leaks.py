@@ -1,10 +1,11 @@
 """Leaves out of a pool what is about to be judged: photos that are also queries, and what was made from them."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from normalgen.data.queries import Queries
-from normalgen.errors import DataError
 from normalgen.images.copies import COMPARED, Copies, reduced
+from normalgen.images.images import Photo
 from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -12,31 +13,33 @@ from normalgen.references import References
 __all__ = ["without_judged"]
 
 
-def without_judged(pool: Pool, queries: Queries, references: References, watch: Watch = silent) -> Pool:
+def without_judged(pool: Pool, judged: Sequence[Queries], references: References, watch: Watch = silent) -> Pool:
     """Return the pool without photos that are judged, copies of them, and images that were made from them.
 
     References that are judged do not count: their labels are not measured. Only a pool with photos is searched.
 
     Args:
         pool: any pool.
-        queries: the photos to judge.
+        judged: the photos to judge, and to calibrate with.
         references: what the pool was made from.
         watch: receives the progress of "search pool", per photo in the pool.
     """
     photos = [row for row, made in enumerate(pool.rows) if made["mode"] == "photo"]
     if not photos:
         return pool
-    sources, hashes = pool.sources(references), {*queries.hashes()} - {""}
-    judged = {sources[row] for row in photos} & hashes
-    known = Copies()
-    for index in range(len(queries.images)):
-        try:
-            known.add(reduced(queries.images.photo(index, COMPARED).pixels))
-        except DataError:  # judging it gives the error
-            continue
+    sources = pool.sources(references)
+    hashes = {digest for queries in judged for digest in queries.hashes()} - {""}
+    leaks = {sources[row] for row in photos} & hashes
+    known = Copies(reduced(photo.pixels) for queries in judged for photo in _readable(queries))
     for done, row in enumerate(photos, 1):
-        if sources[row] not in judged and known.find(reduced(pool.images.photo(row, COMPARED).pixels)) is not None:
-            judged.add(sources[row])
+        if sources[row] not in leaks and known.find(reduced(pool.images.photo(row, COMPARED).pixels)) is not None:
+            leaks.add(sources[row])
         watch("search pool", done, len(photos))
-    judged -= {*references.images.hashes()}
-    return replace(pool, rows=tuple(made for row, made in enumerate(pool.rows) if sources[row] not in judged))
+    leaks -= {*references.images.hashes()}
+    return replace(pool, rows=tuple(made for row, made in enumerate(pool.rows) if sources[row] not in leaks))
+
+
+def _readable(queries: Queries) -> Iterator[Photo]:
+    """Yield the photos that can be read; judging the others gives the errors."""
+    for photos, _ in queries.batches(COMPARED, 1):
+        yield from photos

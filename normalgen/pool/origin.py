@@ -8,13 +8,15 @@ from typing_extensions import TypedDict
 
 from normalgen.customizing.saved_models import RECORD
 from normalgen.data.manifest import ManifestRow
+from normalgen.errors import DataError
+from normalgen.images.images import Images
 from normalgen.io.notes import note
 from normalgen.io.records import read_json
 from normalgen.io.run_folder import REMEDY
 from normalgen.pool.journal import RUN, record_folder
 from normalgen.references import References
 
-__all__ = ["Origin", "in_recorded_order", "note_other_crop", "note_other_photos", "origin_of"]
+__all__ = ["Origin", "in_recorded_order", "need_same_photos", "note_other_crop", "note_other_photos", "origin_of"]
 
 
 class _Settings(TypedDict):
@@ -89,6 +91,22 @@ def note_other_photos(what: str, folder: Path, references: References, remedy: s
             f"references; {remedy}"
         )
     note_other_crop(what, folder, references.images.crop, references.tile)
+
+
+def need_same_photos(folder: Path, photos: Images | None) -> None:
+    """Check that the pool in `folder`, if there is one, was made from the same unlabeled photos, in this order.
+
+    Raises:
+        DataError: it was not.
+    """
+    origin = origin_of(folder)
+    if origin is None or list(origin.photos) == ([] if photos is None else photos.hashes()):
+        return
+    before, now = len(origin.photos), 0 if photos is None else len(photos)
+    raise DataError(
+        f"{folder} holds other unlabeled photos: {before} were kept when it was made, {now} now; give the same "
+        "--unlabeled folder and --contamination, choose another folder, or replace the old files with --overwrite"
+    )
 
 
 def note_other_crop(what: str, folder: Path, crop: Any, tile: int | None = None) -> None:

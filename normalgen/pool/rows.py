@@ -54,10 +54,11 @@ PoolSettings = TypedDict(
         "references": list[str],
         "crop": str | list[int] | None,
         "seed": int,
+        "photos": NotRequired[str | None],
         "model": str,
     },
 )
-"""Everything that decides a pool."""
+"""Everything that decides a pool; `photos` is a digest of those that joined it as they are."""
 
 
 class PoolRun(TypedDict):

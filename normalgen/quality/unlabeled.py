@@ -110,5 +110,5 @@ def screen_photos(
 
 def by_what_they_add(unlabeled: Unlabeled, chosen: Sequence[int]) -> list[int]:
     """Return indices of photos, ordered by what each adds to the references and to those before it."""
-    order = by_coverage(unlabeled.references, unlabeled.patches[list(chosen)])
+    order = by_coverage(unlabeled.references, unlabeled.patches[list(chosen)]) if chosen else []
     return [chosen[index] for index in order]

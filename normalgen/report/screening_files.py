@@ -51,6 +51,7 @@ class ScreeningRecord(NamedTuple):
         verdicts: by name.
         passed: why other photos were passed over, by name.
         groups: names of photos that share something no reference shows.
+        refused: why none of the photos can be used; "" if some can.
     """
 
     kept: list[str]
@@ -58,6 +59,7 @@ class ScreeningRecord(NamedTuple):
     verdicts: dict[str, str]
     passed: dict[str, str]
     groups: list[list[str]]
+    refused: str
 
 
 class _Run(TypedDict):
@@ -68,12 +70,14 @@ class _Run(TypedDict):
 
 
 def read_screening(folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord | None:
-    """Return what a finished screening with these settings found; None if there is none in `folder`."""
+    """Return what a finished screening with these settings found; None if there is none, or a file of it is missing."""
     try:
         run = read_json(folder / RUN, _Run, "")
     except DataError:
         return None
     if run is None or "found" not in run or run["settings"] != json.loads(json.dumps(settings)):
+        return None
+    if not all((folder / name).is_file() for name in FILES):
         return None
     return ScreeningRecord(*run["found"])
 

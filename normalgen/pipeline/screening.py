@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from normalgen.images.sources import ImageSource
     from normalgen.quality.screen import Screening
     from normalgen.references import References
+    from normalgen.report.screening_files import ScreeningRecord
 
 __all__ = ["ScreenSettings", "ScreenedPhotos", "screen", "screen_into", "unlabeled_photos"]
 
@@ -131,15 +132,15 @@ def screen_into(
     Raises:
         DataError, PresetError: as `screen`.
     """
-    from normalgen.report.screening_files import read_screening
+    from normalgen.report.screening_files import PAGE, read_screening
 
     key = settings.plain() | references.identity() | {"photos": _digest(photos)}
-    known = read_screening(folder, key)
-    if known is None:
-        return _screened(folder, photos, references, settings, key, watch)
+    found = read_screening(folder, key) or _screened(folder, photos, references, settings, key, watch)
+    if found.refused:
+        raise DataError(f"{found.refused}; look at {folder / PAGE}")
     index = {name: at for at, name in enumerate(photos.names)}
-    kept, *groups = (photos.take([index[name] for name in names]) for names in (known.kept, *known.groups))
-    return ScreenedPhotos(kept, tuple(known.sentences), folder, known.verdicts, known.passed, tuple(groups))
+    kept, *groups = (photos.take([index[name] for name in names]) for names in (found.kept, *found.groups))
+    return ScreenedPhotos(kept, tuple(found.sentences), folder, found.verdicts, found.passed, tuple(groups))
 
 
 def _screened(
@@ -149,27 +150,34 @@ def _screened(
     settings: ScreenSettings,
     key: dict[str, object],
     watch: Watch,
-) -> ScreenedPhotos:
+) -> "ScreeningRecord":
     from normalgen.features.open_features import open_features
     from normalgen.quality.unlabeled import by_what_they_add, screen_photos, usable
-    from normalgen.report.screening_files import PAGE, ScreeningRecord, write_screening
+    from normalgen.report.screening_files import ScreeningRecord, write_screening
 
     unlabeled = usable(photos, references, open_features(settings.features, device=settings.device), watch)
     images, passed = unlabeled.images, unlabeled.passed
     found = screen_photos(unlabeled, contamination=settings.contamination, seed=settings.seed, watch=watch)
     kept = images.take(by_what_they_add(unlabeled, found.of("kept")))
-    sentences = _sentences(images, found, passed)
     verdicts = dict(zip(images.names, found.verdicts, strict=True))
-    groups = tuple(images.take(group) for group in found.groups)
-    record = ScreeningRecord(kept.names, sentences, verdicts, passed, [group.names for group in groups])
+    groups = [images.take(group).names for group in found.groups]
+    sentences, refused = _sentences(images, found, passed), _refusal(found)
+    record = ScreeningRecord(kept.names, sentences, verdicts, passed, groups, refused)
     title = f"{references.category}: {len(photos)} unlabeled photos"
     write_screening(folder, images, found, record, key, title=title, watch=watch)
+    return record
+
+
+def _refusal(found: "Screening") -> str:
+    """Return why none of the photos can be used; "" if some can."""
     if found.strange:
-        raise DataError(
+        return (
             f"the unlabeled photos do not show what the references show: their patches are {found.apart:.1f} times as "
-            f"far from the references as the references are from each other; look at {folder / PAGE}"
+            "far from the references as the references are from each other"
         )
-    return ScreenedPhotos(kept, tuple(sentences), folder, verdicts, passed, groups)
+    if not found.of("kept"):
+        return f"none of {len(found.verdicts)} unlabeled photos is kept"
+    return ""
 
 
 def _digest(photos: "Images") -> str:

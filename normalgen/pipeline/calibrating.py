@@ -20,7 +20,9 @@ __all__ = ["HIGHEST_RATE", "calibration_photos", "threshold_of"]
 HIGHEST_RATE = 0.5
 
 
-def calibration_photos(folder: str | Path | None, queries: "Queries", made: list[Path], rate: float) -> "Images | None":
+def calibration_photos(
+    folder: str | Path | None, queries: "Queries", made: list[Path], rate: float, *, fitted: bool
+) -> "Images | None":
     """Return the photos in `folder` that are not references, queries, or sources of a model or pool.
 
     Args:
@@ -28,6 +30,7 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
         queries: photos to judge; they know which photos are references.
         made: folders of models and pools.
         rate: share of good parts that may be called anomalous.
+        fitted: whether the detector is fitted; before, a pool's photos may calibrate it, and then leave the bank.
 
     Raises:
         DataError: too few photos for the rate.
@@ -42,7 +45,8 @@ def calibration_photos(folder: str | Path | None, queries: "Queries", made: list
         photos = Images.from_folder(Path(folder)).cropped(queries.images.crop).kept()
     except DataError as error:
         raise DataError(f"--calibrate: {error}") from error
-    sources = [(*origin.hashes, *origin.photos) for path in made if (origin := origin_of(path))]
+    origins = [origin for path in made if (origin := origin_of(path))]
+    sources = [(*origin.hashes, *(origin.photos if fitted else ())) for origin in origins]
     seen = {*queries.known, *queries.hashes()}.union(*sources)
     used_elsewhere = replace(queries, known=frozenset(seen)).knows(COMPARED)
     fresh = [row for row in range(len(photos)) if not used_elsewhere(photos.photo(row, COMPARED))]
