@@ -57,7 +57,8 @@ Count = Annotated[
     typer.Option(
         "-n",
         min=0,
-        help="Images in the pool; a larger existing pool is used in full. 0: no pool.",
+        help="Images in the pool; a larger existing pool is used in full. 0: no pool. With --unlabeled there is room "
+        "for all photos that are kept, up to 256.",
     ),
 ]
 FeaturesName = Annotated[

@@ -61,7 +61,7 @@ def detect(
         folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
         detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
-        n: how many images the pool should have; 0 makes no pool.
+        n: how many images the pool should have; 0 makes no pool. A new pool has room for all kept `unlabeled` photos.
         model: folder of the model, made if missing, as for `generate_pool`.
         preset: as for `customize`.
         settings: as for `customize`.

@@ -84,6 +84,13 @@ class PoolMaking:
             note(sentence)
         self._photos = found.kept
 
+    @property
+    def joining(self) -> int:
+        """How many screened photos a detector's bank should hold: all, but at most 256."""
+        from normalgen.quality.coverage_order import MOST
+
+        return 0 if self._photos is None else min(len(self._photos), MOST)
+
     def pool(self, out: Path, n: int) -> "Pool":
         """Return the pool in `out`, filled to `n` images."""
         from normalgen.pool.generate import fill_pool

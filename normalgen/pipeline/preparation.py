@@ -192,7 +192,7 @@ class Preparation:
         given: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": watch, "model": model}
         making = PoolMaking(references, settings, self.folder, **given)
         making.screen(self.unlabeled, self.contamination, folder)
-        return making.pool(folder, n)
+        return making.pool(folder, max(n, making.joining))
 
     def _unjudged(self, pool: "Pool | None", watch: Watch) -> "Pool | None":
         """Return the pool without photos that are judged, with a note; None if nothing is left."""
