@@ -2,21 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from evaluations import category, plan, results
 from normalgen.baselines.memory import PatchMemory, inliers
+from result_cells import cell, named
 
 from normalgen.data.category import Category
 from normalgen.detectors.one_to_normal.shared_banks import Kept
 from normalgen.detectors.one_to_normal.triplet import PatchBank
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm, ArmPools
+from normalgen.evaluation.cells import frame
 from normalgen.evaluation.detector_specs import DetectorSpec
 from normalgen.evaluation.protocol import CellPlan, Setup
 from normalgen.evaluation.run import evaluate
 from normalgen.evaluation.setups import shots
+from normalgen.evaluation.statistics import share
+from normalgen.evaluation.studies import STUDIES
 from normalgen.features.patches import joined_patches
 from normalgen.images.images import pixel_digest
 from normalgen.pool.dataset import Pool
@@ -179,3 +185,57 @@ def test_memories_that_share_photos_score_the_same_and_search_each_photo_once(
     for one, other in zip(alone, shared, strict=True):
         assert torch.allclose(one.anomaly_maps, other.anomaly_maps, atol=1e-6)
     assert sum(searched) == len(some.tests) * (2 + 4)
+
+
+def row(values: dict[str, float], stream: str = "24@0.1", **which: Any) -> list[dict[str, Any]]:
+    """A cell per arm beside one stream."""
+    extra = {"none": 0, "unlabeled": 20, "augmented": 20, "unlabeled-blind": 24, "unlabeled-oracle": 22}
+    return [
+        cell(value, arm=arm if arm == "none" else f"{arm}:{stream}", extra=extra[arm], **which)
+        for arm, value in values.items()
+    ]
+
+
+def test_the_table_of_unlabeled_photos_has_gains_by_stream_and_the_share_of_the_oracle() -> None:
+    cells = []
+    for seed, more in enumerate((0.04, 0.08, 0.06)):
+        values = {"none": 0.6, "augmented": 0.6, "unlabeled": 0.6 + more, "unlabeled-blind": 0.61}
+        cells += row(values | {"unlabeled-oracle": 0.6 + 2 * more}, seed=seed)
+        cells += row({"augmented": 0.6, "unlabeled": 0.7}, "24@0.2", seed=seed)
+    table = named(cells, "unlabeled")
+    texts = [dict(zip((name for _, name in table.heads), texts, strict=True)) for texts in table.rows]
+    assert [(text["unlabeled photos"], text["kept"], text["seeds"]) for text in texts] == [
+        ("24@0.1", "20", "3"),
+        ("24@0.2", "20", "3"),
+    ]
+    assert texts[0]["unlabeled - augmented"] == "+6.0 [+4.0, +8.0]"
+    assert texts[0]["unlabeled - unlabeled-blind"] == "+5.0 [+3.0, +7.0]"
+    assert texts[0]["share of oracle"] == "50 % [50, 50]"
+    assert (texts[1]["unlabeled - augmented"], texts[1]["share of oracle"]) == ("+10.0 [+10.0, +10.0]", "-")
+    assert texts[1]["unlabeled - none"] == "+10.0 [+10.0, +10.0]"
+
+
+def test_the_share_of_the_oracle_is_a_ratio_of_means_over_what_all_three_were_measured_with() -> None:
+    own, best = [0.02, 0.10, 0.06, 0.02], [0.05, 0.10, 0.10, 0.15]
+    cells = [row for seed in range(4) for row in thrice(seed, own[seed], best[seed])] + thrice(4, 0.4, 0.1)[:2]
+    result = share(frame(cells), "unlabeled", "unlabeled-oracle", "augmented")
+    assert result is not None
+    assert result[0] == pytest.approx(0.5)
+    draw = np.random.default_rng(5).integers(4, size=(20000, 4))
+    ratios = np.array(own)[draw].mean(1) / np.array(best)[draw].mean(1)
+    assert result[1:] == pytest.approx(tuple(np.quantile(ratios, [0.025, 0.975])), abs=0.02)
+
+
+def test_where_the_oracle_gains_nothing_there_is_no_share() -> None:
+    assert share(frame(thrice(0, 0.1, -0.1)), "unlabeled", "unlabeled-oracle", "augmented") is None
+
+
+def thrice(seed: int, own: float, best: float) -> list[dict[str, Any]]:
+    values = {"augmented": 0.5, "unlabeled": 0.5 + own, "unlabeled-oracle": 0.5 + best}
+    return [cell(value, arm=arm, seed=seed) for arm, value in values.items()]
+
+
+def test_the_study_of_unlabeled_photos_has_an_augmented_arm_of_the_same_size() -> None:
+    arms = [Arm.parse(text) for text in STUDIES["unlabeled"].arms]
+    beside = {arm.text.partition(":")[2] for arm in arms if arm.kind != "none"}
+    assert beside == {"24@0.1"}
