@@ -88,7 +88,7 @@ STUDIES = {
     ),
     "unlabeled": Study(
         "Are unlabeled photos that the screening keeps worth more than augmentation, and as much as if one knew them?",
-        ("memory", "one-to-normal[branches=n+]"),
+        ("memory", "one-to-normal[branches=n]"),
         ("none", "augmented:24@0.1", "unlabeled", "unlabeled-blind", "unlabeled-oracle"),
     ),
 }
