@@ -35,7 +35,8 @@ Arms = Annotated[
     typer.Option(
         "--arms",
         help="What to add to the references, comma-separated: none, rotations, augmented, generated, both, real, "
-        "no-twins, wrong, poisoned, unpoisoned; real:8 adds 8 images instead of -n. Default: "
+        "no-twins, wrong, poisoned, unpoisoned, unlabeled, unlabeled-blind, unlabeled-softpatch, unlabeled-oracle; "
+        "real:8 adds 8 images instead of -n; unlabeled:24@0.1 screens 24, a tenth of them anomalous. Default: "
         "none,rotations,augmented,generated,both.",
     ),
 ]

@@ -10,8 +10,14 @@
     wrong           + n generated images of another category: must not help
     poisoned        + n anomalous test images, at most half of them, which are then not measured: must hurt
     unpoisoned      + as many real normals, measured on the same test images as poisoned: its control
+    unlabeled       + those of 24 unlabeled photos that the screening keeps; a tenth of the 24 are anomalous
+    unlabeled-blind     + all of them
+    unlabeled-softpatch + all of them without the 15 % of patches that SoftPatch takes for outliers
+    unlabeled-oracle    + exactly the good ones
 
-`:m` after an arm uses m images instead of n: "real:8", "generated:64".
+`:m` after an arm uses m images instead of n: "real:8", "generated:64". `@c` names the share of anomalous photos among
+the m unlabeled ones: "unlabeled:100@0.3". "augmented:24@0.1" holds as many images as "unlabeled:24@0.1" ended with.
+Anomalous test images among the unlabeled photos, and their copies, are measured with no arm of the plan.
 """
 
 import re
@@ -26,9 +32,10 @@ from torch import Tensor
 
 from normalgen.data.category import Category
 from normalgen.errors import DataError
+from normalgen.evaluation.streams import kept_names
 from normalgen.evaluation.studies import ARMS
 from normalgen.images.augment import augment_each, rotations
-from normalgen.images.images import pixel_digest, to_pil
+from normalgen.images.images import Images, pixel_digest, to_pil
 from normalgen.images.turning import Turnable, turnables
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool
@@ -39,6 +46,8 @@ from normalgen.settings.presets import Preset
 __all__ = ["ARMS", "Arm", "ArmPools"]
 
 _GENERATED = ("generated", "both", "no-twins", "wrong")
+_UNLABELED = "unlabeled"
+_STREAM, _SHARE = 24, 0.1
 
 
 @dataclass(frozen=True)
@@ -48,24 +57,49 @@ class Arm:
     Attributes:
         text: as typed.
         kind: one of `ARMS`.
-        size: number of images that join; None for the run's n.
+        size: number of images that join, or of unlabeled photos; None for the run's n.
+        contamination: share of anomalous photos among the unlabeled ones; None for arms that are not beside any.
     """
 
     text: str
     kind: str
     size: int | None
+    contamination: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Arm":
-        """Parse an arm: its name, or its name and `:m`.
+        """Parse an arm: its name, or its name and `:m`, `@c` or both.
 
         Raises:
-            DataError: no arm has this name.
+            DataError: no arm has this name, or it has no unlabeled photos and `@c`, or c is not below a half.
         """
-        match = re.fullmatch(r"([a-z-]+)(?::(\d+))?", text)
+        match = re.fullmatch(r"([a-z-]+)(?::(\d+))?(?:@(\d*\.?\d+))?", text)
         if match is None or match[1] not in ARMS or match[2] == "0":
             raise DataError(f"no arm is called {text!r}; choose from {', '.join(ARMS)}, or ARM:m for m images")
-        return cls(text, match[1], int(match[2]) if match[2] else None)
+        kind, size = match[1], int(match[2]) if match[2] else None
+        if not (kind.startswith(_UNLABELED) or (kind == "augmented" and match[3])):
+            if match[3]:
+                raise DataError(f"{text}: only augmented and the unlabeled arms take @c, a share of anomalous photos")
+            return cls(text, kind, size)
+        size, share = size or _STREAM, float(match[3] or _SHARE)
+        if share >= 0.5:
+            raise DataError(f"{text}: screening needs a share of anomalous photos below 0.5, got {share:g}")
+        return cls(f"{kind}:{size}@{share:g}", kind, size, share)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it leaves out patches of the images that join."""
+        return self.kind == "unlabeled-softpatch"
+
+    @property
+    def spoilt(self) -> int:
+        """How many of the unlabeled photos are anomalous."""
+        return round((self.size or 0) * (self.contamination or 0))
+
+    @property
+    def real(self) -> int:
+        """How many normal photos besides the references it needs, if it names a number."""
+        return (self.size or 0) - self.spoilt if self.contamination is not None or self.kind == "real" else 0
 
     @property
     def generates(self) -> bool:
@@ -86,6 +120,9 @@ class ArmPools:
         n: number of images that join.
         seed: draws augmentations, and which real images join.
         lacking: why there is no pool.
+        held: number of anomalous test images that no arm measures, because they are among unlabeled photos.
+        device: where unlabeled photos are screened.
+        cache: where their patch vectors are kept; None keeps none.
     """
 
     def __init__(
@@ -99,10 +136,15 @@ class ArmPools:
         n: int,
         seed: int,
         lacking: str = "",
+        held: int = 0,
+        device: str = "cpu",
+        cache: Path | None = None,
     ) -> None:
         self.folder, self.category, self.references, self.preset = folder, category, references, preset
         self.generated, self.other, self.seed, self.lacking = pool, other, seed, lacking
+        self.held, self.device, self.cache = held, device, cache
         self._looks: dict[int, str] = {}
+        self._screened: dict[str, Pool] = {}
         # The gate may have kept fewer than n; all arms then join that many.
         self.n = n if pool is None else min(n, len(pool))
 
@@ -112,6 +154,14 @@ class ArmPools:
         match arm.kind:
             case "none":
                 return None
+            case "unlabeled":
+                return self._kept_of(arm) or None
+            case "unlabeled-blind" | "unlabeled-softpatch":
+                return self._stream(arm)
+            case "unlabeled-oracle":
+                return replace(stream := self._stream(arm), rows=stream.rows[: arm.real])
+            case "augmented" if arm.contamination is not None:
+                return self._augmented(count) if (count := len(self._kept_of(arm))) else None
             case "generated" | "no-twins":
                 return self._generated(count)
             case "both":
@@ -138,24 +188,50 @@ class ArmPools:
 
         At most as many as the remaining normal images, so that the arm unpoisoned can hold as many.
         """
-        anomalous = [index for index, label in enumerate(self.category.labels) if label]
-        order = torch.randperm(len(anomalous), generator=generator("poison", self.category.name, self.seed)).tolist()
+        anomalous = sum(self.category.labels)
         left = len(self.category.normals) - len(self.references.images)
-        chosen = sorted(anomalous[i] for i in order[: min(count, len(anomalous) // 2, left)])
+        chosen = self._anomalous(min(count, anomalous // 2, left))
         if not chosen:
             raise DataError(
-                f"{self.category.name} has {len(anomalous)} anomalous test images and {left} normal images besides "
+                f"{self.category.name} has {anomalous} anomalous test images and {left} normal images besides "
                 "its references, the arm poisoned needs at least 2 and 1"
             )
         return chosen
 
     def tested(self, arm: Arm) -> list[int]:
-        """Indices of the test images that `arm` measures: all except those that poison it, and their copies."""
-        indices = range(len(self.category.tests))
-        if arm.kind not in ("poisoned", "unpoisoned"):
+        """Indices of the test images that `arm` measures.
+
+        All except those that poison it, those among the unlabeled photos of any arm, and the copies of both.
+        """
+        indices, hidden = range(len(self.category.tests)), self._anomalous(self.held)
+        if arm.kind in ("poisoned", "unpoisoned"):
+            hidden += self.spoilers(arm.size or self.n)
+        if not hidden:
             return [*indices]
-        spoilers = {self._look(index) for index in self.spoilers(arm.size or self.n)}
+        spoilers = {self._look(index) for index in hidden}
         return [index for index in indices if self._look(index) not in spoilers]
+
+    def _anomalous(self, count: int) -> list[int]:
+        """Indices of `count` anomalous test images; more of them hold the fewer."""
+        anomalous = [index for index, label in enumerate(self.category.labels) if label]
+        order = torch.randperm(len(anomalous), generator=generator("poison", self.category.name, self.seed)).tolist()
+        return sorted(anomalous[i] for i in order[:count])
+
+    def _stream(self, arm: Arm) -> Pool:
+        """The unlabeled photos: first the good ones, then the anomalous ones."""
+        good, bad = self._normals(arm.real, arm.text), self.category.queries.take(self._anomalous(arm.spoilt))
+        name = f"{_UNLABELED}-{arm.text.partition(':')[2]}"
+        return self._kept(name, [*good, *bad], [NO_SOURCE] * (len(good) + len(bad)))
+
+    def _kept_of(self, arm: Arm) -> Pool:
+        """Those unlabeled photos that the screening keeps."""
+        stream = self._stream(arm)
+        name = str(stream.folder)
+        if name not in self._screened:
+            kept = kept_names(stream.images, self.references, self.seed, self.device, self.cache)
+            rows = (row for row, own in zip(stream.rows, stream.images.names, strict=True) if own in kept)
+            self._screened[name] = replace(stream, rows=tuple(rows))
+        return self._screened[name]
 
     def _generated(self, count: int) -> Pool:
         pool = self._needed(self.generated, "generated")
@@ -174,17 +250,20 @@ class ArmPools:
         return self._kept(f"{name}-{len(images)}", [to_pil(i) for i in images], made_from)
 
     def _real(self, count: int) -> Pool:
+        return self._kept(f"real-{count}", list(self._normals(count, f"real:{count}")), [NO_SOURCE] * count)
+
+    def _normals(self, count: int, arm: str) -> Images:
+        """Normal photos that are neither references nor copies of test images; more of them hold the fewer."""
         known, names = set(self.references.images.names), self.category.normals.names
         unused = [index for index in self._unseen if names[index] not in known]
         if count > len(unused):
             raise DataError(
-                f"{self.category.name} has {len(unused)} normal images besides its references, the arm real needs "
-                f"{count}; use real:m with a smaller m"
+                f"{self.category.name} has {len(unused)} normal images besides its references, the arm {arm} needs "
+                f"{count}; use a smaller number after the colon"
             )
         keys = (self.category.dataset, self.category.name, len(known), self.seed)
         order = torch.randperm(len(unused), generator=generator("real", *keys)).tolist()
-        more = self.category.normals.take([unused[i] for i in order[:count]])
-        return self._kept(f"real-{count}", list(more), [NO_SOURCE] * count)
+        return self.category.normals.take([unused[i] for i in order[:count]])
 
     def _needed(self, pool: Pool | None, arm: str) -> Pool:
         if pool is None:

@@ -3,6 +3,7 @@
 Columns of a frame, besides dataset, category, k, seed, detector, arm and role:
     method, setting: the detector without its settings, and its settings ("" for the defaults).
     arm_kind, arm_size, arm_rank: for "real:8", "real" and 8 (0 if the arm names no size), and a text that sorts arms.
+    stream: for "unlabeled:24@0.1", "24@0.1", and arm_size is 0; "" for arms that are not beside unlabeled photos.
     image_auroc and the other metrics: in [0, 1]; NaN if it cannot be measured.
     branches.NAME: image AUROC of a branch; seconds.STAGE: seconds; counts.NAME: number of images of a kind.
     memory_mb: the most memory held, in 10^6 bytes.
@@ -160,15 +161,16 @@ def _read(file: Path) -> dict[str, Any]:
 def _row(data: Cell) -> dict[str, Any]:
     which, memory = data["cell"], data["memory_mb"]
     detector = re.fullmatch(r"([^\[\]]+)(?:\[(.+)\])?", which["detector"])
-    arm = re.fullmatch(r"([^:]+)(?::(\d+))?", which["arm"])
+    arm = re.fullmatch(r"([^:]+)(?::(\d+)(@[\d.]+)?)?", which["arm"])
     if not arm:
-        raise ValueError(f"an arm must be NAME or NAME:NUMBER, got {which['arm']!r}")
+        raise ValueError(f"an arm must be NAME, NAME:NUMBER or NAME:NUMBER@SHARE, got {which['arm']!r}")
     if not detector:
         raise ValueError(f"a detector must be NAME or NAME[settings], got {which['detector']!r}")
     return {
         **{name: which[name] for name in ("dataset", "category", "detector", "arm", "k", "seed")},
         **{"role": data["role"], "method": detector[1], "setting": detector[2] or ""},
-        **{"arm_kind": arm[1], "arm_size": int(arm[2] or 0), "arm_rank": arm_rank(which["arm"])},
+        **{"arm_kind": arm[1], "arm_size": 0 if arm[3] else int(arm[2] or 0), "arm_rank": arm_rank(which["arm"])},
+        "stream": f"{arm[2]}{arm[3]}" if arm[3] else "",
         **DEFAULTS,
         **{name: float("nan") if value is None else _rate(value) for name, value in data["metrics"].items()},
         **{f"branches.{name}": _rate(value) for name, value in data["branches"].items()},

@@ -93,6 +93,11 @@ class DetectorSpec:
         opened = self._plain()
         return self.needs_model and isinstance(opened, ExplainingDetector) and opened.without_model() is not None
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it can leave out outlying patches of a pool."""
+        return "drop" in _parameters(_load(self.path))
+
     def sampling_preset(self, preset: Preset) -> Preset:
         """`preset` with the settings of `sampling`, for twins only: the pool's settings are not checked.
 
@@ -114,6 +119,7 @@ class DetectorSpec:
         cache: Path | None,
         kept: Kept | None = None,
         model: NormalModel | None = None,
+        drop: float = 0.0,
     ) -> Detector:
         """The unfitted detector; its constructor gets those of the arguments that it takes.
 
@@ -123,6 +129,7 @@ class DetectorSpec:
         """
         kind = _load(self.path)
         given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache, "kept": kept, "model": model}
+        given |= {"drop": drop} if drop else {}
         settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
         try:
             made: Detector = kind(**settings)

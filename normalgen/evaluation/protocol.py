@@ -114,14 +114,29 @@ class Plan:
                     f"{category.name} has {len(category.normals)} normal images to choose from, too few for "
                     f"{max(self.shots)} shots; use smaller --shots"
                 )
-            most = max([arm.size or self.n for arm in self.arms if arm.kind == "real"], default=0)
-            if len(category.normals) - max(self.shots) < most:
-                raise DataError(
-                    f"{category.name} has {len(category.normals) - max(self.shots)} normal images besides its "
-                    f"references, the arm real:{most} needs {most}; use real:m with a smaller m"
-                )
+            self._check_size(category)
+        takers = [detector for detector in self.detectors if detector.leaves_out]
+        if not takers and any(arm.leaves_out for arm in self.arms):
+            raise DataError("the arm unlabeled-softpatch leaves out patches, which needs the detector memory")
         if self.wants_others and len(self.categories) < 2:
             raise DataError("the arm wrong uses the pool of another category; evaluate at least two categories")
+
+    def _check_size(self, category: Category) -> None:
+        """Raise DataError if the category has too few images for an arm."""
+        spare, anomalous = len(category.normals) - max(self.shots), sum(category.labels)
+        for arm in self.arms:
+            needed = arm.real or (self.n if arm.kind == "real" else 0)
+            if spare < needed:
+                name = arm.text if arm.size else f"{arm.text}:{needed}"
+                raise DataError(
+                    f"{category.name} has {spare} normal images besides its references, the arm {name} needs "
+                    f"{needed}; use a smaller number after the colon"
+                )
+            if arm.spoilt > anomalous // 2:
+                raise DataError(
+                    f"{category.name} has {anomalous} anomalous test images, half of which must be left to measure; "
+                    f"the arm {arm.text} takes {arm.spoilt}"
+                )
 
     def setups(self, shard: Shard | None = None) -> list[Setup]:
         """All setups, seed by seed; with a shard, only its share."""
@@ -129,10 +144,10 @@ class Plan:
         return setups if shard is None else setups[shard.number - 1 :: shard.count]
 
     def cells(self, setup: Setup) -> Iterator[CellPlan]:
-        """The cells of a setup; the arm no-twins only with detectors that make twins."""
+        """The cells of a setup; no-twins only with detectors that make twins, softpatch with those that take it."""
         for detector in self.detectors:
             for arm in self.arms:
-                if arm.kind != "no-twins" or detector.makes_twins:
+                if (arm.kind != "no-twins" or detector.makes_twins) and (not arm.leaves_out or detector.leaves_out):
                     yield CellPlan(setup, detector, arm)
 
     def other(self, setup: Setup) -> Setup:
@@ -145,6 +160,16 @@ class Plan:
     def drawn(self) -> int:
         """How many images a pool must hold."""
         return max([arm.size or self.n for arm in self.arms if arm.generates], default=0)
+
+    @property
+    def streams(self) -> bool:
+        """Whether an arm has unlabeled photos."""
+        return any(arm.contamination is not None for arm in self.arms)
+
+    @property
+    def held(self) -> int:
+        """How many anomalous test images no arm measures: the most that are among an arm's unlabeled photos."""
+        return max([arm.spoilt for arm in self.arms], default=0)
 
     @property
     def customizes(self) -> bool:
@@ -167,6 +192,7 @@ class Plan:
             {"preset": self.preset.name}
             | self.preset.flat()
             | {"n": self.n, "tests": self.tests, "device": self.device.partition(":")[0], "embedded": EMBEDDED}
+            | ({"anomalous among unlabeled": self.held} if self.streams else {})
         )
 
 

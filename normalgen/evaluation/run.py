@@ -34,6 +34,8 @@ from normalgen.references import References
 __all__ = ["check", "evaluate"]
 
 RUN = "run.json"
+SOFTPATCH = 0.15
+"""Share of patches that SoftPatch (Jiang et al., NeurIPS 2022) leaves out."""
 NO_MASKS = "an anomalous test image has no mask, or the detector gives no maps"
 _PACKAGES = ("torch", "diffusers", "open_clip_torch", "timm", "scikit-learn", "scikit-image", "pillow")
 Tell = Callable[[dict[str, Any]], None]
@@ -143,8 +145,8 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
     indices = given.banks.tested(arm)
     tests, queries = [category.tests[index] for index in indices], category.queries.take(indices)
     model = sampling(given.model, cell.detector) if cell.detector.needs_model else None
-    seed, kept = cell.setup.seed, given.kept
-    detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, model=model)
+    seed, kept, drop = cell.setup.seed, given.kept, SOFTPATCH if arm.leaves_out else 0.0
+    detector = cell.detector.open(seed=seed, device=plan.device, cache=cache, kept=kept, model=model, drop=drop)
     if arm.kind == "no-twins" and isinstance(detector, ExplainingDetector):
         detector, model = detector.without_model() or detector, None
     drew = arm.generates and arm.kind != "wrong"  # there another category's model drew

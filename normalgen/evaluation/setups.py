@@ -46,7 +46,7 @@ class Made:
     model: NormalModel | None
     banks: ArmPools
     seconds: dict[str, float]
-    kept: Kept = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
 
 
 def shots(setup: Setup) -> References:
@@ -104,7 +104,8 @@ def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
     donor = out / "made" / plan.other(setup).name / "pool"
     other = Pool.load(donor) if plan.wants_others and (donor / METADATA).is_file() else None
     given = (setup.category, references, settled(plan.preset, references), pool, other, plan.n, setup.seed, lacking)
-    return Made(references, model, ArmPools(folder / "arms", *given), _Seconds(folder / SECONDS).read())
+    banks = ArmPools(folder / "arms", *given, held=plan.held, device=plan.device, cache=out / "cache")
+    return Made(references, model, banks, _Seconds(folder / SECONDS).read(), Kept(block=1) if plan.streams else Kept())
 
 
 def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from normalgen.evaluation.cells import Frame
 
-__all__ = ["AUROC", "CELL", "GROUP", "Gain", "gain", "means", "worth"]
+__all__ = ["AUROC", "CELL", "GROUP", "Gain", "gain", "means", "share", "worth"]
 
 DRAWS, SEED, FEWEST = 10_000, 0, 3
 AUROC = "image_auroc"
@@ -80,8 +80,8 @@ def means(
 def gain(cells: Frame, arm: str, base: str, expected: Frame | None = None) -> Gain | None:
     """The paired gain in image AUROC of `arm` over `base`; None if no pair can be compared.
 
-    A pair can be compared if both arms hold equally many images, if `base` is none, or if `arm` is both, which holds
-    more by design.
+    A pair can be compared if both arms hold equally many images, if `base` is none, if `arm` is both, which holds more
+    by design, or if `arm` is one of unlabeled photos, where how many are kept is part of the result.
 
     The interval is a 95 % percentile bootstrap. Inside each data set a draw takes seeds with replacement, and
     categories with replacement, the same for all its seeds, because categories and seeds are crossed. All data sets
@@ -97,18 +97,34 @@ def gain(cells: Frame, arm: str, base: str, expected: Frame | None = None) -> Ga
     first, second = (measured[measured.arm == name] for name in (arm, base))
     whole = first.merge(second, on=PAIR, suffixes=("", "_base"))
     even = whole["counts.extra"] == whole["counts.extra_base"]
-    pairs = whole[even | (whole.arm_kind_base == "none") | (whole.arm_kind == "both")]
+    free = (whole.arm_kind == "both") | whole.arm_kind.str.startswith("unlabeled")
+    pairs = whole[even | (whole.arm_kind_base == "none") | free]
     if pairs.empty:
         return None
     pairs = pairs.assign(difference=pairs[AUROC] - pairs[f"{AUROC}_base"])
-    grids = [
-        own.groupby(["seed", "category"]).difference.mean().unstack().to_numpy() for _, own in pairs.groupby("dataset")
-    ]
-    mean = float(np.mean([np.nanmean(grid, axis=1).mean() for grid in grids]))
-    low, high = _interval(grids) if all(max(grid.shape) >= FEWEST for grid in grids) else (None, None)
+    grids = _grids(pairs)
+    mean = _mean(grids)
+    low, high = _interval(_drawn(grids)) if _many(grids) else (None, None)
     complete = _complete(pairs, measured, measured if expected is None else expected.dropna(subset=[AUROC]))
     uneven = len(whole) - len(pairs)
     return Gain(mean, low, high, len(pairs), min(map(len, grids)), complete, uneven, len(grids))
+
+
+def share(cells: Frame, arm: str, best: str, base: str) -> tuple[float, float | None, float | None] | None:
+    """The gain of `arm` over `base` as a share of that of `best`: a ratio of means, with its interval as in `gain`.
+
+    Only seeds, categories and k that all three were measured with count. None where there are none, or where `best`
+    gains nothing.
+    """
+    wide = cells[CELL].dropna(subset=[AUROC]).pivot_table(AUROC, PAIR, "arm")
+    if not {arm, best, base} <= set(wide):
+        return None
+    wide = wide.dropna(subset=[arm, best, base]).reset_index()
+    own, whole = (_grids(wide.assign(difference=wide[first] - wide[base])) for first in (arm, best))
+    if not own or _mean(whole) <= 0:
+        return None
+    low, high = _interval(_drawn(own) / _drawn(whole)) if _many(own) else (None, None)
+    return _mean(own) / _mean(whole), low, high
 
 
 def worth(curve: Mapping[int, float], value: float) -> tuple[float | None, str]:
@@ -145,10 +161,30 @@ def _complete(pairs: Frame, cells: Frame, expected: Frame) -> bool:
     return all(paired.get(key, 0) >= wanted[key[0]] for key in cells[group].itertuples(index=False, name=None))
 
 
-def _interval(grids: list[Numbers]) -> tuple[float, float]:
-    """The middle 95 % of means over data sets (S, C) whose seeds and categories are drawn with replacement."""
+def _grids(pairs: Frame) -> list[Numbers]:
+    """The differences of each data set, by seed and category (S, C)."""
+    by_cell = (own.groupby(["seed", "category"]).difference.mean() for _, own in pairs.groupby("dataset"))
+    return [own.unstack().to_numpy() for own in by_cell]
+
+
+def _mean(grids: list[Numbers]) -> float:
+    return float(np.mean([np.nanmean(grid, axis=1).mean() for grid in grids]))
+
+
+def _many(grids: list[Numbers]) -> bool:
+    """Whether every data set has enough seeds or categories for an interval."""
+    return all(max(grid.shape) >= FEWEST for grid in grids)
+
+
+def _drawn(grids: list[Numbers]) -> Numbers:
+    """Means over data sets (S, C) whose seeds and categories are drawn with replacement; always the same draws."""
     draw = np.random.default_rng(SEED)
-    drawn = np.mean([_resampled(grid, draw) for grid in grids], axis=0)
+    means: Numbers = np.mean([_resampled(grid, draw) for grid in grids], axis=0)
+    return means
+
+
+def _interval(drawn: Numbers) -> tuple[float, float]:
+    """The middle 95 % of draws."""
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 

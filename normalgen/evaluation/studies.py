@@ -16,6 +16,10 @@ ARMS = (
     "wrong",
     "poisoned",
     "unpoisoned",
+    "unlabeled",
+    "unlabeled-blind",
+    "unlabeled-softpatch",
+    "unlabeled-oracle",
 )
 
 
@@ -81,6 +85,11 @@ STUDIES = {
         "Do pools that cannot help make it worse?",
         ("one-to-normal", "memory"),
         ("none", "generated", "no-twins", "wrong", "poisoned", "unpoisoned"),
+    ),
+    "unlabeled": Study(
+        "Are unlabeled photos that the screening keeps worth more than augmentation, and as much as if one knew them?",
+        ("memory", "one-to-normal[branches=n]"),
+        ("none", "augmented:24@0.1", "unlabeled", "unlabeled-blind", "unlabeled-oracle"),
     ),
 }
 TIERS = {

@@ -10,6 +10,7 @@ from normalgen.evaluation.details import branches, costs, published_too, setting
 from normalgen.evaluation.paper_numbers import MARK, METHOD, paper_categories, published
 from normalgen.evaluation.statistics import AUROC, means
 from normalgen.evaluation.table_format import Table, build, mean_notes, mean_numbers, set_name
+from normalgen.evaluation.unlabeled_tables import unlabeled
 
 __all__ = ["METRICS", "every_table", "main_tables"]
 
@@ -34,6 +35,7 @@ def every_table(cells: Frame) -> list[Table]:
     return [
         *main_tables(cells, [AUROC]),
         *gains(cells),
+        *unlabeled(cells),
         *main_tables(cells, [name for name in METRICS if name != AUROC]),
         *failing(cells),
         *falsification(cells),

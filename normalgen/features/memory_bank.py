@@ -94,7 +94,7 @@ class MemoryBank:
         flat = queries.reshape(-1, queries.shape[-1]).to(self.vectors)
         if not len(self) or not len(flat):
             return torch.full(queries.shape[:-1], torch.inf, device=self.vectors.device)
-        rows = max(1, math.isqrt(self.chunk) // 2)
+        rows = max(1, self.chunk // min(len(self), 2 * math.isqrt(self.chunk)))
         return torch.cat([self._nearest(part) for part in torch.split(flat, rows)]).view(queries.shape[:-1])
 
     def _nearest(self, queries: Tensor) -> Tensor:

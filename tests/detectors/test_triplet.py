@@ -45,10 +45,11 @@ def test_what_is_in_the_bank_has_distance_0_and_more_images_never_add_distance()
     assert all(torch.equal(a, b) for a, b in zip(PatchBank(more).without(range(4, 10)).maps(queries), few, strict=True))
 
 
+@pytest.mark.parametrize("block", [16, 1])
 def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_once(
-    monkeypatch: pytest.MonkeyPatch,
+    block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, queries = Kept(), levels(3)
+    kept, queries = Kept(block), levels(3)
     references, augmented, generated = levels(2, 1), levels(32, 2), levels(32, 3)
     arms = [[references], [references, augmented], [references, generated], [references, augmented, generated]]
     asked: list[int] = []

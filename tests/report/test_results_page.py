@@ -84,9 +84,9 @@ def test_a_figure_is_whole_svg_without_date_or_address_and_always_the_same() -> 
         assert re.search("generated|real", drawing.svg)
 
 
-def test_every_arm_has_a_look_of_its_own() -> None:
-    assert set(LOOKS) == set(NAMES)
-    assert len(set(LOOKS.values())) == len(NAMES)
+def test_every_arm_that_is_drawn_has_a_look_of_its_own() -> None:
+    assert set(LOOKS) == {name for name in NAMES if not name.startswith("unlabeled")}
+    assert len(set(LOOKS.values())) == len(LOOKS)
     assert {colour for colour, _ in LOOKS.values()} <= set(COLOURS)
     assert set(FAILING) < set(NAMES)
 

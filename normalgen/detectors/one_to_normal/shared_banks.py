@@ -13,12 +13,22 @@ from normalgen.io.progress import Watch
 __all__ = ["Kept", "SharedPatchBank", "bank_levels", "banks_of"]
 
 BLOCK = 16
-Kept = dict[tuple[str, str], Levels]
-"""Maps (h, w) per level, by the digests of a block of images and of a query."""
+
+
+class Kept(dict[tuple[str, str], Levels]):
+    """Maps (h, w) per level, by the digests of a block of images and of a query.
+
+    Args:
+        block: images in a block. 1 shares also between banks that hold different photos of a set, and keeps more maps.
+    """
+
+    def __init__(self, block: int = BLOCK) -> None:
+        super().__init__()
+        self.block = block
 
 
 class SharedPatchBank(PatchBank):
-    """A bank searched block by block: the references, then 16 images at a time. S_N is the minimum over the blocks.
+    """A bank searched block by block: the references, then `kept.block` images. S_N is the minimum over the blocks.
 
     A block costs nothing if another bank with the same `kept` has already searched it for the query.
 
@@ -33,7 +43,7 @@ class SharedPatchBank(PatchBank):
     def __init__(self, levels: Levels, first: int, kept: Kept, device: str = "cpu", *, subspaces: bool = False) -> None:
         super().__init__(levels, device, subspaces=subspaces)
         self.kept = kept
-        bounds = [0, *range(first, len(levels[0]), BLOCK), len(levels[0])]
+        bounds = [0, *range(first, len(levels[0]), kept.block), len(levels[0])]
         self.blocks = [PatchBank([level[a:b] for level in levels], device) for a, b in pairwise(bounds)]
         self.names = [_digest(block.levels) for block in self.blocks]
 
