@@ -28,7 +28,7 @@ def kept_names(photos: Images, references: References, seed: int, device: str, c
     network = open_features("embedded", device=device)
     kept = network if cache is None else KeptFeatures(network, cache / "patches")
     unlabeled = usable(photos, references, kept)
-    screening = screen_photos(unlabeled, references, kept, seed=seed)
+    screening = screen_photos(unlabeled, seed=seed)
     if screening.strange:
         raise DataError(f"the screening refuses the unlabeled photos: {screening.apart:.1f} times as far as references")
     return {unlabeled.images.names[index] for index in screening.of("kept")}
