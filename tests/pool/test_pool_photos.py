@@ -121,7 +121,7 @@ def test_other_photos_are_refused(model: NormalModel, references: References, mo
     replaced = fill_pool(model, references, 5, folder, photos=more.take([2]), overwrite=True)
     assert [row["mode"] for row in replaced.rows].count("photo") == 1
     fill_pool(model, references, 5, tmp_path / "without")
-    with pytest.raises(DataError, match="holds other unlabeled photos: 0 .* 3 now"):
+    with pytest.raises(DataError, match=r"holds other unlabeled photos: 0 .* 3 now"):
         fill_pool(model, references, 8, tmp_path / "without", photos=more)
 
 
