@@ -72,7 +72,7 @@ def test_unlabeled_pictures_are_screened_and_join_a_pool(good: ng.References, mo
     assert len(found.kept) == 3
     assert (found.passed, found.folder) == ({}, Path("screenings/good"))
     options: dict[str, Any] = {"settings": QUICK, "device": "cpu", "progress": False}
-    pool = ng.generate_pool(good, 4, unlabeled=np.stack(pictures), contamination=0.25, **options)
+    pool = ng.generate_pool(good, 4, unlabeled=np.stack(list(map(np.asarray, pictures))), contamination=0.25, **options)
     assert [row["reference"] for row in pool.rows[:3]] == found.kept.names
     assert pool.rows[3]["mode"] == "augmented"
     with pytest.raises(DataError, match="share of --unlabeled photos"):
