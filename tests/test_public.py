@@ -11,6 +11,7 @@ from PIL import Image
 
 import normalgen as ng
 from normalgen.errors import DataError
+from normalgen.features.open_features import open_features
 from normalgen.images.sources import as_images
 from normalgen.pipeline.make import generate_shard
 from normalgen.pool.workers import Shard
@@ -26,6 +27,7 @@ NAMES = [
     "detect",
     "generate_pool",
     "personalize",
+    "screen",
 ]
 QUICK = {"size": 64, "train": {"steps": 1}, "pool": {"gate": False, "plain": 1.0}, "twins": {"steps": 1}}
 
@@ -58,6 +60,23 @@ def test_photos_become_a_pool_a_detection_and_a_detector_that_is_kept(
     again = ng.detect("mixed", folder="again", detector="kept", device="cpu", progress=False)
     assert [row.score for row in again.run.results] == [row.score for row in first.run.results]
     assert Path("again/report.html").is_file()
+
+
+def test_unlabeled_pictures_are_screened_and_join_a_pool(good: ng.References, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = lambda name, **given: open_features(name, size=64, **given)  # noqa: E731
+    monkeypatch.setattr("normalgen.features.open_features.open_features", small)
+    pictures = [drawn(seed) for seed in range(40, 44)]
+    found = ng.screen(pictures, good, contamination=0.25, device="cpu", progress=False)
+    assert [*found.verdicts] == ["00000", "00001", "00002", "00003"]
+    assert {*found.kept.names} == {name for name, verdict in found.verdicts.items() if verdict == "kept"}
+    assert len(found.kept) == 3
+    assert (found.passed, found.folder) == ({}, Path("screenings/good"))
+    options: dict[str, Any] = {"settings": QUICK, "device": "cpu", "progress": False}
+    pool = ng.generate_pool(good, 4, unlabeled=np.stack(list(map(np.asarray, pictures))), contamination=0.25, **options)
+    assert [row["reference"] for row in pool.rows[:3]] == found.kept.names
+    assert pool.rows[3]["mode"] == "augmented"
+    with pytest.raises(DataError, match="share of --unlabeled photos"):
+        ng.generate_pool(good, 4, "other", contamination=0.25, **options)
 
 
 def test_a_detector_takes_a_folder_pictures_and_an_array(good: ng.References) -> None:

@@ -72,12 +72,15 @@ class PoolMaking:
         from normalgen.pipeline.screening import ScreenSettings, screen_into, unlabeled_photos
         from normalgen.pool.generate import check_gate, check_pool
         from normalgen.pool.journal import RUN, SCREENING, record_folder
+        from normalgen.pool.origin import need_photos
 
         photos, records = unlabeled_photos(unlabeled, self.references), record_folder(out)
         settings = ScreenSettings(contamination, seed=self.seed, device=self.device)
         check_gate(self.settings)
         if not (records / RUN).is_file():
             check_pool(out, self.references, self.settings, self.seed)
+        elif not self.overwrite:
+            need_photos(out)
         with locked(records, wait=wait, of=out):
             found = screen_into(records / SCREENING, photos, self.references, settings, self.watch)
         for sentence in found.sentences:

@@ -16,7 +16,15 @@ from normalgen.io.run_folder import REMEDY
 from normalgen.pool.journal import RUN, record_folder
 from normalgen.references import References
 
-__all__ = ["Origin", "in_recorded_order", "need_same_photos", "note_other_crop", "note_other_photos", "origin_of"]
+__all__ = [
+    "Origin",
+    "in_recorded_order",
+    "need_photos",
+    "need_same_photos",
+    "note_other_crop",
+    "note_other_photos",
+    "origin_of",
+]
 
 
 class _Settings(TypedDict):
@@ -91,6 +99,20 @@ def note_other_photos(what: str, folder: Path, references: References, remedy: s
             f"references; {remedy}"
         )
     note_other_crop(what, folder, references.images.crop, references.tile)
+
+
+def need_photos(folder: Path) -> None:
+    """Check that the pool in `folder`, if there is one, was made from unlabeled photos, too.
+
+    Raises:
+        DataError: it was not.
+    """
+    origin = origin_of(folder)
+    if origin is not None and not origin.photos:
+        raise DataError(
+            f"{folder} was made without unlabeled photos; choose another folder, or replace the old files with "
+            "--overwrite"
+        )
 
 
 def need_same_photos(folder: Path, photos: Images | None) -> None:

@@ -11,6 +11,8 @@ from PIL import Image
 
 TOY = "--weights prior --size 32 --training-steps 2 --device cpu"
 GENERATE = f"generate good {TOY} -n 3 --plain 1"
+POOL = f"{GENERATE} --out p"
+SCREEN = "screen more --references good --device cpu --out out"
 DETECT = f"detect mixed --references good {TOY} --branches n -n 0 --out out"
 PERSONALIZE = "personalize mixed --model models/good --device cpu --out out"
 EVALUATE = (

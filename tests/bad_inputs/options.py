@@ -6,6 +6,8 @@ from bad_inputs.case import (
     GENERATE,
     JUDGE,
     PERSONALIZE,
+    POOL,
+    SCREEN,
     TOY,
     TRAIN_TEXT,
     case,
@@ -120,6 +122,23 @@ DETECTING = [
     case("twins from a pool", PERSONALIZE.replace("models/good", "pools/good"), "pools/good holds no model"),
     case("twins from a photo", PERSONALIZE.replace("models/good", "good/0.png"), "good/0.png"),
 ]
+SHARE, UNUSED = "--contamination is the share of --unlabeled photos", "--unlabeled adds photos to the pool"
+SCREENING = [
+    case("a share of no photos", f"{POOL} --contamination 0.1", SHARE),
+    case("a share of no photos to detect with", f"{DETECT} --contamination 0.1", SHARE),
+    case("a share of all photos", f"{SCREEN} --contamination 1", "Invalid value for '--contamination'", status=2),
+    case("a share that is no number", f"{SCREEN} --contamination nan", "Invalid value for '--contamination'", status=2),
+    case("tiles of unlabeled photos", f"{SCREEN} --tile 32", "screened whole; leave --tile out"),
+    case("a pool of tiles from unlabeled photos", f"{POOL} --tile 32 --unlabeled more", "screened whole"),
+    case("a screening with unknown features", f"{SCREEN} --features eyes", "features must be one of"),
+    case("a screening without references", "screen more --out out", "normal photos"),
+    case("a screening onto a file", SCREEN.replace("--out out", "--out shots.json"), "shots.json is a file"),
+    case("a screening among detections", SCREEN.replace("--out out", "--out detections/good"), "did not write"),
+    case("unlabeled photos for no pool", f"{DETECT} --unlabeled more", UNUSED),
+    case("unlabeled photos for a pool that is there", f"{DETECT} -n 3 --pool pools/good --unlabeled more", UNUSED),
+    case("unlabeled photos for twins alone", f"{DETECT} -n 3 --branches p --unlabeled more", UNUSED),
+    case("unlabeled photos for a saved detector", f"{JUDGE} --unlabeled more", UNUSED),
+]
 MEASURING = [
     case("no such data set", EVALUATE.replace("folder", "mvtek"), "no data set is called 'mvtek'"),
     case("no data set", EVALUATE.replace("folder", ","), "no category"),
@@ -193,4 +212,4 @@ MEASURING = [
     case("a split of no set", "data split set --dataset gone --out s.json", "no data set is called 'gone'"),
     case("a check of a file", "data check shots.json", "shots.json"),
 ]
-ROWS = [*WORDS, *GENERATING, *DETECTING, *MEASURING]
+ROWS = [*WORDS, *GENERATING, *DETECTING, *SCREENING, *MEASURING]

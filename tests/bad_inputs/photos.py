@@ -13,6 +13,8 @@ from bad_inputs.case import (
     GENERATE,
     JUDGE,
     PERSONALIZE,
+    POOL,
+    SCREEN,
     TOY,
     TRAIN_TEXT,
     Harm,
@@ -187,6 +189,30 @@ ROLES = [
         harm=picture("more/40.png", Image.new("L", (40, 40))),
     ),
 ]
+UNLABELED = [
+    case("no such unlabeled photos", SCREEN.replace("more", "gone"), "gone does not exist"),
+    case("an empty folder of unlabeled photos", SCREEN.replace("more", "empty"), "no images in", harm=only("empty")),
+    case(
+        "no unlabeled photo can be read",
+        SCREEN,
+        "none of 4 photos can be read: more/40.png",
+        harm=every("more/*.png", lambda path: write(path, "no")),
+    ),
+    case(
+        "all unlabeled photos are black",
+        SCREEN,
+        "none of 4 unlabeled photos can be used (more/40.png shows nothing",
+        harm=every("more/*.png", lambda path: picture(path, Image.new("L", (40, 40)))),
+    ),
+    case("unlabeled photos that are the references", SCREEN.replace("more", "good"), "it is a reference"),
+    case("unlabeled photos inside the results", SCREEN.replace("--out out", "--out more"), "more is inside more"),
+    case("a text for unlabeled photos", SCREEN.replace("more", "n.txt"), "n.txt is not read", harm=write("n.txt", "a")),
+    case("a pool from no such photos", f"{POOL} --unlabeled gone", "--unlabeled: gone does not exist"),
+    case("a pool from photos that are the references", f"{POOL} --unlabeled good", "it is a reference"),
+    case("photos into a pool without photos", f"{GENERATE} --unlabeled more", "pools/good", "without unlabeled photos"),
+    case("photos into a pool among photos", f"{GENERATE} --unlabeled more --out good", "good is not empty"),
+    case("detection with no such photos", f"{DETECT} --unlabeled gone", "--unlabeled: gone does not exist"),
+]
 MASK = "set/disc/ground_truth/blot/0_mask.png"
 SETS = [
     case(
@@ -243,4 +269,4 @@ SETS = [
     case("data split onto a file", "data split set --dataset folder --out shots.json", "shots.json already exists"),
     case("data split below a file", "data split set --dataset folder --out shots.json/a.json", "shots.json is a file"),
 ]
-ROWS = [*REFERENCES, *FOLDERS, *QUERIES, *ROLES, *SETS]
+ROWS = [*REFERENCES, *FOLDERS, *QUERIES, *ROLES, *UNLABELED, *SETS]

@@ -109,7 +109,7 @@ def test_a_pool_judged_with_other_features_is_not_continued(
     make(gated, references, tmp_path / "p")
     recorded = json.loads((record_folder(tmp_path / "p") / "run.json").read_text())["settings"]["pool.gate_features"]
     assert re.fullmatch(r"cnn:1,2,3@[0-9a-f]{8} at 256 px", recorded)
-    monkeypatch.setattr("normalgen.pool.generate.opened", lambda features: "others")
+    monkeypatch.setattr("normalgen.pool.recorded.opened", lambda features: "others")
     with pytest.raises(DataError, match=f'--gate-features was "{recorded}", now "others"'):
         make(gated, references, tmp_path / "p", 3)
 
