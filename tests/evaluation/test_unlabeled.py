@@ -129,9 +129,9 @@ def test_a_folder_in_which_other_test_images_were_left_out_is_refused(measured: 
 
 def test_a_stream_that_leaves_nothing_to_measure_or_has_too_few_normals_is_refused(toy: Preset) -> None:
     few = replace(category(), tests=category().tests[:5])
-    with pytest.raises(DataError, match="half of which must be left to measure; the arm unlabeled:4@0.25 takes 1"):
+    with pytest.raises(DataError, match=r"half of which must be left to measure; the arm unlabeled:4@0.25 takes 1"):
         plan(toy, f"unlabeled:{STREAM}", categories=(few,))
-    with pytest.raises(DataError, match="4 normal images besides its references, the arm unlabeled:24@0.1 needs 22"):
+    with pytest.raises(DataError, match=r"4 normal images besides its references, the arm unlabeled:24@0.1 needs 22"):
         plan(toy, "unlabeled")
 
 
