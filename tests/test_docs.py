@@ -134,7 +134,7 @@ def test_files_that_are_named_exist(document: str) -> None:
     assert not {name for name in named if not (ROOT / name).exists()}
 
 
-@pytest.mark.parametrize("folder", ["evaluation", "protocol", "classes", "pool-size", "unlabeled-24"])
+@pytest.mark.parametrize("folder", ["evaluation", "protocol", "classes", "pool-size", "unlabeled-24", "unlabeled-100"])
 def test_the_committed_tables_are_what_their_cells_give(tmp_path: Path, folder: str) -> None:
     there = ROOT / "docs/results" / folder
     run(["results", str(there), "--format", "md,csv", "--out", str(tmp_path)])

@@ -99,10 +99,11 @@ def test_pools_of_all_sizes_are_as_measured() -> None:
 def test_what_unlabeled_photos_gain_is_as_measured() -> None:
     heads = ("detector", "unlabeled photos", "data set", "unlabeled - augmented")
     rows = tables("docs/results.md", *heads)
-    measured = [row for size in (24,) for row in tables(f"docs/results/unlabeled-{size}/results.md", *heads)]
+    measured = [row for size in (24, 100) for row in tables(f"docs/results/unlabeled-{size}/results.md", *heads)]
     for row in rows:
-        assert any(row.items() <= known.items() for known in measured), row
-    assert len(rows) >= 8
+        told = {head: text for head, text in row.items() if text != "-"}
+        assert any(told.items() <= known.items() for known in measured), row
+    assert len(rows) >= 14
 
 
 def test_the_branches_are_as_measured(cells: "DataFrame") -> None:
@@ -124,7 +125,7 @@ def test_the_settings_are_as_measured(cells: "DataFrame") -> None:
         for head in ("S_P", "fused"):
             mean = by_group(few, f"branches.{BRANCHES[head]}").get((dataset, role, 4, row["setting"], "none"))
             assert row[head] == shown(mean, row[head]), (row["setting"], row["set"], head)
-    assert len(rows) >= 8
+    assert len(rows) >= 10
 
 
 def test_rows_that_name_their_cells_are_those_of_the_committed_tables() -> None:
