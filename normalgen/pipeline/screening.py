@@ -173,7 +173,7 @@ def _refusal(found: "Screening") -> str:
     if found.strange:
         return (
             f"the unlabeled photos do not show what the references show: their patches are {found.apart:.1f} times as "
-            "far from the references as the references are from each other"
+            "far from the references as from each other"
         )
     if not found.of("kept"):
         return f"none of {len(found.verdicts)} unlabeled photos is kept"

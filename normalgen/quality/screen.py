@@ -32,8 +32,8 @@ TOP, SPREAD, NORMAL = 0.01, 2.0, 0.995
 """Share of patches in a score, deviations to the limit, and share of normal photos' patches below the patch limit."""
 WHOLE = 0.3
 """A photo with a larger share of unusual patches is unusual as a whole."""
-STRANGE = 1.8
-"""Photos farther from the references, per distance between these, show another part."""
+STRANGE = 1.5
+"""Photos farther from the references, per distance to each other, show another part."""
 LEAST, RECURRING, ALIKE, LIKE_GROUP = 3, 0.1, 0.8, 1.1
 """A question needs as many photos, and such a share of all; nearness, per distance to trusted photos, below which two
 suspects share something, and below which a photo shows what a group shares."""
@@ -51,8 +51,7 @@ class Screening:
         share: share of photos that are not kept.
         groups: for each question, the indices of the photos that share something no reference shows.
         limits: the cut-offs, as plain data for a record.
-        apart: how far the photos are from the references, per distance of the references to each other; 0 with one
-            reference, which cannot tell.
+        apart: how far the photos are from the references, per distance of the photos to each other; 0 for one photo.
     """
 
     scores: Tensor
@@ -159,10 +158,15 @@ def _trusting(stream: Stream) -> Tensor:
 
 
 def _apart(stream: Stream) -> float:
-    if len(stream.between) < 2:
+    """Return how far photos are from the references, per distance to as many other photos that nobody chose."""
+    photos, members = len(stream.panel), len(stream.members)
+    count = min(stream.references.shape[1], members - 1)
+    if count < 1:
         return 0.0
-    own = stream.between.float().amin(1).mean()
-    return float(stream.references.float().amin(1).mean(1).median() / own.clamp(min=1e-6))
+    drawn = (torch.arange(photos)[:, None] + 1 + torch.arange(count)) % members
+    others = stream.panel.float()[torch.arange(photos)[:, None], drawn].amin(1).mean(1)
+    known = stream.references[:, :count].float().amin(1).mean(1)
+    return float(known.median() / others[others.isfinite()].median().clamp(min=1e-6))
 
 
 def _highest(maps: Tensor) -> Tensor:

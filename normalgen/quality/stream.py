@@ -26,13 +26,11 @@ class Stream:
         references: (N, k, P).
         panel: (N, M, P); infinite for a photo itself.
         members: which M of the N photos are the panel.
-        between: the references' own distances to each other (k, k, P); infinite for a reference itself.
     """
 
     references: Tensor
     panel: Tensor
     members: tuple[int, ...]
-    between: Tensor
 
     def nearest(self, trusted: Tensor, count: int) -> Tensor:
         """Return the mean distance of each patch to its `count` nearest images, (N, P).
@@ -73,9 +71,7 @@ def compared(
         watch(start + len(photos))
     own = torch.cat(to_panel)
     own[members, range(len(members))] = torch.inf
-    between = _distances(references, references)
-    between[range(len(references)), range(len(references))] = torch.inf
-    return Stream(torch.cat(near), own, tuple(members), between)
+    return Stream(torch.cat(near), own, tuple(members))
 
 
 def _distances(photos: Tensor, others: Tensor) -> Tensor:
