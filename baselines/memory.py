@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from normalgen.detectors.base import Prediction
-from normalgen.detectors.one_to_normal.shared_banks import Kept, banks_of
+from normalgen.detectors.one_to_normal.shared_banks import KeptMaps, banks_of
 from normalgen.detectors.one_to_normal.triplet import PatchBank
 from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
@@ -47,7 +47,7 @@ class PatchMemory:
     batch: int = 8
     device: str = "cpu"
     cache: Path | None = None
-    kept: Kept | None = field(default=None, repr=False)
+    kept: KeptMaps | None = field(default=None, repr=False)
     drop: float = 0.0
     network_: Features | None = field(default=None, init=False, repr=False)
     bank_: PatchBank | None = field(default=None, init=False, repr=False)

@@ -28,6 +28,7 @@ NAMES = [
     "generate_pool",
     "personalize",
     "screen",
+    "suggest",
 ]
 QUICK = {"size": 64, "train": {"steps": 1}, "pool": {"gate": False, "plain": 1.0}, "twins": {"steps": 1}}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from normalgen.detectors.base import Detector, ExplainingDetector
-from normalgen.detectors.one_to_normal.shared_banks import Kept
+from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError, PresetError
 from normalgen.settings.preset import every_setting
@@ -117,7 +117,7 @@ class DetectorSpec:
         seed: int,
         device: str,
         cache: Path | None,
-        kept: Kept | None = None,
+        kept: KeptMaps | None = None,
         model: NormalModel | None = None,
         drop: float = 0.0,
     ) -> Detector:

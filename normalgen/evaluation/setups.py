@@ -10,7 +10,7 @@ from typing import TypeVar
 from normalgen.customizing.auto_augment import settled
 from normalgen.customizing.dreambooth import fine_tune
 from normalgen.customizing.saved_models import is_customized
-from normalgen.detectors.one_to_normal.shared_banks import Kept
+from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NothingKept
 from normalgen.evaluation.arms import ArmPools
@@ -46,7 +46,7 @@ class Made:
     model: NormalModel | None
     banks: ArmPools
     seconds: dict[str, float]
-    kept: Kept = field(default_factory=Kept)
+    kept: KeptMaps = field(default_factory=KeptMaps)
 
 
 def shots(setup: Setup) -> References:
@@ -105,7 +105,9 @@ def made(plan: Plan, setup: Setup, out: Path, watch: Watch) -> Made:
     other = Pool.load(donor) if plan.wants_others and (donor / METADATA).is_file() else None
     given = (setup.category, references, settled(plan.preset, references), pool, other, plan.n, setup.seed, lacking)
     banks = ArmPools(folder / "arms", *given, held=plan.held, device=plan.device, cache=out / "cache")
-    return Made(references, model, banks, _Seconds(folder / SECONDS).read(), Kept(block=1) if plan.streams else Kept())
+    return Made(
+        references, model, banks, _Seconds(folder / SECONDS).read(), KeptMaps(block=1) if plan.streams else KeptMaps()
+    )
 
 
 def _is_drawn(plan: Plan, setup: Setup, out: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from normalgen.errors import DataError
 from normalgen.io.atomic import PARTIAL
 
-__all__ = ["STALE", "inside", "remove_file", "remove_files", "sweep"]
+__all__ = ["STALE", "inside", "remove_file", "remove_files", "remove_if_empty", "sweep"]
 
 STALE = 3600.0
 """Seconds after which an unfinished file is a killed process's: writing one takes far less."""
@@ -85,3 +85,14 @@ def _has_ended(partial: Path) -> bool:
     except (OSError, ValueError, OverflowError):
         return False
     return False
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing but a lock and such folders; links are not followed."""
+    with suppress(OSError):
+        for inner in folder.iterdir():
+            if inner.is_dir() and not inner.is_symlink():
+                remove_if_empty(inner)
+        if {path.name for path in folder.iterdir()} <= {".lock"}:
+            (folder / ".lock").unlink(missing_ok=True)
+            folder.rmdir()

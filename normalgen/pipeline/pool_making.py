@@ -68,6 +68,7 @@ class PoolMaking:
         """
         if unlabeled is None:
             return
+        from normalgen.io.paths import remove_if_empty
         from normalgen.io.run_folder import locked
         from normalgen.pipeline.screening import ScreenSettings, screen_into, unlabeled_photos
         from normalgen.pool.generate import check_gate, check_pool
@@ -81,8 +82,14 @@ class PoolMaking:
             check_pool(out, self.references, self.settings, self.seed)
         elif not self.overwrite:
             need_photos(out)
-        with locked(records, wait=wait, of=out):
-            found = screen_into(records / SCREENING, photos, self.references, settings, self.watch)
+        new = not records.exists()
+        try:
+            with locked(records, wait=wait, of=out):
+                found = screen_into(records / SCREENING, photos, self.references, settings, self.watch)
+        except BaseException:
+            if new:
+                remove_if_empty(records)
+            raise
         for sentence in found.sentences:
             note(sentence)
         self._photos = found.kept

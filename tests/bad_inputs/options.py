@@ -147,7 +147,7 @@ MEASURING = [
     case("shots of 0", EVALUATE.replace("--shots 2", "--shots 0"), "--shots must be numbers of at least 1"),
     case("more shots than photos", EVALUATE.replace("--shots 2", "--shots 2,2,99"), "too few for 99 shots"),
     case("no such arm", f"{EVALUATE} --arms none,real:0", "no arm is called 'real:0'"),
-    case("an arm that needs more photos", f"{EVALUATE} --arms real:9", "use real:m with a smaller m"),
+    case("an arm that needs more photos", f"{EVALUATE} --arms real:9", "use a smaller number after the colon"),
     case("an arm that needs another category", f"{EVALUATE} --arms wrong", "evaluate at least two categories"),
     case("no arms", f"{EVALUATE} --arms ,", "arm"),
     case("no detectors", f"{EVALUATE} --detectors ,", "detector"),

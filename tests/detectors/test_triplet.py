@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from normalgen.detectors.one_to_normal.shared_banks import Kept, SharedPatchBank
+from normalgen.detectors.one_to_normal.shared_banks import KeptMaps, SharedPatchBank
 from normalgen.detectors.one_to_normal.triplet import Levels, PatchBank, fuse, image_scores, moments, twin_maps, unit
 
 
@@ -49,7 +49,7 @@ def test_what_is_in_the_bank_has_distance_0_and_more_images_never_add_distance()
 def test_banks_that_share_images_say_what_whole_banks_say_and_ask_each_block_once(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, queries = Kept(block), levels(3)
+    kept, queries = KeptMaps(block), levels(3)
     references, augmented, generated = levels(2, 1), levels(32, 2), levels(32, 3)
     arms = [[references], [references, augmented], [references, generated], [references, augmented, generated]]
     asked: list[int] = []

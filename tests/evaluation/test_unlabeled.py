@@ -12,7 +12,7 @@ from normalgen.baselines.memory import PatchMemory, inliers
 from result_cells import cell, named
 
 from normalgen.data.category import Category
-from normalgen.detectors.one_to_normal.shared_banks import Kept
+from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
 from normalgen.detectors.one_to_normal.triplet import PatchBank
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm, ArmPools
@@ -172,7 +172,7 @@ def test_left_out_patches_are_not_in_the_bank(toy: Preset, tmp_path: Path) -> No
 def test_memories_that_share_photos_score_the_same_and_search_each_photo_once(
     toy: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some, kept, searched = category(), Kept(block=1), list[int]()
+    some, kept, searched = category(), KeptMaps(block=1), list[int]()
     references, arms = shots(Setup(some, 2, 0)), banks(toy, tmp_path, some)
     pools = [arms.pool(Arm.parse(arm)) for arm in ("none", ARMS[3], ARMS[5])]
     alone = [PatchMemory().fit(references, pool).predict(some.queries) for pool in pools]

@@ -189,16 +189,17 @@ def test_what_a_worker_draws_does_not_enter_a_pool_that_was_begun_again(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, folder = model.using(change(model.preset, pool={"strength": 0.75})), tmp_path / "p"
-    began: list[Pool] = []
+    began: list[bool] = []
 
     def drawing(*given: Any) -> Any:
         if not began:
-            began.append(fill_pool(other, references, 2, folder, overwrite=True))
+            began.append(True)
+            fill_pool(other, references, 2, folder, overwrite=True)
         return draw_group(*given)
 
     fill_pool(other, references, 10, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("normalgen.pool.workers.draw_group", drawing)
+        patch.setattr("normalgen.pool.filling.draw_group", drawing)
         with pytest.raises(DataError, match=r"made with other settings: --strength was 0\.75, now 0\.5"):
             draw(model, references, folder, "1/2")
     fill_pool(other, references, 10, folder)
@@ -209,13 +210,15 @@ def test_a_worker_whose_round_another_has_finished_has_the_pool(
     model: NormalModel, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "p"
-    whole = fill_pool(model, references, 10, tmp_path / "whole")
+    whole, began = fill_pool(model, references, 10, tmp_path / "whole"), list[bool]()
 
     def drawing(*given: Any) -> Any:
-        fill_pool(model, references, 10, folder)
+        if not began:
+            began.append(True)
+            fill_pool(model, references, 10, folder)
         return draw_group(*given)
 
-    monkeypatch.setattr("normalgen.pool.workers.draw_group", drawing)
+    monkeypatch.setattr("normalgen.pool.filling.draw_group", drawing)
     pool = draw(model, references, folder, "1/2")
     assert pool is not None
     assert pool.rows == whole.rows

@@ -14,7 +14,7 @@ from normalgen.detectors.one_to_normal.branches import Branches
 from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
 from normalgen.detectors.one_to_normal.left_out import BankWithout
 from normalgen.detectors.one_to_normal.options import check_category, check_options
-from normalgen.detectors.one_to_normal.shared_banks import Kept, bank_levels, banks_of
+from normalgen.detectors.one_to_normal.shared_banks import KeptMaps, bank_levels, banks_of
 from normalgen.detectors.one_to_normal.state import Fitted, Training
 from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
 from normalgen.detectors.one_to_normal.text_branch import open_text
@@ -83,7 +83,7 @@ class OneToNormal:
     seed: int = 0
     device: str = "cpu"
     cache: Path | None = None
-    kept: Kept | None = field(default=None, repr=False)
+    kept: KeptMaps | None = field(default=None, repr=False)
     fitted_: Fitted | None = field(default=None, init=False, repr=False)
 
     def fit(self, references: References, pool: Pool | None = None, *, size: int = 0, watch: Watch = silent) -> Self:

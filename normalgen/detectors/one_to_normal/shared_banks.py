@@ -10,12 +10,12 @@ from normalgen.detectors.one_to_normal.branches import Branches, joined
 from normalgen.detectors.one_to_normal.triplet import Levels, PatchBank
 from normalgen.io.progress import Watch
 
-__all__ = ["Kept", "SharedPatchBank", "bank_levels", "banks_of"]
+__all__ = ["KeptMaps", "SharedPatchBank", "bank_levels", "banks_of"]
 
 BLOCK = 16
 
 
-class Kept(dict[tuple[str, str], Levels]):
+class KeptMaps(dict[tuple[str, str], Levels]):
     """Maps (h, w) per level, by the digests of a block of images and of a query.
 
     Args:
@@ -40,7 +40,9 @@ class SharedPatchBank(PatchBank):
         subspaces: as in `PatchBank`.
     """
 
-    def __init__(self, levels: Levels, first: int, kept: Kept, device: str = "cpu", *, subspaces: bool = False) -> None:
+    def __init__(
+        self, levels: Levels, first: int, kept: KeptMaps, device: str = "cpu", *, subspaces: bool = False
+    ) -> None:
         super().__init__(levels, device, subspaces=subspaces)
         self.kept = kept
         bounds = [0, *range(first, len(levels[0]), kept.block), len(levels[0])]
@@ -71,7 +73,7 @@ def bank_levels(branches: Branches, images: Tensor, watch: Watch) -> Levels:
     return joined(parts)
 
 
-def banks_of(levels: Levels, first: int, kept: Kept | None, device: str, *, subspaces: bool) -> PatchBank:
+def banks_of(levels: Levels, first: int, kept: KeptMaps | None, device: str, *, subspaces: bool) -> PatchBank:
     """Return a bank of `levels`; it shares maps through `kept`, if given."""
     if kept is None:
         return PatchBank(levels, device, subspaces=subspaces)
