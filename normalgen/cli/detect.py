@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 HIGHEST_RATE, DRAWN = 0.5, 2048
 DETECTOR = "Detector"
 
-ReferenceFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--references", help="Folder of normal photos, instead of those of --category.", rich_help_panel=inputs.WHICH
-    ),
-]
 OutFolder = Annotated[
     Path | None,
     typer.Option(
@@ -122,7 +116,7 @@ Save = Annotated[Path | None, typer.Option("--save", help="Folder to save the fi
 def detect(
     context: typer.Context,
     queries: inputs.QueriesPath,
-    references: ReferenceFolder = None,
+    references: inputs.ReferenceFolder = None,
     category: inputs.CategoryName = None,
     data: inputs.Data = None,
     noun: inputs.Object = None,

@@ -30,6 +30,12 @@ def _setting(name: str, panel: str) -> Any:
 
 
 Folder = Annotated[Path | None, typer.Argument(help="Folder of normal photos; all are references unless -k is given.")]
+ReferenceFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--references", help="Folder of normal photos, instead of those of --category.", rich_help_panel=WHICH
+    ),
+]
 CategoryName = Annotated[
     str | None,
     typer.Option(

@@ -9,12 +9,6 @@ from normalgen.cli import inputs
 from normalgen.cli.show import say
 
 Photos = Annotated[Path, typer.Argument(help="Folder of unlabeled photos, most of them of good parts.")]
-ReferenceFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--references", help="Folder of normal photos, instead of those of --category.", rich_help_panel=inputs.WHICH
-    ),
-]
 FeaturesName = Annotated[
     str, typer.Option("--features", help="What judges the photos: embedded, vit, cnn (fast), dinov2[:FILE] and others.")
 ]
@@ -29,7 +23,7 @@ OutFolder = Annotated[
 def screen(
     context: typer.Context,
     photos: Photos,
-    references: ReferenceFolder = None,
+    references: inputs.ReferenceFolder = None,
     category: inputs.CategoryName = None,
     data: inputs.Data = None,
     noun: inputs.Object = None,

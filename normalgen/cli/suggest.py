@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from normalgen.cli import inputs
-from normalgen.cli.screen import FeaturesName, Photos, ReferenceFolder
+from normalgen.cli.screen import FeaturesName, Photos
 from normalgen.cli.show import say, say_table
 from normalgen.errors import DataError
 
@@ -30,7 +30,7 @@ OutFolder = Annotated[
 def suggest(
     context: typer.Context,
     photos: Photos,
-    references: ReferenceFolder = None,
+    references: inputs.ReferenceFolder = None,
     show: Show = 8,
     confirm: Confirmed = None,
     category: inputs.CategoryName = None,
