@@ -99,7 +99,7 @@ def _judged(
     map_size: int,
     progress: bool,
 ) -> Detection:
-    """Fit the detector, unless it is, and write the results; `bank` as for `Preparation.fit`."""
+    """Fit the detector if it is not fitted yet, and write the results; `bank` as for `Preparation.fit`."""
     with progress_bars(progress) as watch:
         if work is None:
             return judging.write(detector, map_size, watch)

@@ -32,6 +32,8 @@ TOP, SPREAD, NORMAL = 0.01, 2.0, 0.995
 """Share of patches in a score, deviations to the limit, and share of normal photos' patches below the patch limit."""
 WHOLE = 0.3
 """A photo with a larger share of unusual patches is unusual as a whole."""
+LOWEST = 1e-6
+"""Least limit: photos that are alike to the last digit have no distances to divide by."""
 STRANGE = 1.5
 """Photos farther from the references, per distance to each other, show another part."""
 LEAST, RECURRING, ALIKE, LIKE_GROUP = 3, 0.1, 0.8, 1.1
@@ -93,9 +95,9 @@ def screened(
     """
     maps = _trusting(stream)
     scores = _highest(maps)
-    limit = _limit(scores) if contamination is None else float(scores.quantile(1 - contamination))
+    limit = max(_limit(scores) if contamination is None else float(scores.quantile(1 - contamination)), LOWEST)
     clean = scores <= limit
-    patch_limit = float(maps[clean].flatten().quantile(NORMAL))
+    patch_limit = max(float(maps[clean].flatten().quantile(NORMAL)), LOWEST)
     unusual = maps > patch_limit
     masks = _with_neighbours(unusual)
     groups, shared = _recurring(maps, unusual, (~clean).nonzero()[:, 0].tolist(), patches)

@@ -63,8 +63,8 @@ def usable(photos: Images, references: References, network: Features, watch: Wat
             patches.append(joined_patches(network, torch.stack(waiting).float() / 255).flatten(1, 2).half())
             waiting.clear()
 
-    watch("read photos", 0, len(photos))
     for index, name in enumerate(photos.names):
+        watch("read photos", index, len(photos))
         try:
             pixels = photos.photo(index, COMPARED).pixels
         except DataError as error:
@@ -81,7 +81,7 @@ def usable(photos: Images, references: References, network: Features, watch: Wat
             waiting.append(pixels)
             if len(waiting) == BATCH:
                 compute()
-        watch("read photos", index + 1, len(photos))
+    watch("read photos", len(photos), len(photos))
     compute()
     if not chosen:
         reason = next(iter(passed.values()))

@@ -146,3 +146,9 @@ def test_a_photo_has_the_same_verdict_in_any_order() -> None:
     before, after = screen(photos), screen([photos[index] for index in order])
     assert [before.verdicts[index] for index in order] == [*after.verdicts]
     torch.testing.assert_close(before.scores[order], after.scores)
+
+
+def test_photos_alike_to_the_last_digit_are_kept() -> None:
+    found = screen([good(10)] * 9, [good(10)])
+    assert found.of("kept") == [*range(9)]
+    assert bool(found.scores.isfinite().all())
