@@ -4,52 +4,40 @@ It keeps every patch of references and pool. The score of a query's patch is its
 the score of an image is its highest patch score. This is the simplest detector that a pool can help.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from normalgen.detectors.base import Prediction
+from normalgen.detectors.one_to_normal.calibration import Known
+from normalgen.detectors.one_to_normal.left_out import BankWithout
 from normalgen.detectors.one_to_normal.shared_banks import KeptMaps, banks_of
 from normalgen.detectors.one_to_normal.triplet import PatchBank
+from normalgen.detectors.patch_detector import PatchDetector
 from normalgen.errors import NotFittedError, PresetError
-from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
-from normalgen.features.open_features import check_features, open_features, opened
 from normalgen.features.patches import joined_patches
-from normalgen.images.images import Images
-from normalgen.images.sources import ImageSource, as_images
-from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
-__all__ = ["PatchMemory"]
+__all__ = ["PatchMemory", "inliers"]
 
 
 @dataclass(kw_only=True)
-class PatchMemory:
+class PatchMemory(PatchDetector):
     """Scores queries by nearest-patch distances on one grid.
 
     Args:
-        features: a name for `normalgen.features.open_features`.
         grid: rows and columns to which all levels are averaged.
-        batch: queries at a time; does not change scores.
-        device: device of the features.
-        cache: folder for patch vectors; None keeps none.
         kept: distances to images that several memories hold; None keeps none.
         drop: share of the pool's patches that are left out as outliers, in [0, 1): see `inliers`.
     """
 
-    features: str = "embedded"
+    name: ClassVar[str] = "memory"
+
     grid: int = 16
-    batch: int = 8
-    device: str = "cpu"
-    cache: Path | None = None
     kept: KeptMaps | None = field(default=None, repr=False)
     drop: float = 0.0
-    network_: Features | None = field(default=None, init=False, repr=False)
     bank_: PatchBank | None = field(default=None, init=False, repr=False)
 
     def check(self) -> None:
@@ -58,51 +46,41 @@ class PatchMemory:
         Raises:
             PresetError: a number is out of range, or the features have an unknown name.
         """
-        check_features(self.features)
-        for name, value in (("grid", self.grid), ("batch", self.batch)):
-            if not isinstance(value, int) or value < 1:
-                raise PresetError(f"memory: {name} must be a whole number of at least 1, got {value!r}")
+        super().check()
+        if not isinstance(self.grid, int) or self.grid < 1:
+            raise PresetError(f"memory: grid must be a whole number of at least 1, got {self.grid!r}")
         if not isinstance(self.drop, float | int) or not 0 <= self.drop < 1:
             raise PresetError(f"memory: drop must be in [0, 1), got {self.drop!r}")
 
-    def fit(self, references: References, pool: Pool | None = None) -> Self:
-        """Keep every patch of the references and the pool."""
-        self.check()
-        network = open_features(self.features, device=self.device)
-        self.network_ = network if self.cache is None else KeptFeatures(network, self.cache / "patches")
-        vectors = torch.cat([*self._patches(references.images)])
-        first = len(vectors)
-        if pool:
-            more = torch.cat([*self._patches(pool.images)])
+    def _learn(self, network: Features, known: Known, references: References) -> dict[str, Tensor]:
+        vectors = self._patches(network, known.photos)
+        if len(known.drawn):
+            more = self._patches(network, known.drawn)
             more[~inliers(more, self.drop)] = vectors[0, 0, 0]  # a copy of a known patch changes no distance
             vectors = torch.cat([vectors, more])
-        self.bank_ = banks_of([vectors], first, self.kept, self.device, subspaces=False)
-        return self
+        return {"vectors": vectors, "sources": torch.tensor(known.sources)}
 
-    def predict(self, queries: ImageSource) -> Prediction:
-        """Return maps of distances (N, grid, grid), and their maxima as image scores (N,).
+    def _take(self, tensors: dict[str, Tensor]) -> None:
+        first = len(self._ready().training.references)
+        self.bank_ = banks_of([tensors["vectors"]], first, self.kept, self.device, subspaces=False)
 
-        Raises:
-            NotFittedError: before `fit`.
-        """
+    def _maps(self, images: Tensor, without: int | None) -> Tensor:
+        fitted = self._ready()
+        patches = [joined_patches(fitted.network, images, self.grid)]
+        if without is None:
+            return self._nearest().maps(patches)[0].mul(2).sqrt()
+        sources = fitted.tensors["sources"].tolist()
+        return BankWithout(self._nearest(), sources, [without] * len(images)).maps(patches)[0].mul(2).sqrt()
+
+    def _nearest(self) -> PatchBank:
         if self.bank_ is None:
             raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        halves = (self.bank_.nearest([patches])[0] for patches in self._patches(as_images(queries)))
-        distances = [half.mul(2).sqrt().cpu() for half in halves]
-        maps = torch.cat(distances) if distances else torch.empty(0, self.grid, self.grid)
-        return Prediction(maps.flatten(1).amax(1), maps)
+        return self.bank_
 
-    def settings(self) -> dict[str, Any]:
-        """Return everything that a result depends on, as plain data."""
-        network = {} if self.network_ is None else {"network": opened(self.network_)}
-        return {"features": self.features, "grid": self.grid, **({"drop": self.drop} if self.drop else {}), **network}
-
-    def _patches(self, images: Images) -> Iterator[Tensor]:
-        """Yield `joined_patches` (N, grid, grid, C) per batch."""
-        if self.network_ is None:
-            raise NotFittedError("fit the detector first: PatchMemory().fit(references, pool)")
-        for pixels in images.batches(self.network_.size, self.batch):
-            yield joined_patches(self.network_, pixels, self.grid)
+    def _patches(self, network: Features, images: Tensor) -> Tensor:
+        """Return `joined_patches` (N, grid, grid, C) of images, uint8 (N, 3, S, S)."""
+        parts = torch.split(images, self.batch)
+        return torch.cat([joined_patches(network, part.float() / 255, self.grid) for part in parts])
 
 
 def inliers(patches: Tensor, drop: float) -> Tensor:

@@ -160,8 +160,10 @@ def test_left_out_patches_are_not_in_the_bank(toy: Preset, tmp_path: Path) -> No
     references, pool = shots(Setup(some, 2, 0)), banks(toy, tmp_path, some).pool(Arm.parse(ARMS[3]))
     assert pool is not None
     memory = PatchMemory(drop=0.15).fit(references, pool)
-    assert memory.network_ is not None
-    patches = torch.cat([joined_patches(memory.network_, part) for part in pool.images.batches(memory.network_.size)])
+    assert memory.fitted_ is not None
+    patches = torch.cat(
+        [joined_patches(memory.fitted_.network, part) for part in pool.images.batches(memory.fitted_.network.size)]
+    )
     left_out = ~inliers(patches, 0.15)
     apart = memory.predict(pool.images).anomaly_maps
     assert left_out.float().mean() == pytest.approx(0.15, abs=0.01)
