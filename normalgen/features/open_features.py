@@ -1,5 +1,7 @@
 """Opens frozen features by name."""
 
+from collections.abc import Sequence
+
 from normalgen.errors import PresetError
 from normalgen.features.contract import Features
 from normalgen.features.embedded_cnn import LEAST, SIZE, CnnFeatures
@@ -30,7 +32,9 @@ def check_features(name: str) -> None:
         vit_file()
 
 
-def open_features(name: str, *, device: str = "cpu", size: int | None = None) -> Features:
+def open_features(
+    name: str, *, device: str = "cpu", size: int | None = None, layers: Sequence[int] | None = None
+) -> Features:
     """Return frozen features by name.
 
     Args:
@@ -38,9 +42,10 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
         device: torch device.
         size: width and height in pixels to which images are squashed; default: 224 for embedded, vit and dinov2, 256
             for cnn, 240 for clip, for timm's the size that the network was trained at.
+        layers: for timm's, as in `TimmFeatures`; for vit and dinov2, the blocks whose mean is taken. Others choose.
 
     Raises:
-        PresetError: the name is unknown, or has no such size.
+        PresetError: the name is unknown, or has no such size or layers.
         MissingWeights: the weights are not on this machine and cannot be downloaded.
         MissingDependency: the package is not installed.
     """
@@ -48,12 +53,14 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
     kind, *rest = name.split(":", 2)
     if size is not None and size < 1:
         raise PresetError(f"size must be at least 1 pixel, got {size}")
+    if layers is not None and kind not in ("vit", "dinov2", "timm"):
+        raise PresetError(f"the features {kind!r} have fixed layers; choose layers of vit, dinov2 or timm:NAME")
     if kind == "cnn":
         if size is not None and size < LEAST:
             raise PresetError(f"the features 'cnn' look at {LEAST} px or more, got size {size}")
         return CnnFeatures(device, size or SIZE)
     if kind in ("embedded", "vit", "dinov2"):
-        return _transformer(kind, ":".join(rest), device, size)
+        return _transformer(kind, ":".join(rest), device, size, layers)
     if kind == "clip":
         from normalgen.features.open_clip import DEFAULT, ClipFeatures
 
@@ -61,7 +68,8 @@ def open_features(name: str, *, device: str = "cpu", size: int | None = None) ->
         return ClipFeatures(model, weights=weights, size=size or 240, device=device)
     from normalgen.features.timm import TimmFeatures
 
-    return TimmFeatures(rest[0], weights=rest[1] if len(rest) > 1 else "", size=size, device=device)
+    weights = rest[1] if len(rest) > 1 else ""
+    return TimmFeatures(rest[0], weights=weights, size=size, layers=layers, device=device)
 
 
 def opened(features: Features) -> str:
@@ -69,11 +77,11 @@ def opened(features: Features) -> str:
     return f"{features.name} at {features.size} px"
 
 
-def _transformer(kind: str, weights: str, device: str, size: int | None) -> Features:
+def _transformer(kind: str, weights: str, device: str, size: int | None, layers: Sequence[int] | None) -> Features:
     from normalgen.features import embedded
-    from normalgen.features.embedded_vit import SIZE, VitFeatures
+    from normalgen.features.embedded_vit import BLOCKS, SIZE, VitFeatures
 
     size = size or SIZE
     if kind == "embedded":
         return embedded.EmbeddedFeatures(device, size)
-    return VitFeatures(device, size, official=kind == "dinov2", weights=weights)
+    return VitFeatures(device, size, layers or BLOCKS, official=kind == "dinov2", weights=weights)

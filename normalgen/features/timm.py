@@ -1,5 +1,6 @@
 """Features of any timm backbone: middle levels of convolutional ones, four blocks of vision transformers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ class TimmFeatures:
         weights: "" for the hub's, or a file: safetensors, or one that holds only weights.
         size: width and height in pixels; default: the size that the weights were trained at. Networks with positions
             resize them (bicubic), and refuse sizes that do not divide into patches or windows.
+        layers: indices of timm's feature maps, or of blocks, from the end if negative; default: see `levels`. A
+            transformer's last block comes after its final norm.
         device: torch device.
 
     Attributes:
@@ -47,20 +50,31 @@ class TimmFeatures:
         MissingDependency: timm is not installed.
     """
 
-    def __init__(self, name: str, *, weights: str = "", size: int | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        weights: str = "",
+        size: int | None = None,
+        layers: Sequence[int] | None = None,
+        device: str = "cpu",
+    ) -> None:
         timm = timm_package()
         if not timm.is_model(name):
             raise PresetError(f"timm has no model {name!r}; list names with timm.list_models('*part of a name*')")
         network = load_timm(timm, name, weights)
         if not hasattr(network, "forward_intermediates"):
             raise PresetError(f"timm's {name} gives no feature maps; use another model")
-        self.levels = levels([entry["reduction"] for entry in network.feature_info])
+        strides = [entry["reduction"] for entry in network.feature_info]
+        self.levels = levels(strides) if layers is None else _indices(name, layers, len(strides))
+        self.norm = layers is not None and len(set(strides)) == 1 and self.levels[-1] == len(strides) - 1
         own = timm.data.resolve_model_data_config(network)
         self.mean, self.std = tuple(own["mean"]), tuple(own["std"])
         self.size: int = size or own["input_size"][-1]
         if self.size != own["input_size"][-1]:
             _resize(network, name, self.size)
-        self.name = f"timm:{name}@{fingerprint(network)}"
+        chosen = "" if layers is None else f"/{','.join(map(str, self.levels))}"
+        self.name = f"timm:{name}@{fingerprint(network)}{chosen}"
         self.device = device
         self.shares = (1 / len(self.levels),) * len(self.levels)
         self.text: TextSide | None = None
@@ -75,6 +89,7 @@ class TimmFeatures:
         maps = self.network.forward_intermediates(
             self._prepared(images),
             indices=list(self.levels),
+            norm=self.norm,
             stop_early=True,
             intermediates_only=True,
             output_fmt="NCHW",
@@ -101,6 +116,13 @@ def levels(strides: list[int]) -> tuple[int, ...]:
         return tuple(block - 1 for block in quarters(len(strides)))
     middle = tuple(i for i, stride in enumerate(strides) if STRIDES[0] <= stride <= STRIDES[1])
     return middle or tuple(range(len(strides)))[:3]
+
+
+def _indices(name: str, layers: Sequence[int], count: int) -> tuple[int, ...]:
+    chosen = tuple(layer + count if layer < 0 else layer for layer in layers)
+    if not chosen or not all(0 <= layer < count for layer in chosen):
+        raise PresetError(f"timm's {name} has the layers 0 to {count - 1}, got {[*layers]}")
+    return chosen
 
 
 def timm_package() -> Any:

@@ -143,3 +143,29 @@ def test_cnn_features_of_another_size_have_more_patches_and_at_least_32_pixels()
 def test_importing_features_imports_neither_timm_nor_open_clip() -> None:
     code = "import sys, normalgen.features; print({'timm', 'open_clip', 'torchvision'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+def test_layers_are_chosen_by_index_also_from_the_end(resnet: str) -> None:
+    features = open_features(f"timm:test_resnet:{resnet}", layers=(2, -2))
+    shapes = [tuple(level.shape) for level in features.tokens(noise())]
+    assert shapes == [(2, 20, 20, 48), (2, 10, 10, 192)]
+    assert features.name != open_features(f"timm:test_resnet:{resnet}").name
+
+
+@torch.inference_mode()
+def test_the_last_block_of_a_transformer_comes_after_its_norm(vit: str) -> None:
+    features = TimmFeatures("test_vit", weights=vit, layers=[-1])
+    whole = features.network.forward_features(features._prepared(noise()))
+    (level,) = features.tokens(noise())
+    assert torch.allclose(level.flatten(1, 2), whole[:, features.network.num_prefix_tokens :], atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [(9,), (-9,), ()])
+def test_layers_that_a_network_lacks_are_refused(resnet: str, layers: tuple[int, ...]) -> None:
+    with pytest.raises(PresetError, match="has the layers 0 to 4"):
+        open_features(f"timm:test_resnet:{resnet}", layers=layers)
+
+
+def test_features_with_fixed_layers_take_no_others() -> None:
+    with pytest.raises(PresetError, match="'cnn' have fixed layers"):
+        open_features("cnn", layers=(1,))
