@@ -96,7 +96,7 @@ def generate_pool(
         progress: whether to show a bar.
         overwrite: replace a model and a pool that have other settings.
         unlabeled: more photos, most of them good, as for `normalgen.screen`: those that the screening keeps join the
-            pool first, and are starting points for the rest.
+            pool first; the rest is made from the references.
         contamination: as for `normalgen.screen`.
 
     Raises:

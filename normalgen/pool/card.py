@@ -24,7 +24,7 @@ tags:
 # {category}: generated normal images
 
 Anomaly-free images of "{noun}", made by normalgen from {len(settings["references"])} reference photo(s).
-{_shares(settings)} {_photographs(settings)}Use them to train or to fill the memory bank of an
+{_photographs(settings)} {_shares(settings)} Use them to train or to fill the memory bank of an
 anomaly detector, never as test images, and never as evidence of how a real part looks.
 
 ```python
@@ -57,10 +57,10 @@ extends to what is made from them.
 def _photographs(settings: dict[str, Any]) -> str:
     """Return a sentence on photographs in the pool, or one that there are none."""
     if not settings.get("photos"):
-        return "They are synthetic. "
+        return "They are synthetic."
     return (
-        "Before these come unlabeled photos that a screening kept (mode `photo`): photographs, which belong to whoever "
-        "took them. No person has confirmed that they are free of anomalies. The others are synthetic. "
+        "The first are unlabeled photos that a screening kept (mode `photo`): photographs, which belong to whoever "
+        "took them. No person has confirmed that they are free of anomalies. The others are synthetic."
     )
 
 
@@ -68,7 +68,8 @@ def _shares(settings: dict[str, Any]) -> str:
     """Return a sentence on the shares of diffusion images and of augmented photos."""
     plain, restored = settings["pool.plain"], settings["pool.mix"]
     if plain == 1:
-        return "All are augmented reference photos (mode `augmented`); no diffusion model made any of them."
+        subject = "All others" if settings.get("photos") else "All"
+        return f"{subject} are augmented reference photos (mode `augmented`); no diffusion model made any of them."
     kinds = [
         (plain, "are augmented reference photos that no diffusion model touched (mode `augmented`)"),
         (
@@ -79,7 +80,8 @@ def _shares(settings: dict[str, Any]) -> str:
     ]
     shares = "; ".join(f"{100 * share:.3g} % {what}" for share, what in kinds if share > 0)
     gate = " The gate judges them, so the shares among those that it keeps can differ." if settings["pool.gate"] else ""
-    return f"Of the candidates, {shares}.{gate} The column `mode` tells them apart."
+    made = "other candidates" if settings.get("photos") else "candidates"
+    return f"Of the {made}, {shares}.{gate} The column `mode` tells them apart."
 
 
 def _quoted(text: str) -> str:

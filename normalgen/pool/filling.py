@@ -124,7 +124,8 @@ class PoolFilling:
     def _open_gate(self, watch: Watch) -> None:
         """Calibrate the gate, and show it the images already in the pool."""
         features = open_features(self.preset.pool.gate_features)
-        self._gate = Gate(self.sources, self.preset.augment, features, seed=self.settings["seed"], watch=watch)
+        references = self.sources[: len(self.sources) - self.photos]
+        self._gate = Gate(references, self.preset.augment, features, seed=self.settings["seed"], watch=watch)
         write_record(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
             self._gate.remember(to_tensor(image, self.preset.size))

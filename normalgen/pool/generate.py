@@ -73,8 +73,7 @@ def fill_pool(
         watch: receives the progress of "generate", in kept images.
         preview: called after each group of images.
         overwrite: replace a pool in `folder` that has other settings.
-        photos: normal photos beyond the references, in the order in which they join the pool; like references, they are
-            also starting points.
+        photos: normal photos beyond the references, in the order in which they join the pool, before all other images.
 
     Raises:
         DataError: n is below 1; the model is of another category or missing; the folder has other settings or is in

@@ -35,7 +35,9 @@ class Candidate:
 
 
 def candidate(index: int, preset: Preset, sources: int, photos: int = 0) -> Candidate:
-    """Return the plan of image `index`: first each photo, then modes interleaved by their shares, sources in turn.
+    """Return the plan of image `index`: first each photo, then modes interleaved by their shares, references in turn.
+
+    Nothing is made from photos: a bad one that was kept would be multiplied.
 
     Args:
         index: index of the candidate in the pool.
@@ -45,7 +47,7 @@ def candidate(index: int, preset: Preset, sources: int, photos: int = 0) -> Cand
     """
     if index < photos:
         return Candidate(index, "photo", "", sources - photos + index)
-    made = _made(index - photos, preset, sources)
+    made = _made(index - photos, preset, sources - photos)
     return replace(made, index=index)
 
 

@@ -2,8 +2,9 @@
 
 A patch of a good part resembles patches in the references or in many other photos; a patch of a defect resembles few
 (MuSc, Li et al., ICLR 2024). Photos with few such patches become trusted, and all photos are judged again by their
-nearest patches in references and trusted photos, in rounds. What many photos share but no reference shows would pass
-as normal, so it is asked about.
+nearest patches in references and trusted photos, in rounds. Where something is missing, patches are unusual at their
+position alone, so photos are also compared position by position. What many photos share but no reference shows would
+pass as normal, so it is asked about.
 
     kept        nothing in it is unusual
     suspicious  unusual in a small part
@@ -11,6 +12,7 @@ as normal, so it is asked about.
     asked       it shares something with other photos that no reference shows
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,8 +30,9 @@ FEWEST = 8
 """With fewer photos the cut-off says little."""
 MUTUAL, TRUSTED, ROUNDS, NEAREST = 0.3, 0.7, 3, 3
 """Share of the panel that the first round judges by, share that is trusted after it, rounds, and nearest images."""
-TOP, SPREAD, NORMAL = 0.01, 2.0, 0.995
-"""Share of patches in a score, deviations to the limit, and share of normal photos' patches below the patch limit."""
+TOP, SPREAD, IN_PLACE, NORMAL = 0.01, 2.0, 4.0, 0.995
+"""Share of patches in a score, deviations to the limit, the same for patches compared position by position, and share
+of normal photos' patches below the patch limit."""
 WHOLE = 0.3
 """A photo with a larger share of unusual patches is unusual as a whole."""
 LOWEST = 1e-6
@@ -39,6 +42,9 @@ STRANGE = 1.5
 LEAST, RECURRING, ALIKE, LIKE_GROUP = 3, 0.1, 0.8, 1.1
 """A question needs as many photos, and such a share of all; nearness, per distance to trusted photos, below which two
 suspects share something, and below which a photo shows what a group shares."""
+FAR, REPEATED, APART, LOCAL = 0.9, 5.0, 3, 1.7
+"""Patches above this quantile of distances to references, and so much nearer to other photos, repeat something that no
+reference shows; if elsewhere, more than three patches away, the same number is not nearly as high, it is local."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,9 @@ class Screening:
     """The verdicts on N photos.
 
     Attributes:
-        scores: mean distance of the 1 % most unusual patches, per limit: above 1 is unusual (N,).
-        maps: distance of each patch, per patch limit (N, P).
+        scores: mean distance of the 1 % most unusual patches, per limit: above 1 is unusual (N,). The larger of two:
+            nearest patches anywhere, and at the same position.
+        maps: distance of each patch, per patch limit (N, P); the larger of the same two.
         masks: unusual patches and their neighbours, bool (N, P).
         verdicts: one of `VERDICTS` per photo.
         share: share of photos that are not kept.
@@ -81,34 +88,75 @@ class Screening:
 
 
 def screened(
-    stream: Stream, patches: Callable[[Sequence[int]], Tensor], contamination: float | None = None
+    anywhere: Stream,
+    in_place: Stream,
+    patches: Callable[[Sequence[int]], Tensor],
+    contamination: float | None = None,
 ) -> Screening:
     """Judge all photos.
 
     The lower half of the scores counts as clean: less than half of the photos may be anomalous. Its spread gives the
-    limit: the median plus two deviations.
+    limit: the median plus two deviations; four, where only patches at the same position are compared.
 
     Args:
-        stream: the photos' distances to references and to each other.
+        anywhere: the photos' distances to references and to each other.
+        in_place: the same, of patches at the same position.
         patches: takes indices of photos and returns their unit vectors (n, P, C).
         contamination: share of photos that are not kept, in [0, 1); None takes it from the scores.
     """
-    maps = _trusting(stream)
-    scores = _highest(maps)
-    limit = max(_limit(scores) if contamination is None else float(scores.quantile(1 - contamination)), LOWEST)
-    clean = scores <= limit
-    patch_limit = max(float(maps[clean].flatten().quantile(NORMAL)), LOWEST)
-    unusual = maps > patch_limit
-    masks = _with_neighbours(unusual)
-    groups, shared = _recurring(maps, unusual, (~clean).nonzero()[:, 0].tolist(), patches)
+    maps = [_trusting(anywhere), _trusting(in_place)]
+    highest = [_highest(part) for part in maps]
+    limits = [max(_limit(*pair), LOWEST) for pair in zip(highest, (SPREAD, IN_PLACE), strict=True)]
+    scores = torch.maximum(*(part / limit for part, limit in zip(highest, limits, strict=True)))
+    factor = 1.0 if contamination is None else max(float(scores.quantile(1 - contamination)), LOWEST)
+    clean = scores <= factor
+    patch_limits = [max(float(part[clean].flatten().quantile(NORMAL)), LOWEST) for part in maps]
+    per_limit = [part / limit for part, limit in zip(maps, patch_limits, strict=True)]
+    both = torch.maximum(*per_limit)
+    masks = _with_neighbours(both > 1)
+    suspects = (~clean).nonzero()[:, 0].tolist()
+    groups, shared = _recurring(maps[0], per_limit[0] > 1, suspects, patches)
+    if repeated := _repeated(anywhere) - shared:
+        groups, shared = (*groups, tuple(sorted(repeated))), shared | repeated
+    verdicts = _verdicts(clean, masks, shared)
+    named = dict(zip(("photo", "photo in place", "patch", "patch in place"), [*limits, *patch_limits], strict=True))
+    share = 1 - verdicts.count("kept") / len(verdicts)
+    return Screening(scores / factor, both, masks, verdicts, share, groups, named, _apart(anywhere))
+
+
+def _verdicts(clean: Tensor, masks: Tensor, shared: set[int]) -> tuple[str, ...]:
     whole = masks.float().mean(1) > WHOLE
-    verdicts = tuple(
+    return tuple(
         "asked" if index in shared else "kept" if clean[index] else "odd" if whole[index] else "suspicious"
-        for index in range(len(scores))
+        for index in range(len(clean))
     )
-    limits = {"photo": limit, "patch": patch_limit}
-    share = verdicts.count("kept") / len(verdicts)
-    return Screening(scores / limit, maps / patch_limit, masks, verdicts, 1 - share, groups, limits, _apart(stream))
+
+
+def _repeated(stream: Stream) -> set[int]:
+    """Return the photos with patches that other photos repeat closely, but no reference shows; empty if most have them.
+
+    A defect that is the same in many photos has near neighbours among them, so that distances alone do not show it. A
+    photo that differs from the references everywhere, as in another pose or light, does not count.
+    """
+    known = stream.references.float().amin(1)
+    others = stream.nearest(torch.ones(len(stream.members), dtype=torch.bool), NEAREST).clamp(min=LOWEST)
+    ratios = torch.where(known > known.flatten().quantile(FAR), known / others, 0.0)
+    highest, elsewhere = _highest(ratios), _highest(ratios.masked_fill(_around(ratios.argmax(1), ratios.shape[1]), 0.0))
+    photos = ((highest > REPEATED) & (highest > LOCAL * elsewhere)).nonzero()[:, 0].tolist()
+    return {*photos} if _least(len(known)) <= len(photos) <= len(known) / 2 else set()
+
+
+def _around(patches: Tensor, count: int) -> Tensor:
+    """Return which of `count` patches of a square grid are at most `APART` rows and columns from `patches` (N,)."""
+    side, everyone = math.isqrt(count), torch.arange(count)
+    rows = (everyone // side - patches[:, None] // side).abs()
+    columns = (everyone % side - patches[:, None] % side).abs()
+    return torch.maximum(rows, columns) <= APART
+
+
+def _least(photos: int) -> int:
+    """Return how many of all photos must share something before it is asked about."""
+    return max(LEAST, round(RECURRING * photos))
 
 
 def _recurring(
@@ -117,7 +165,7 @@ def _recurring(
     """Return the groups of suspects that share what is unusual in them, and all photos that show something like it."""
     nearness = _nearness(maps, unusual, suspects, patches)
     joined = connected_components((nearness[suspects] < ALIKE).numpy(), directed=False)[1]
-    least = max(LEAST, round(RECURRING * len(maps)))
+    least = _least(len(maps))
     groups = [[index for index, label in zip(suspects, joined, strict=True) if label == group] for group in {*joined}]
     asked = sorted((tuple(group) for group in groups if len(group) >= least), key=lambda group: (-len(group), group))
     if not asked:
@@ -149,14 +197,17 @@ def _nearness(maps: Tensor, unusual: Tensor, suspects: list[int], patches: Calla
 
 
 def _trusting(stream: Stream) -> Tensor:
-    """Return the mean distance of each patch to the nearest references and trusted photos (N, P)."""
+    """Return the mean distance of each patch to the nearest references and trusted photos (N, P).
+
+    It is at most the distance to the nearest reference: references are sure, so one of them is enough.
+    """
     members = torch.tensor(stream.members)
     everyone = torch.ones(len(members), dtype=torch.bool)
     maps = stream.nearest(everyone, round(MUTUAL * len(members)))
     for _ in range(ROUNDS):
         scores = _highest(maps)[members]
         maps = stream.nearest(scores <= scores.quantile(TRUSTED), NEAREST)
-    return maps
+    return torch.minimum(maps, stream.references.float().amin(1))
 
 
 def _apart(stream: Stream) -> float:
@@ -179,12 +230,12 @@ def _top_indices(maps: Tensor) -> Tensor:
     return maps.topk(max(1, round(TOP * maps.shape[1])), 1).indices
 
 
-def _limit(scores: Tensor) -> float:
+def _limit(scores: Tensor, spread: float) -> float:
     median = scores.median()
-    return float(median + SPREAD * 1.4826 * (median - scores[scores <= median]).median())
+    return float(median + spread * 1.4826 * (median - scores[scores <= median]).median())
 
 
 def _with_neighbours(masks: Tensor) -> Tensor:
-    side = round(masks.shape[1] ** 0.5)
+    side = math.isqrt(masks.shape[1])
     grown = max_pool2d(masks.view(-1, 1, side, side).float(), 3, 1, 1)
     return grown.view(masks.shape) > 0

@@ -1,5 +1,6 @@
 """Compares the patches of unlabeled photos with those of references and of other photos."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,8 +51,11 @@ def compared(
     patches: Callable[[Sequence[int]], Tensor],
     seed: int,
     watch: Callable[[int], None],
-) -> Stream:
+) -> tuple[Stream, Stream]:
     """Compare `count` photos with the references and with a panel of at most 96 of them, which `seed` draws.
+
+    The first result compares each patch with patches anywhere in another photo, the second with those at its position
+    or next to it: where a hole is missing, bare metal is nothing unusual, except at this position.
 
     Args:
         references: unit vectors (k, P, C).
@@ -63,23 +67,38 @@ def compared(
     order = torch.randperm(count, generator=generator("panel", seed, count))
     members = sorted(order[:PANEL].tolist())
     panel = torch.cat([patches(members[i : i + COLUMNS]) for i in range(0, len(members), COLUMNS)])
-    near, to_panel = [], []
+    parts: list[tuple[Tensor, Tensor]] = []
     for start in range(0, count, ROWS):
         photos = patches(range(start, min(start + ROWS, count)))
-        near.append(_distances(photos, references))
-        to_panel.append(_distances(photos, panel))
+        parts.append((_distances(photos, references), _distances(photos, panel)))
         watch(start + len(photos))
-    own = torch.cat(to_panel)
-    own[members, range(len(members))] = torch.inf
-    return Stream(torch.cat(near), own, tuple(members))
+    near, own = (torch.cat(column, 1) for column in zip(*parts, strict=True))
+    own[:, members, range(len(members))] = torch.inf
+    anywhere, in_place = (Stream(near[kind], own[kind], tuple(members)) for kind in range(2))
+    return anywhere, in_place
 
 
 def _distances(photos: Tensor, others: Tensor) -> Tensor:
-    """Return half the squared distance of each patch of photos (n, P, C) to each of `others` (M, P, C): (n, M, P)."""
-    return torch.cat([_block(photos, part) for part in torch.split(others, COLUMNS)], 1)
+    """Return half the squared distance of each patch of photos (n, P, C) to each of `others` (M, P, C): (2, n, M, P).
+
+    First the nearest patch anywhere counts, then the nearest at the same position or next to it.
+    """
+    beside = _beside(photos.shape[1])
+    return torch.cat([_block(photos, part, beside) for part in torch.split(others, COLUMNS)], 2)
 
 
-def _block(photos: Tensor, others: Tensor) -> Tensor:
+def _block(photos: Tensor, others: Tensor, beside: Tensor) -> Tensor:
     likeness = photos.flatten(0, 1) @ others.flatten(0, 1).T
-    nearest = likeness.view(len(photos), photos.shape[1], len(others), others.shape[1]).amax(3)
-    return (1 - nearest).clamp(min=0).transpose(1, 2).half()
+    likeness = likeness.view(len(photos), photos.shape[1], len(others), others.shape[1])
+    near = likeness.gather(3, beside[None, :, None].expand(len(photos), -1, len(others), -1))
+    nearest = torch.stack([likeness.amax(3), near.amax(3)])
+    return (1 - nearest).clamp(min=0).transpose(2, 3).half()
+
+
+def _beside(count: int) -> Tensor:
+    """Return the indices (P, 9) of each patch of a square grid and of those around it; at the border, some twice."""
+    side = math.isqrt(count)
+    steps = torch.arange(side)[:, None] + torch.arange(-1, 2)
+    lines = steps.clamp(0, side - 1)
+    rows, columns = lines[:, None, :, None], lines[None, :, None, :]
+    return (rows * side + columns).reshape(count, 9)

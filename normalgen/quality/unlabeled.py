@@ -104,8 +104,8 @@ def screen_photos(
     """
     count = len(unlabeled.images)
     watch("screen", 0, count)
-    stream = compared(unlabeled.references, count, unlabeled.of, seed, lambda done: watch("screen", done, count))
-    return screened(stream, unlabeled.of, contamination)
+    streams = compared(unlabeled.references, count, unlabeled.of, seed, lambda done: watch("screen", done, count))
+    return screened(*streams, unlabeled.of, contamination)
 
 
 def by_what_they_add(unlabeled: Unlabeled, chosen: Sequence[int]) -> list[int]:

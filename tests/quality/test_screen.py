@@ -43,7 +43,7 @@ def screen(
     def patches(indices: Sequence[int]) -> Tensor:
         return stacked[list(indices)]
 
-    return screened(compared(known, len(stacked), patches, 0, lambda done: None), patches, contamination)
+    return screened(*compared(known, len(stacked), patches, 0, lambda done: None), patches, contamination)
 
 
 GOOD = [good(seed) for seed in range(100, 136)]
@@ -83,6 +83,47 @@ def test_a_defect_that_many_photos_share_is_asked_about_and_none_is_taken(count:
     assert {*found.groups[0]} == {*range(count - shared, count)}
     assert found.of("asked") == list(range(count - shared, count))
     assert len(found.of("kept")) >= 0.9 * (count - shared)
+
+
+def test_a_defect_that_is_the_same_in_many_photos_is_asked_about() -> None:
+    """Each has near neighbours among the others, so nothing in it is far from trusted photos."""
+    photos = [*GOOD[:28], *(spoilt(500 + number, 900, spread=0.0) for number in range(12))]
+    found = screen(photos)
+    assert {*range(28, 40)} <= {*found.of("asked")}
+    assert len(found.of("kept")) >= 25
+
+
+def test_what_most_photos_show_is_not_asked_about() -> None:
+    photos = [*GOOD[:12], *(spoilt(500 + number, 900, spread=0.0) for number in range(28))]
+    assert screen(photos).of("asked") == []
+
+
+def test_photos_that_differ_everywhere_are_not_asked_about() -> None:
+    """Another pose or light that many photos share is nothing local."""
+    other = noise(77, SIDE**2)
+    posed = [normalize(PART + 0.8 * other + 0.02 * noise(seed, SIDE**2), dim=-1) for seed in range(800, 812)]
+    assert screen([*GOOD[:28], *posed]).groups == ()
+
+
+def test_a_missing_feature_is_found_by_its_position_alone() -> None:
+    """Its patches are like those around it, which every good part has."""
+    hole = [SIDE * row + column for row in range(2, 6) for column in range(2, 6)]
+    metal = noise(5, 1).expand(SIDE**2, WIDTH).clone()
+    metal[hole] = noise(6, len(hole))
+
+    def part(seed: int) -> Tensor:
+        return normalize(metal + 0.25 * noise(seed, SIDE**2), dim=-1)
+
+    def closed(seed: int) -> Tensor:
+        found = part(seed)
+        found[hole] = part(seed + 1)[: len(hole)]
+        return found
+
+    photos = [*(part(seed) for seed in range(200, 236)), *(closed(seed) for seed in range(240, 248, 2))]
+    found = screen(photos, [part(10), part(11)])
+    assert {*found.verdicts[36:]} <= {"suspicious", "odd"}
+    assert len(found.of("kept")) >= 28
+    assert all(sorted(found.maps[photo].topk(4).indices.tolist()) == MIDDLE for photo in range(36, 40))
 
 
 def test_a_variant_that_was_asked_about_is_kept_once_a_reference_shows_it() -> None:

@@ -22,6 +22,10 @@ def plain(photos: Tensor, others: Tensor) -> Tensor:
 
 
 def stream(photos: Tensor, references: Tensor, seed: int = 0) -> Stream:
+    return streams(photos, references, seed)[0]
+
+
+def streams(photos: Tensor, references: Tensor, seed: int = 0) -> tuple[Stream, Stream]:
     def patches(indices: Sequence[int]) -> Tensor:
         return photos[list(indices)]
 
@@ -36,6 +40,16 @@ def test_distances_are_those_of_a_plain_computation() -> None:
     panel, own = plain(photos, photos), torch.eye(13, dtype=torch.bool)
     assert bool(found.panel[own].isinf().all())
     torch.testing.assert_close(found.panel[~own].double(), panel[~own], atol=2e-3, rtol=2e-3)
+
+
+def test_distances_in_place_are_to_the_same_patch_and_those_around_it() -> None:
+    photos, references = vectors(5, 16, 6, seed=1), vectors(2, 16, 6, seed=2)
+    found = streams(photos, references)[1]
+    apart = (photos.double()[:, None, :, None] - references.double()[None, :, None]).pow(2).sum(-1) / 2
+    rows, columns = torch.arange(16) // 4, torch.arange(16) % 4
+    beside = ((rows[:, None] - rows).abs() <= 1) & ((columns[:, None] - columns).abs() <= 1)
+    expected = apart.masked_fill(~beside, torch.inf).amin(3)
+    torch.testing.assert_close(found.references.double(), expected, atol=2e-3, rtol=2e-3)
 
 
 def test_of_many_photos_a_panel_is_drawn_by_the_seed_alone() -> None:
