@@ -2,7 +2,9 @@
 
 Source: the paper; its authors published no code. Facts are from four others: mala-lab/WinCLIP (by InCTRL's authors, who
 asked WinCLIP's), zqhang/Accurate-WinCLIP-pytorch, anomalib, and caoyunkang/WinClip. Sentences are
-`normalgen.detectors.one_to_normal.text_branch.NORMAL` and `ANOMALOUS`, in 22 templates: 154 and 88.
+`normalgen.detectors.one_to_normal.text_branch.NORMAL` and `ANOMALOUS`, in 22 templates: 154 and 88. Given anomalib's
+temperature, the same sentences and its patch vectors without the last norm, vectors and image scores agree with
+anomalib 2.7 within 1e-6.
 
 Differs:
 - Images of any size are squashed, and read as RGB. mala-lab cuts others than squares into tiles of which some leave a
@@ -12,10 +14,13 @@ Differs:
   Each sentence's vector is scaled to length 1 before the mean, as mala-lab does; the two others take the mean first.
 - Cosines to sentences are multiplied by 100, as in mala-lab and as CLIP was trained. anomalib and Accurate-WinCLIP
   divide them by 0.07 (`temperature`), which moves all probabilities near 0.5 and so counts references more.
-- Patch vectors are the last block's outputs, as in mala-lab; anomalib, with today's open_clip, normalizes them first.
+- Patch vectors are the last block's outputs, as in mala-lab; anomalib normalizes them first.
+- A window's tokens attend to each other. In anomalib, windows attend to other windows if open_clip is newer than the
+  version that it pins.
 - The image score adds the highest value of the references' map alone; caoyunkang takes that of the joint map, and
   aggregates probabilities of normal windows, which leans to anomalous instead of to normal.
-- Scores below 1e-6 count as 1e-6 in harmonic means; mala-lab divides by zero if a query is a reference.
+- Scores below 1e-6 count as 1e-6 in harmonic means. Where a query shares a window with a reference, mala-lab divides by
+  zero, and anomalib adds up inverse distances that rounding has made negative.
 """
 
 from dataclasses import dataclass, field

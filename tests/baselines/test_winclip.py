@@ -83,12 +83,13 @@ def test_equal_values_are_their_own_harmonic_mean_and_others_lean_to_normal() ->
     assert harmonic([torch.tensor(0.9), torch.tensor(0.1)]) == pytest.approx(0.18)
 
 
-def test_a_distance_of_zero_stays_finite_and_near_zero() -> None:
+@pytest.mark.parametrize("score", [0.0, -1e-7])
+def test_a_distance_of_zero_stays_finite_and_near_zero(score: float) -> None:
     scores = torch.full((1, 4, 4), 0.5)
-    scores[0, 1, 1] = 0
+    scores[0, 1, 1] = score
     maps = spread(scores, 5, 5)
     assert maps.isfinite().all()
-    assert maps[0, 1, 1] < 5e-6
+    assert 0 < maps[0, 1, 1] < 5e-6
     assert maps[0, 4, 4] == 0.5
 
 
