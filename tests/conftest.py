@@ -157,6 +157,15 @@ def toy(toy_preset: Preset) -> Preset:
 
 
 @pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A file of random weights for "tiny-clip", which open_clip knows meanwhile."""
+    from tiny_clip import clip_file, tiny_clips
+
+    with tiny_clips(tmp_path_factory.mktemp("configs")):
+        yield clip_file(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
 def stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_stable(tmp_path_factory.mktemp("stable") / "sd")
 

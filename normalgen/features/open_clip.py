@@ -116,7 +116,7 @@ class ClipFeatures:
         The class token is left out. Images (N, 3, S, S) in [0, 1], S any size.
         """
         outputs = self.model.visual.forward_intermediates(
-            self._prepared(images),
+            self.prepared(images),
             indices=[block - 1 for block in self.blocks],
             stop_early=True,
             intermediates_only=True,
@@ -127,10 +127,11 @@ class ClipFeatures:
     @torch.inference_mode()
     def image(self, images: Tensor) -> Tensor:
         """Return the projected class token (N, D), of unit length, to compare with sentences."""
-        vectors: Tensor = self.model.encode_image(self._prepared(images), normalize=True)
+        vectors: Tensor = self.model.encode_image(self.prepared(images), normalize=True)
         return vectors
 
-    def _prepared(self, images: Tensor) -> Tensor:
+    def prepared(self, images: Tensor) -> Tensor:
+        """Return images in [0, 1] at the network's size, with the colours that it was trained with."""
         return normalised(resized(images.to(self.device), self.size), self.mean, self.std)
 
 

@@ -1,7 +1,5 @@
-import json
 import re
 import sys
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import open_clip  # type: ignore[import-untyped]
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_clip import random_clip
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -23,39 +22,14 @@ from normalgen.features.weights import quarters
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images, to_pil
 
-VISION = {"image_size": 84, "layers": 4, "width": 32, "head_width": 16, "patch_size": 14}
-TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
-
 
 def noise(count: int = 2, size: int = 240) -> Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-def random_clip(name: str) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return open_clip.create_model(name).eval()
-
-
 @pytest.fixture(scope="module", autouse=True)
-def _tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("configs")
-    config = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
-    (folder / "tiny-clip.json").write_text(json.dumps(config))
-    (folder / "tiny-clip-quickgelu.json").write_text(json.dumps({**config, "quick_gelu": True}))
-    open_clip.add_model_config(folder)
-    yield
-    paths = open_clip.factory._MODEL_CONFIG_PATHS
-    paths.remove(folder)
-    for name in ("tiny-clip", "tiny-clip-quickgelu"):
-        del open_clip.factory._MODEL_CONFIGS[name]
-
-
-@pytest.fixture(scope="module")
-def file(_tiny_models: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file({name: value.contiguous() for name, value in random_clip("tiny-clip").state_dict().items()}, path)
-    return str(path)
+def file(tiny_clip: str) -> str:
+    return tiny_clip
 
 
 @pytest.fixture(scope="module")
