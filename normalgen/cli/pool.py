@@ -63,9 +63,15 @@ def quality(
     ] = None,
     data: inputs.Data = None,
     sample: Annotated[int, typer.Option(min=1, help="Measure at most this many images of each kind.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed for the augmented references.")] = 1,
+    features: Annotated[
+        str, typer.Option(help="What compares patches for the advice: embedded, vit, cnn (fast) and others.")
+    ] = "embedded",
+    seed: Annotated[int, typer.Option(help="Seed for augmented references and drawn defects.")] = 1,
 ) -> None:
-    """Measure a pool against real normal photos it never saw, and compare it with plain augmentation.
+    """Say whether to use a pool: measure it on good photos it never saw, beside plain augmentation.
+
+    The advice compares how well a patch memory tells those photos from the same
+    ones with drawn defects. The table measures the pool's diffusion images.
 
     For a built-in category the photos are found automatically; otherwise name
     their folder with --photos.
@@ -92,11 +98,14 @@ def quality(
     """
     from normalgen.pipeline.quality import measure_pool
 
-    result = measure_pool(folder, photos, data, sample=sample, seed=seed)
+    with progress_bars() as watch:
+        result = measure_pool(folder, photos, data, sample=sample, features=features, seed=seed, watch=watch)
     pool = result.pool
-    say_table(["measure", *result.lines[0].values, "bar"], _rows(result.lines))
-    _say_misses(result.lines)
-    say(f"{result.images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
+    if result.lines:
+        say_table(["measure", *result.lines[0].values, "bar"], _rows(result.lines))
+        _say_misses(result.lines)
+        say(f"{result.images} images of each; the pool kept {len(pool)}, rejected {len(pool.rejected())}")
+    say(result.advice)
     say(f"data: {result.path}")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from normalgen.errors import DataError
 from normalgen.io.notes import note
+from normalgen.io.progress import Watch, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
     from normalgen.pool.dataset import Pool
     from normalgen.pool.rows import PoolSettings
     from normalgen.quality.acceptance import Line
+    from normalgen.quality.worth import Worth
+    from normalgen.settings.configs import Augment
 
 __all__ = ["PoolQuality", "measure_pool"]
 
-LEAST_HELD_OUT = 4
+LEAST_HELD_OUT, HELD_OUT = 4, 32
+NO_ADVICE = f"no advice: it takes {LEAST_HELD_OUT} or more good photos that the pool never saw; put them into --photos"
 
 
 @dataclass(frozen=True)
@@ -26,31 +30,43 @@ class PoolQuality:
 
     Attributes:
         pool: the pool.
-        lines: one per measure, with its values, its bar, and the values that miss it.
+        advice: in one line, whether to use the pool.
+        lines: one per measure of diffusion images, with its values, its bar, and the values that miss it.
         images: how many images of each kind were measured.
         path: the JSON file with the measures, in the folder of the pool's records.
     """
 
     pool: "Pool"
+    advice: str
     lines: "list[Line]"
     images: int
     path: Path
 
 
 def measure_pool(
-    folder: Path, photos: Path | None = None, data: Path | None = None, *, sample: int = 64, seed: int = 1
+    folder: Path,
+    photos: Path | None = None,
+    data: Path | None = None,
+    *,
+    sample: int = 64,
+    features: str = "embedded",
+    seed: int = 1,
+    watch: Watch = silent,
 ) -> PoolQuality:
-    """Measure a pool's diffusion images, and as many augmented references.
+    """Measure a pool, its diffusion images, and as many augmented references.
 
     Args:
         folder: folder of the pool.
         photos: folder of normal photos, including the references; None finds the photos of a built-in category.
         data: folder of downloaded data sets, for a built-in category.
         sample: measure at most this many images of each kind.
-        seed: decides the augmented references.
+        features: what compares patches for the advice, as `normalgen.features.open_features` takes it.
+        seed: decides the augmented references, the drawn defects and the choice of photos.
+        watch: receives the progress of "compare".
 
     Raises:
-        DataError: `folder` holds no pool or no diffusion image, or its references are not among the photos.
+        DataError: `folder` holds no pool, or its references are not among the photos; or there is no diffusion image
+            and no photo to measure with.
     """
     from normalgen.io.atomic import write_json
     from normalgen.pool.dataset import Pool
@@ -60,13 +76,51 @@ def measure_pool(
 
     pool, settings = Pool.load(folder), _settings(folder)
     size, augment = settings["size"], settings["augment"]
+    references, held_out = _photos(settings, photos, data, {*pool.image_sources()})
     sets = _by_mode(pool, size, sample)
-    references, held_out = _photos(settings, photos, data)
-    measures = compare(sets, references, held_out, size=size, augment=augment, most=sample, seed=seed)
-    result, path = lines(measures), record_folder(folder) / QUALITY
+    if not sets and held_out is None:
+        raise DataError(_nothing_to_measure(pool))
+    measures = compare(sets, references, held_out, size=size, augment=augment, most=sample, seed=seed) if sets else {}
+    found = _worth(pool, references, held_out, augment, sample, features, seed, watch)
+    result, path = lines(measures) if measures else [], record_folder(folder) / QUALITY
     misses = {name: {line.measure: line.misses[name] for line in result if name in line.misses} for name in measures}
-    write_json(path, {name: asdict(measures[name]) | {"misses": misses[name]} for name in measures})
-    return PoolQuality(pool, result, measures["augmented"].images, path)
+    kinds = {name: asdict(measures[name]) | {"misses": misses[name]} for name in measures}
+    write_json(path, kinds | ({} if found is None else {"worth": asdict(found)}))
+    advice = NO_ADVICE if found is None else found.sentence()
+    return PoolQuality(pool, advice, result, measures["augmented"].images if measures else 0, path)
+
+
+def _worth(
+    pool: "Pool",
+    references: "Images",
+    held_out: "Images | None",
+    augment: "Augment",
+    sample: int,
+    features: str,
+    seed: int,
+    watch: Watch,
+) -> "Worth | None":
+    """Return what the first images of the pool are worth, beside as many augmented references."""
+    import torch
+
+    from normalgen.features.open_features import open_features
+    from normalgen.images.augment import augment_each
+    from normalgen.images.turning import turnables
+    from normalgen.io.rng import generator
+    from normalgen.quality.worth import worth
+
+    if held_out is None:
+        return None
+    network = open_features(features)
+    count, photos = min(sample, len(pool)), turnables(references, network.size)
+    draws = [generator("worth", seed, i) for i in range(count)]
+    augmented = augment_each([photos[i % len(photos)] for i in range(count)], augment, draws)
+    order = torch.randperm(len(held_out), generator=generator("held out", seed))[:HELD_OUT].tolist()
+    own, others, judged = (
+        images.pixels(network.size).float() / 255
+        for images in (references, pool.images.take(range(count)), held_out.take(sorted(order)))
+    )
+    return worth(own, {"augmented": augmented, "pool": others}, judged, network, seed=seed, watch=watch)
 
 
 def _settings(folder: Path) -> "PoolSettings":
@@ -79,8 +133,10 @@ def _settings(folder: Path) -> "PoolSettings":
     return run["settings"]
 
 
-def _photos(settings: "PoolSettings", photos: Path | None, data: Path | None) -> "tuple[Images, Images | None]":
-    """Return the pool's references, found by SHA-256, and the other normal photos, or None if there are too few."""
+def _photos(
+    settings: "PoolSettings", photos: Path | None, data: Path | None, used: set[str]
+) -> "tuple[Images, Images | None]":
+    """Return the references, found by SHA-256, and the normal photos not `used`, or None if there are too few."""
     from normalgen.data.find import find_category, folder_category
     from normalgen.images.crop import as_crop
 
@@ -99,7 +155,8 @@ def _photos(settings: "PoolSettings", photos: Path | None, data: Path | None) ->
             f"{category}; name their folder with --photos"
         )
     references = normals.take([hashes.index(digest) for digest in wanted]).cropped(crop)
-    others = normals.take([i for i, digest in enumerate(hashes) if digest not in wanted]).cropped(crop)
+    unseen = [i for i, digest in enumerate(hashes) if digest not in {*wanted, *used}]
+    others = normals.take(unseen).cropped(crop)
     if len(others) >= LEAST_HELD_OUT:
         return references, others
     note(
@@ -111,18 +168,20 @@ def _photos(settings: "PoolSettings", photos: Path | None, data: Path | None) ->
 
 def _by_mode(pool: "Pool", size: int, sample: int) -> "dict[str, Tensor]":
     """Return the first `sample` images of each diffusion mode, (N, 3, size, size) in [0, 1]."""
-    from normalgen.pool.journal import REJECTED, record_folder
-
     sets = {}
     for mode in ("img2img", "txt2img"):
         rows = [i for i, row in enumerate(pool.rows) if row["mode"] == mode][:sample]
         if rows:
             sets[mode] = pool.images.take(rows).pixels(size).float() / 255
-    if not sets:
-        judged = len(pool.rejected())
-        why = f"; the gate rejected {judged} candidates, see {record_folder(pool.folder) / REJECTED}" if judged else ""
-        raise DataError(
-            f"{pool.folder} holds augmented photos alone, no diffusion image to compare{why}. Make a pool with "
-            "--plain 0, or with --no-gate to see what diffusion draws"
-        )
     return sets
+
+
+def _nothing_to_measure(pool: "Pool") -> str:
+    from normalgen.pool.journal import REJECTED, record_folder
+
+    judged = len(pool.rejected())
+    why = f"; the gate rejected {judged} candidates, see {record_folder(pool.folder) / REJECTED}" if judged else ""
+    return (
+        f"{pool.folder} holds no diffusion image to measure{why}. Make a pool with --plain 0, or with --no-gate to see "
+        f"what diffusion draws; or add good photos, for {LEAST_HELD_OUT} or more tell whether the pool is worth using"
+    )

@@ -129,13 +129,17 @@ def screen_into(
 ) -> ScreenedPhotos:
     """Screen photos as `screen` does, and write page and table into `folder`; or read what an earlier run wrote there.
 
+    What `normalgen screen` found with the same settings, in its own folder, is copied.
+
     Raises:
         DataError, PresetError: as `screen`.
     """
-    from normalgen.report.screening_files import PAGE, read_screening
+    from normalgen.report.screening_files import PAGE, copy_screening, read_screening
 
     key = settings.plain() | references.identity() | {"photos": _digest(photos)}
-    found = read_screening(folder, key) or _screened(folder, photos, references, settings, key, watch)
+    own = target_folder(None, "screenings", references.category)
+    found = read_screening(folder, key) or copy_screening(own, folder, key)
+    found = found or _screened(folder, photos, references, settings, key, watch)
     if found.refused:
         raise DataError(f"{found.refused}; look at {folder / PAGE}")
     index = {name: at for at, name in enumerate(photos.names)}

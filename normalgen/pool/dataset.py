@@ -118,6 +118,12 @@ class Pool:
             named |= {row["name"]: row["sha256"] for row in [*run["references"]["references"], *run.get("photos", [])]}
         return [row.get("reference_sha256") or named.get(row["reference"], "") for row in self.rows]
 
+    def image_sources(self) -> list[str]:
+        """Return the SHA-256 of each photo in the pool's records: references, and photos that joined it."""
+        run = read_run(self.folder)
+        rows = [] if run is None else [*run["references"]["references"], *run.get("photos", [])]
+        return [row["sha256"] for row in rows]
+
     def preset(self) -> Preset:
         """Return the settings that the pool was made with.
 

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import math
+import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple, NotRequired
@@ -14,7 +16,7 @@ from typing_extensions import TypedDict
 
 from normalgen.errors import DataError
 from normalgen.images.images import Images
-from normalgen.io.atomic import named
+from normalgen.io.atomic import named, write_whole
 from normalgen.io.outputs import RUN, replacing
 from normalgen.io.progress import Watch, silent
 from normalgen.io.records import read_json, row_line
@@ -30,6 +32,7 @@ __all__ = [
     "SUGGESTED_BY",
     "TABLE",
     "ScreeningRecord",
+    "copy_screening",
     "read_screening",
     "write_screening",
     "write_suggestions",
@@ -66,6 +69,7 @@ class _Run(TypedDict):
     """`run.json`."""
 
     settings: dict[str, Any]
+    limits: NotRequired[dict[str, float]]
     found: NotRequired[ScreeningRecord]
 
 
@@ -80,6 +84,23 @@ def read_screening(folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord
     if not all((folder / name).is_file() for name in FILES):
         return None
     return ScreeningRecord(*run["found"])
+
+
+def copy_screening(source: Path, folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord | None:
+    """Copy a finished screening with these settings into `folder`, and return what it found; None if there is none.
+
+    Raises:
+        DataError: the folder holds other files, or is in use.
+    """
+    record = None if source == folder else read_screening(source, settings)
+    run = None if record is None else read_json(source / RUN, _Run, "")
+    if record is None or run is None:
+        return None
+    with replacing(folder, MADE_BY, FILES) as outputs:
+        for name in FILES:
+            write_whole(outputs.path(name), partial(shutil.copyfile, source / name))
+        outputs.record = {"settings": {**settings}, "limits": run.get("limits", {}), "found": record}
+    return record
 
 
 def write_screening(

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,19 +204,28 @@ def test_training_options_do_not_change_a_finished_model(
     assert "--training-steps 2" in capsys.readouterr().err
 
 
-def test_quality_compares_what_diffusion_made_and_says_so_when_there_is_nothing(
+def test_quality_advises_and_compares_what_diffusion_made(
     photos: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("generate", "good", "-k", "2", "-n", "2", *quick)
     assert run("pool", "quality", "pools/good", "--photos", "good") == 0
     shown = capsys.readouterr().out
     assert "img2img" in shown
+    assert "AUROC of a patch memory on 4 unseen good photos and drawn defects" in shown
     found = json.loads(Path("pools/good.normalgen/quality.json").read_text())
     assert set(found["img2img"]["misses"]) <= {line.split("  ")[0] for line in shown.splitlines() if " !" in line}
     assert all(f"  img2img, {name}: {words} (bar: " in shown for name, words in found["img2img"]["misses"].items())
     run("generate", "good", "-k", "2", "-n", "2", "--out", "plain", *quick[:-1], "1", "--model", "models/good")
-    assert run("pool", "quality", "plain", "--photos", "good") == 1
-    assert "augmented photos alone" in capsys.readouterr().err
+    assert run("pool", "quality", "plain", "--photos", "good") == 0
+    assert "img2img" not in (shown := capsys.readouterr().out)
+    assert "plain augmentation" in shown
+    few = Path("few")
+    few.mkdir()
+    for photo in sorted(Path("good").iterdir())[:3]:
+        shutil.copy(photo, few)
+    run("generate", "few", "-n", "2", "--out", "plain-few", *quick[:-1], "1", "--model", "models/few")
+    assert run("pool", "quality", "plain-few", "--photos", "few") == 1
+    assert "no diffusion image to measure" in capsys.readouterr().err
 
 
 def test_stable_diffusion_goes_through_the_same_door(

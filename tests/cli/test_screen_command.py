@@ -169,6 +169,16 @@ def test_a_pool_gets_the_kept_photos_and_the_same_command_makes_nothing_again(
     assert Pool.load(Path("pools/good")).rows == rows
 
 
+def test_a_pool_takes_over_what_screen_found(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(*SCREEN) == 0
+    monkeypatch.setattr("normalgen.quality.unlabeled.usable", None)  # nothing is read and compared again
+    assert run("generate", "good", "--unlabeled", "line", *FEW) == 0
+    for name in ("screening.csv", "report.html"):
+        copied = Path("pools/good.normalgen/screening") / name
+        assert copied.read_bytes() == (Path("screenings/good") / name).read_bytes()
+    assert "photo" in {row["mode"] for row in Pool.load(Path("pools/good")).rows}
+
+
 def test_a_pool_with_photos_is_not_continued_without_them(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("generate", "good", "--unlabeled", "line", *FEW) == 0
     rows = Pool.load(Path("pools/good")).rows
