@@ -84,9 +84,9 @@ def test_the_ridge_that_anomalib_adds_changes_scores_by_less_than_a_thousandth(
     references: References, tmp_path: Path
 ) -> None:
     more, paper = Both(references, tmp_path), Both(references, tmp_path, ridge=0.01)
-    scores = [both.ours.predict(both.queries).image_scores for both in (more, paper)]
-    assert not torch.equal(*scores)
-    assert torch.allclose(*scores, rtol=1e-3)
+    one, other = (both.ours.predict(both.queries).image_scores for both in (more, paper))
+    assert not torch.equal(one, other)
+    assert torch.allclose(one, other, rtol=1e-3)
 
 
 def test_one_image_is_not_a_number_in_anomalib_and_is_one_here(references: References, tmp_path: Path) -> None:
