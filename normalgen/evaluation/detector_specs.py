@@ -21,6 +21,7 @@ DETECTORS = {
     "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
     "memory": "normalgen.baselines.memory:PatchMemory",
     "winclip": "normalgen.baselines.winclip:WinClip",
+    "padim": "normalgen.baselines.padim:PaDiM",
 }
 
 
