@@ -18,6 +18,7 @@ from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.open_features import check_features, open_features, opened
+from normalgen.features.timm import Layers
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.io.progress import Watch, silent
@@ -92,6 +93,11 @@ class PatchDetector(ABC):
         """Return image scores (N,) of maps (N, h, w): their maxima."""
         return maps.flatten(1).amax(1)
 
+    def _judge(self, images: Tensor, without: int | None) -> tuple[Tensor, Tensor]:
+        """Return image scores (N,) and maps (N, h, w), on the CPU; a detector whose scores need more overrides it."""
+        maps = self._maps(images, without).cpu()
+        return self._scores(maps), maps
+
     def check(self) -> None:
         """Check the settings, without loading a network.
 
@@ -138,7 +144,11 @@ class PatchDetector(ABC):
 
     def network(self) -> Features:
         """Return the features, opened."""
-        network = open_features(self.features, device=self.device, size=self.features_size or None)
+        return self._opened(None)
+
+    def _opened(self, layers: Layers | None) -> Features:
+        """Return the features, opened with these layers; None for their own."""
+        network = open_features(self.features, device=self.device, size=self.features_size or None, layers=layers)
         return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
     def predict(self, queries: ImageSource) -> Prediction:
@@ -171,8 +181,8 @@ class PatchDetector(ABC):
         return explain_tiles(self._explain, photo, self.tile, self._ready().network.size, self.batch)
 
     def _explain(self, images: Tensor, keys: Sequence[str]) -> Explanation:
-        maps = self._maps(images, None).cpu()
-        return Explanation(images, None, {"fused": self._scores(maps)}, maps, {})
+        scores, maps = self._judge(images, None)
+        return Explanation(images, None, {"fused": scores}, maps, {})
 
     @property
     def tile(self) -> int:
@@ -257,5 +267,5 @@ def _left_out(detector: PatchDetector, known: Known | None) -> Tensor:
         return torch.empty(0)
     owners = list(known.sources[: len(known.photos)])
     rows = [row for reference in range(len(known.digests)) for row, owner in enumerate(owners) if owner == reference]
-    maps = [detector._maps(known.photos[row : row + 1].float() / 255, owners[row]).cpu() for row in rows]
-    return highest(torch.cat([detector._scores(part) for part in maps]), [owners[row] for row in rows])
+    scores = [detector._judge(known.photos[row : row + 1].float() / 255, owners[row])[0] for row in rows]
+    return highest(torch.cat(scores), [owners[row] for row in rows])

@@ -20,6 +20,8 @@ __all__ = ["DETECTORS", "DetectorSpec", "sampling", "split_list"]
 DETECTORS = {
     "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
     "memory": "normalgen.baselines.memory:PatchMemory",
+    "anomalydino": "normalgen.baselines.anomalydino:AnomalyDINO",
+    "subspacead": "normalgen.baselines.subspacead:SubspaceAD",
 }
 
 
