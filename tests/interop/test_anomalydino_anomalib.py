@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from anomalib.models.image.anomaly_dino.torch_model import AnomalyDINOModel
 
-BACKBONE, SIZE = "vit_small_patch14_dinov2", 518
+BACKBONE, SIZE = "vit_small_patch14_dinov2", 224
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         state = timm.create_model(BACKBONE, num_classes=0).state_dict()
+    state |= {name: torch.ones_like(value) for name, value in state.items() if name.endswith("gamma")}
     path = tmp_path_factory.mktemp("weights") / "network.safetensors"
-    save_file({name: torch.ones_like(value) if name.endswith("gamma") else value for name, value in state.items()}, path)
+    save_file(state, path)
     return path
 
 
@@ -48,13 +49,16 @@ def references(tmp_path: Path) -> References:
 
 
 def theirs(detector: AnomalyDINO, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """anomalib's model with the weights of a fitted detector; it insists on weights from the hub."""
+    """anomalib's model with the weights of a fitted detector; it insists on weights from the hub, at 518 px."""
     create, resample = timm.create_model, timm.models.vision_transformer.resample_abs_pos_embed
     monkeypatch.setattr(timm.models.vision_transformer, "resample_abs_pos_embed", resample)  # they replace it for good
     with monkeypatch.context() as patch, torch.random.fork_rng(devices=[]):
-        patch.setattr(timm, "create_model", lambda name, **given: create(name, **given | {"pretrained": False}))
+        patch.setattr(
+            timm, "create_model", lambda name, **given: create(name, **given | {"pretrained": False, "img_size": SIZE})
+        )
         model = AnomalyDINOModel(encoder_name=BACKBONE)
-    model.feature_encoder.feature_extractor.load_state_dict(detector.network().network.state_dict())
+    network: Any = detector._ready().network
+    model.feature_encoder.feature_extractor.load_state_dict(network.network.state_dict())
     return model.eval()
 
 
@@ -62,9 +66,9 @@ def theirs(detector: AnomalyDINO, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_embeddings_and_scores_are_those_of_anomalib(
     weights: Path, references: References, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = AnomalyDINO(features=f"timm:{BACKBONE}:{weights}", rotations=1).fit(references)
+    ours = AnomalyDINO(features=f"timm:{BACKBONE}:{weights}", features_size=SIZE, rotations=1).fit(references)
     model, queries = theirs(ours, monkeypatch), Images.from_folder(tmp_path / "normal").take([2, 3])
-    network: Any = ours.network()
+    network: Any = ours._ready().network
     known, new = (
         torch.cat([normalised(batch, network.mean, network.std) for batch in images.batches(SIZE)])
         for images in (references.images, queries)
