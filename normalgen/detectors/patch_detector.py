@@ -18,6 +18,7 @@ from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
 from normalgen.features.open_features import check_features, open_features, opened
+from normalgen.features.timm import Layers
 from normalgen.images.images import Images, Photo, stacked
 from normalgen.images.sources import ImageSource, as_images
 from normalgen.io.progress import Watch, silent
@@ -143,7 +144,11 @@ class PatchDetector(ABC):
 
     def network(self) -> Features:
         """Return the features, opened."""
-        network = open_features(self.features, device=self.device, size=self.features_size or None)
+        return self._opened(None)
+
+    def _opened(self, layers: Layers | None) -> Features:
+        """Return the features, opened with these layers; None for their own."""
+        network = open_features(self.features, device=self.device, size=self.features_size or None, layers=layers)
         return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
     def predict(self, queries: ImageSource) -> Prediction:

@@ -22,6 +22,8 @@ DETECTORS = {
     "memory": "normalgen.baselines.memory:PatchMemory",
     "winclip": "normalgen.baselines.winclip:WinClip",
     "padim": "normalgen.baselines.padim:PaDiM",
+    "anomalydino": "normalgen.baselines.anomalydino:AnomalyDINO",
+    "subspacead": "normalgen.baselines.subspacead:SubspaceAD",
 }
 
 

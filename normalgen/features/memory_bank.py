@@ -33,6 +33,10 @@ class Scatter:
         flat = vectors.reshape(-1, vectors.shape[-1]).cpu().double()
         return cls(len(flat), flat.sum(0), flat.T @ flat)
 
+    def __add__(self, other: Self) -> Self:
+        """Return the sums over the vectors of both."""
+        return type(self)(self.count + other.count, self.total + other.total, self.products + other.products)
+
     def __sub__(self, other: Self) -> Self:
         """Return the sums without the vectors of `other`."""
         return type(self)(self.count - other.count, self.total - other.total, self.products - other.products)

@@ -1,10 +1,9 @@
 """Opens frozen features by name."""
 
-from collections.abc import Sequence
-
 from normalgen.errors import PresetError
 from normalgen.features.contract import Features
 from normalgen.features.embedded_cnn import LEAST, SIZE, CnnFeatures
+from normalgen.features.timm import Layers, TimmFeatures, chosen_layers
 
 __all__ = ["EMBEDDED", "NAMES", "check_features", "open_features", "opened"]
 
@@ -32,9 +31,7 @@ def check_features(name: str) -> None:
         vit_file()
 
 
-def open_features(
-    name: str, *, device: str = "cpu", size: int | None = None, layers: Sequence[int] | None = None
-) -> Features:
+def open_features(name: str, *, device: str = "cpu", size: int | None = None, layers: Layers | None = None) -> Features:
     """Return frozen features by name.
 
     Args:
@@ -66,8 +63,6 @@ def open_features(
 
         model, weights = rest[0] if rest else DEFAULT, rest[1] if len(rest) > 1 else "openai"
         return ClipFeatures(model, weights=weights, size=size or 240, device=device)
-    from normalgen.features.timm import TimmFeatures
-
     weights = rest[1] if len(rest) > 1 else ""
     return TimmFeatures(rest[0], weights=weights, size=size, layers=layers, device=device)
 
@@ -77,11 +72,12 @@ def opened(features: Features) -> str:
     return f"{features.name} at {features.size} px"
 
 
-def _transformer(kind: str, weights: str, device: str, size: int | None, layers: Sequence[int] | None) -> Features:
+def _transformer(kind: str, weights: str, device: str, size: int | None, layers: Layers | None) -> Features:
     from normalgen.features import embedded
-    from normalgen.features.embedded_vit import BLOCKS, SIZE, VitFeatures
+    from normalgen.features.embedded_vit import BLOCKS, DEPTH, SIZE, VitFeatures
 
     size = size or SIZE
     if kind == "embedded":
         return embedded.EmbeddedFeatures(device, size)
-    return VitFeatures(device, size, layers or BLOCKS, official=kind == "dinov2", weights=weights)
+    blocks = BLOCKS if layers is None else chosen_layers(kind, layers, DEPTH)
+    return VitFeatures(device, size, blocks, official=kind == "dinov2", weights=weights)

@@ -1,6 +1,6 @@
 """Features of any timm backbone: middle levels of convolutional ones, four blocks of vision transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,9 +19,11 @@ from normalgen.features.weights import (
     resized,
 )
 
-__all__ = ["TimmFeatures", "levels", "load_timm", "timm_package"]
+__all__ = ["Layers", "TimmFeatures", "chosen_layers", "levels", "load_timm", "timm_package"]
 
 STRIDES = (4, 16)
+Layers = Sequence[int] | Callable[[int], Sequence[int]]
+"""Indices from 0, or from the end if negative; or what returns them for a number of layers."""
 
 
 class TimmFeatures:
@@ -34,8 +36,8 @@ class TimmFeatures:
         weights: "" for the hub's, or a file: safetensors, or one that holds only weights.
         size: width and height in pixels; default: the size that the weights were trained at. Networks with positions
             resize them (bicubic), and refuse sizes that do not divide into patches or windows.
-        layers: indices of timm's feature maps, or of blocks, from the end if negative; default: see `levels`. A
-            transformer's last block comes after its final norm.
+        layers: indices of timm's feature maps, or of blocks; default: see `levels`. A transformer's last block comes
+            after its final norm.
         device: torch device.
 
     Attributes:
@@ -56,7 +58,7 @@ class TimmFeatures:
         *,
         weights: str = "",
         size: int | None = None,
-        layers: Sequence[int] | None = None,
+        layers: Layers | None = None,
         device: str = "cpu",
     ) -> None:
         timm = timm_package()
@@ -66,7 +68,7 @@ class TimmFeatures:
         if not hasattr(network, "forward_intermediates"):
             raise PresetError(f"timm's {name} gives no feature maps; use another model")
         strides = [entry["reduction"] for entry in network.feature_info]
-        self.levels = levels(strides) if layers is None else _indices(name, layers, len(strides))
+        self.levels = levels(strides) if layers is None else chosen_layers(f"timm's {name}", layers, len(strides))
         self.norm = layers is not None and len(set(strides)) == 1 and self.levels[-1] == len(strides) - 1
         own = timm.data.resolve_model_data_config(network)
         self.mean, self.std = tuple(own["mean"]), tuple(own["std"])
@@ -118,10 +120,16 @@ def levels(strides: list[int]) -> tuple[int, ...]:
     return middle or tuple(range(len(strides)))[:3]
 
 
-def _indices(name: str, layers: Sequence[int], count: int) -> tuple[int, ...]:
-    chosen = tuple(layer + count if layer < 0 else layer for layer in layers)
+def chosen_layers(name: str, layers: Layers, count: int) -> tuple[int, ...]:
+    """Return which of a network's `count` layers are chosen, counted from 0.
+
+    Raises:
+        PresetError: none is chosen, or the network lacks one.
+    """
+    wanted = layers(count) if callable(layers) else layers
+    chosen = tuple(layer + count if layer < 0 else layer for layer in wanted)
     if not chosen or not all(0 <= layer < count for layer in chosen):
-        raise PresetError(f"timm's {name} has the layers 0 to {count - 1}, got {[*layers]}")
+        raise PresetError(f"{name} has the layers 0 to {count - 1}, got {[*wanted]}")
     return chosen
 
 

@@ -7,6 +7,8 @@ and `turned` turns by any angle. Of these, only those are drawn at which the par
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +17,13 @@ from normalgen.errors import PresetError
 from normalgen.images.turning import STEPS, Turnable
 from normalgen.settings.presets import Augment
 
-__all__ = ["augment", "augment_each", "cut_each", "rotations"]
+__all__ = ["Border", "augment", "augment_each", "cut_each", "rotations", "turn"]
 
 DEGREES, SCALE, LIGHT = 5, 0.05, 0.05
+Border = Literal["whole", "mirrored", "black"]
+"""What a turned view shows beyond the photo: nothing, for it is enlarged or led on so that the part stays whole
+(`normalgen.images.turning`); the mirrored photo; or black. The last two turn about the photo's middle at its own scale.
+"""
 
 
 def augment(photo: Turnable, kind: Augment, draw: torch.Generator, piece: int = 0) -> Tensor:
@@ -55,12 +61,17 @@ def rotations(photos: Sequence[Turnable], n: int) -> Tensor:
 
     Where a photo would not stay whole at its own scale, the view is enlarged to its real pixels, or reduced to fit.
     """
-    views = []
-    for i in range(n):
-        photo, step = photos[i % len(photos)], round(i * STEPS / n)
-        scale = float(torch.ones(()).clamp(photo.least[step], photo.most[step]))
-        views.append(photo.sample(photo.grid(step, scale)))
-    return torch.stack(views)
+    return torch.stack([turn(photos[i % len(photos)], round(i * STEPS / n)) for i in range(n)])
+
+
+def turn(photo: Turnable, step: int, border: Border = "whole") -> Tensor:
+    """Return a photo turned by `step` of `STEPS`, (3, S, S) in [0, 1]."""
+    if border == "whole":
+        return photo.sample(photo.grid(step, float(torch.ones(()).clamp(photo.least[step], photo.most[step]))))
+    flat = replace(photo, layers=photo.photo, middle=(0.0, 0.0), box=torch.zeros_like(photo.box))
+    grid = flat.grid(step, 1.0)
+    seen = flat.sample(grid)
+    return seen if border == "mirrored" else torch.where((grid.abs() <= 1).all(-1), seen, 0.0)
 
 
 def _move(photo: Turnable, kind: Augment, draw: torch.Generator) -> tuple[int, float]:

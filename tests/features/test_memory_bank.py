@@ -79,6 +79,13 @@ def test_directions_of_little_variance_are_left_out() -> None:
     assert Subspace(Scatter.of(vectors(1000, 4) * scales)).directions.shape == (4, 2)
 
 
+def test_scatters_of_parts_add_up_to_that_of_all() -> None:
+    added, expected = Scatter.of(vectors(30, 5)[:12]) + Scatter.of(vectors(30, 5)[12:]), Scatter.of(vectors(30, 5))
+    assert added.count == expected.count
+    assert torch.allclose(added.products, expected.products)
+    assert torch.allclose(added.total, expected.total)
+
+
 def test_vectors_can_be_taken_away_from_a_scatter() -> None:
     scatter = Scatter.of(vectors(30, 5)) - Scatter.of(vectors(30, 5)[10:20])
     expected = Scatter.of(vectors(30, 5)[[*range(10), *range(20, 30)]])

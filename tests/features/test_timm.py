@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
+from tiny_timm import saved
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
@@ -17,15 +17,6 @@ from normalgen.features.timm import TimmFeatures, levels
 
 def noise(count: int = 2, size: int = 160) -> Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(0))
-
-
-def saved(name: str, folder: Path) -> str:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = timm.create_model(name)
-    path = folder / f"{name}.safetensors"
-    save_file(network.state_dict(), path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +160,14 @@ def test_layers_that_a_network_lacks_are_refused(resnet: str, layers: tuple[int,
 def test_features_with_fixed_layers_take_no_others() -> None:
     with pytest.raises(PresetError, match="'cnn' have fixed layers"):
         open_features("cnn", layers=(1,))
+
+
+def test_layers_may_depend_on_how_many_there_are(resnet: str) -> None:
+    features = open_features(f"timm:test_resnet:{resnet}", layers=lambda count: [count - 1])
+    assert [level.shape[-1] for level in features.tokens(noise())] == [96]
+
+
+@pytest.mark.parametrize("layers", [(12,), (-13,), ()])
+def test_blocks_that_the_vision_transformer_lacks_are_refused(layers: tuple[int, ...]) -> None:
+    with pytest.raises(PresetError, match="vit has the layers 0 to 11"):
+        open_features("vit", layers=layers)

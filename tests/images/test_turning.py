@@ -7,7 +7,7 @@ import torch
 from skimage.measure import label
 from torch import Tensor
 
-from normalgen.images.augment import augment, augment_each, rotations
+from normalgen.images.augment import Border, augment, augment_each, rotations, turn
 from normalgen.images.turning import STEPS, Turnable, object_of, turnable
 from normalgen.io.rng import generator
 from normalgen.settings.presets import Augment
@@ -129,6 +129,23 @@ def test_rotations_are_evenly_spread_and_whole() -> None:
     angles = [math.degrees(0.5 * math.atan2(*_moments(*rows))) % 180 for rows in at]
     assert angles == pytest.approx([0, 135, 90, 45], abs=3) or angles == pytest.approx([0, 45, 90, 135], abs=3)
     torch.testing.assert_close(rotations([surface], 4)[2], (surface.photo.flip(1, 2) / 255.0), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("border", ["whole", "mirrored", "black"])
+def test_half_a_turn_shows_the_photo_upside_down_with_any_border(border: Border) -> None:
+    surface = painted((X * 20).sin() > 0)
+    upside_down = surface.photo.flip(1, 2) / 255
+    torch.testing.assert_close(turn(surface, STEPS // 2, border), upside_down, rtol=0, atol=1e-4)
+
+
+def test_beyond_a_photo_is_nothing_or_its_mirror_image_or_black() -> None:
+    bright = painted((X * 20).sin() > 2)
+    black, mirrored = (turn(bright, STEPS // 8, border) for border in ("black", "mirrored"))
+    assert not bright.is_alone
+    assert black[:, 0, 0].max() == 0
+    assert float((black.amax(0) == 0).float().mean()) == pytest.approx(1 - 2 * (2**0.5 - 1), abs=0.01)
+    assert mirrored.min() > 0.5
+    assert torch.equal(black[black > 0], mirrored[black > 0])
 
 
 def _moments(y: Tensor, x: Tensor) -> tuple[float, float]:
