@@ -92,6 +92,10 @@ class PatchDetector(ABC):
         """Return image scores (N,) of maps (N, h, w): their maxima."""
         return maps.flatten(1).amax(1)
 
+    def _shown(self, maps: Tensor) -> Tensor:
+        """Return the maps (N, H, W) to show for the maps (N, h, w) that were scored: the same."""
+        return maps
+
     def check(self) -> None:
         """Check the settings, without loading a network.
 
@@ -138,7 +142,11 @@ class PatchDetector(ABC):
 
     def network(self) -> Features:
         """Return the features, opened."""
-        network = open_features(self.features, device=self.device, size=self.features_size or None)
+        return self._opened(None)
+
+    def _opened(self, layers: Sequence[int] | None) -> Features:
+        """Return the features, opened with these layers; None for their own."""
+        network = open_features(self.features, device=self.device, size=self.features_size or None, layers=layers)
         return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
     def predict(self, queries: ImageSource) -> Prediction:
@@ -172,7 +180,7 @@ class PatchDetector(ABC):
 
     def _explain(self, images: Tensor, keys: Sequence[str]) -> Explanation:
         maps = self._maps(images, None).cpu()
-        return Explanation(images, None, {"fused": self._scores(maps)}, maps, {})
+        return Explanation(images, None, {"fused": self._scores(maps)}, self._shown(maps), {})
 
     @property
     def tile(self) -> int:

@@ -20,6 +20,7 @@ __all__ = ["DETECTORS", "DetectorSpec", "sampling", "split_list"]
 DETECTORS = {
     "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
     "memory": "normalgen.baselines.memory:PatchMemory",
+    "patchcore": "normalgen.baselines.patchcore:PatchCore",
 }
 
 
