@@ -16,7 +16,9 @@ __all__ = ["STARTS", "greedy_coreset", "projection", "radius"]
 STARTS = 10
 """How many random vectors the first one is measured from."""
 LEAST, MOST, GROWTH = 64, 2048, 4
-"""Bounds of the candidates per round, and how many there are for each one that the round before chose."""
+"""Bounds of the candidates per round, and how many there are for each one that the round before took."""
+SHRINK, PART = 0.85, 4096
+"""How far the radius shrinks in a stage, and how many vectors are gathered at a time."""
 
 
 def projection(channels: int, dims: int, seed: int) -> Tensor:
@@ -38,8 +40,9 @@ def greedy_coreset(vectors: Tensor, count: int, *, seed: int = 0) -> Tensor:
 
     Distances to those taken only shrink, so old ones are upper bounds. Each round looks at the vectors with the largest
     bounds, and takes among them as long as the farthest is farther than the bounds of all others: just those that
-    taking one at a time would take, up to rounding. Only then are all bounds renewed, by one product of matrices for
-    all that the round took. Besides the vectors, memory holds N bounds and a few MB.
+    taking one at a time would take, up to rounding. Only then are bounds renewed, by one product of matrices for all
+    that the round took, and only those that are above the radius at which the stage ends: many vectors are never as
+    far again. Besides the vectors, memory holds a few numbers for each, and a few tens of MB.
 
     Args:
         vectors: float, finite.
@@ -48,14 +51,52 @@ def greedy_coreset(vectors: Tensor, count: int, *, seed: int = 0) -> Tensor:
     """
     if not 1 <= count <= len(vectors):
         raise ValueError(f"a coreset of {len(vectors)} vectors has 1 to {len(vectors)} of them, got {count}")
-    bounds = torch.full_like(vectors[:, 0], torch.inf)
-    chosen, taken, most = [_first(vectors, seed)], 1, LEAST
-    while taken < count:
-        torch.minimum(bounds, MemoryBank(vectors[chosen[-1]]).distances(vectors), out=bounds)
-        bounds[chosen[-1]] = -torch.inf
-        chosen.append(_round(vectors, bounds, most, count - taken))
-        taken, most = taken + len(chosen[-1]), min(MOST, max(LEAST, GROWTH * len(chosen[-1])))
-    return torch.cat(chosen)
+    bounds, most = _Bounds(vectors, _first(vectors, seed)), LEAST
+    while len(bounds.taken) < count:
+        limit = bounds.stage()
+        active = bounds.renewed((bounds.values > limit).nonzero()[:, 0], limit)
+        while len(active) and len(bounds.taken) < count:
+            new = _round(vectors, bounds.values, active, limit, most, count - len(bounds.taken))
+            bounds.take(new)
+            active = active if len(bounds.taken) == count else bounds.renewed(active, limit)
+            most = min(MOST, max(LEAST, GROWTH * len(new)))
+    return bounds.taken
+
+
+class _Bounds:
+    """Upper bounds of the distances of vectors (N, C) to the nearest of those taken.
+
+    Attributes:
+        taken: indices, in order.
+        values: (N,); minus infinity for those taken.
+        seen: how many of those taken a bound takes into account (N,).
+    """
+
+    def __init__(self, vectors: Tensor, first: Tensor) -> None:
+        self.vectors, self.taken = vectors, first[:0]
+        self.values = torch.full_like(vectors[:, 0], torch.inf)
+        self.seen = torch.zeros(len(vectors), dtype=torch.int32, device=vectors.device)
+        self.take(first)
+        self.renewed(torch.arange(len(vectors), device=vectors.device), 0)
+
+    def take(self, new: Tensor) -> None:
+        self.taken = torch.cat([self.taken, new])
+        self.values[new] = -torch.inf
+
+    def stage(self) -> float:
+        """Return the radius at which the next stage ends."""
+        largest = float(self.values.max())
+        return SHRINK * largest if largest > 0 else -1.0
+
+    def renewed(self, rows: Tensor, limit: float) -> Tensor:
+        """Renew the bounds of `rows`, and return those of them that are still above `limit`."""
+        late = rows[self.seen[rows] < len(self.taken)]
+        for seen in self.seen[late].unique().tolist():
+            bank = MemoryBank(self.vectors[self.taken[seen:]])
+            for part in torch.split(late[self.seen[late] == seen], PART):
+                self.values[part] = torch.minimum(self.values[part], bank.distances(self.vectors[part]))
+        self.seen[rows] = len(self.taken)
+        return rows[self.values[rows] > limit]
 
 
 def radius(vectors: Tensor, chosen: Tensor) -> float:
@@ -68,11 +109,20 @@ def _first(vectors: Tensor, seed: int) -> Tensor:
     return torch.stack([MemoryBank(vectors[i]).distances(vectors) for i in starts]).mean(0).argmax()[None]
 
 
-def _round(vectors: Tensor, bounds: Tensor, most: int, wanted: int) -> Tensor:
-    """Return the indices of the next vectors to take, at least one, out of the `most` with the largest bounds."""
-    values, indices = bounds.topk(min(most + 1, len(bounds)))
-    candidates = indices[:most]
-    limit = float(values[most]) if len(values) > most else -np.inf
+def _round(vectors: Tensor, bounds: Tensor, active: Tensor, limit: float, most: int, wanted: int) -> Tensor:
+    """Return the indices of the next vectors to take, from 1 to `wanted`.
+
+    Args:
+        vectors: (N, C).
+        bounds: of all vectors (N,).
+        active: indices of those with a bound above `limit`; theirs are true distances.
+        limit: no other bound is larger.
+        most: how many candidates to look at.
+        wanted: most indices to return.
+    """
+    values, order = bounds[active].topk(min(most + 1, len(active)))
+    candidates = active[order[:most]]
+    limit = float(values[most]) if len(values) > most else limit
     left = values[:most].cpu().numpy()
     apart = torch.cdist(vectors[candidates], vectors[candidates]).cpu().numpy()
     taken: list[int] = []

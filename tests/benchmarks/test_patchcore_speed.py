@@ -70,14 +70,14 @@ def theirs(name: str) -> Any:
 
 
 def fastest(**contestants: Callable[[], object]) -> dict[str, float]:
-    """Seconds of the fastest of a few runs, taken in turns."""
+    """Processor seconds of the cheapest of a few runs, taken in turns; other work on the machine hardly changes them."""
     best = dict.fromkeys(contestants, float("inf"))
     with torch.random.fork_rng(devices=[]):
         for _ in range(ROUNDS):
             for name, run in contestants.items():
-                begun = time.perf_counter()
+                begun = time.process_time()
                 run()
-                best[name] = min(best[name], time.perf_counter() - begun)
+                best[name] = min(best[name], time.process_time() - begun)
     return best
 
 
