@@ -91,7 +91,7 @@ class _Bounds:
     def renewed(self, rows: Tensor, limit: float) -> Tensor:
         """Renew the bounds of `rows`, and return those of them that are still above `limit`."""
         late = rows[self.seen[rows] < len(self.taken)]
-        for seen in self.seen[late].unique().tolist():
+        for seen in self.seen[late].bincount().nonzero()[:, 0].tolist():
             bank = MemoryBank(self.vectors[self.taken[seen:]])
             for part in torch.split(late[self.seen[late] == seen], PART):
                 self.values[part] = torch.minimum(self.values[part], bank.distances(self.vectors[part]))

@@ -6,12 +6,12 @@ import timm
 import torch
 from conftest import drawn
 from detecting import crossed
+from normalgen.baselines import patchcore
+from normalgen.baselines.patchcore import PatchCore, weights
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from normalgen.baselines import patchcore
-from normalgen.baselines.patchcore import PatchCore, weights
 from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.contract import TextSide
 from normalgen.features.coreset import greedy_coreset, projection

@@ -70,7 +70,7 @@ def theirs(name: str) -> Any:
 
 
 def fastest(**contestants: Callable[[], object]) -> dict[str, float]:
-    """Processor seconds of the cheapest of a few runs, taken in turns; other work on the machine hardly changes them."""
+    """Processor seconds of the cheapest of a few runs, taken in turns; other work hardly changes them."""
     best = dict.fromkeys(contestants, float("inf"))
     with torch.random.fork_rng(devices=[]):
         for _ in range(ROUNDS):
@@ -116,7 +116,7 @@ def test_scoring_is_no_slower_than_anomalibs_in_half_the_memory() -> None:
         model = theirs("model")(["layer2"], "resnet18", pre_trained=False)
     model.memory_bank = vectors
     bank = MemoryBank(vectors)
-    runs = {
+    runs: dict[str, Callable[[], Tensor]] = {
         "ours": lambda: bank.distances(queries),
         "anomalib": lambda: model.nearest_neighbors(queries, n_neighbors=1)[0],
     }

@@ -10,11 +10,11 @@ import pytest
 import timm
 import torch
 from conftest import drawn
+from normalgen.baselines.patchcore import PatchCore
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from normalgen.baselines.patchcore import PatchCore
 from normalgen.features.timm import TimmFeatures
 from normalgen.features.weights import normalised
 from normalgen.images.images import Images
