@@ -101,12 +101,18 @@ class _Bounds:
 
 def radius(vectors: Tensor, chosen: Tensor) -> float:
     """Return the largest distance of vectors (N, C) to the nearest of those with the indices `chosen`."""
-    return float(MemoryBank(vectors[chosen]).distances(vectors).max())
+    return float(_distances(vectors, chosen).max())
 
 
 def _first(vectors: Tensor, seed: int) -> Tensor:
     starts = torch.randperm(len(vectors), generator=generator(seed, "starts"))[:STARTS].to(vectors.device)
-    return torch.stack([MemoryBank(vectors[i]).distances(vectors) for i in starts]).mean(0).argmax()[None]
+    return torch.stack([_distances(vectors, start[None]) for start in starts]).mean(0).argmax()[None]
+
+
+def _distances(vectors: Tensor, chosen: Tensor) -> Tensor:
+    """Return the distances (N,) of vectors to the nearest of those chosen, with little more memory."""
+    bank = MemoryBank(vectors[chosen])
+    return torch.cat([bank.distances(part) for part in torch.split(vectors, PART)])
 
 
 def _round(vectors: Tensor, bounds: Tensor, active: Tensor, limit: float, most: int, wanted: int) -> Tensor:
