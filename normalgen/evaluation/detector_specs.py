@@ -24,6 +24,7 @@ DETECTORS = {
     "padim": "normalgen.baselines.padim:PaDiM",
     "anomalydino": "normalgen.baselines.anomalydino:AnomalyDINO",
     "subspacead": "normalgen.baselines.subspacead:SubspaceAD",
+    "patchcore": "normalgen.baselines.patchcore:PatchCore",
 }
 
 
