@@ -23,10 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
+from normalgen.baselines.turned import normal_images
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from normalgen.baselines.turned import normal_images
 from normalgen.detectors.map_scores import top_mean
 from normalgen.detectors.one_to_normal.calibration import Known
 from normalgen.detectors.patch_detector import PatchDetector

@@ -22,9 +22,9 @@ from operator import add
 from typing import Any, ClassVar, Self, get_args
 
 import torch
+from normalgen.baselines.turned import normal_images
 from torch import Tensor
 
-from normalgen.baselines.turned import normal_images
 from normalgen.detectors.map_scores import top_mean
 from normalgen.detectors.one_to_normal.calibration import Known
 from normalgen.detectors.patch_detector import PatchDetector
