@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 from torch import Tensor
 
 from normalgen.images.images import Images, Photo
+from normalgen.images.sources import ImageSource
 from normalgen.io.progress import Watch
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -101,6 +102,9 @@ class JudgingDetector(ExplainingDetector, Protocol):
 
     def fit(self, references: References, pool: Pool | None = None, *, size: int = 0, watch: Watch = ...) -> Self:
         """Learn what is normal; `size` asks for images of this width and height, and `watch` receives the progress."""
+
+    def predict(self, queries: ImageSource) -> Prediction:
+        """Score queries of any kind; raises NotFittedError before `fit`."""
 
     @property
     def is_fitted(self) -> bool:
