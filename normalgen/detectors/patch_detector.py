@@ -101,6 +101,11 @@ class PatchDetector(PixelDetector):
         """Return image scores (N,) of maps (N, h, w): their maxima."""
         return maps.flatten(1).amax(1)
 
+    def _judge(self, images: Tensor, without: int | None) -> tuple[Tensor, Tensor]:
+        """Return image scores (N,) and maps (N, h, w), on the CPU; a detector whose scores need more overrides it."""
+        maps = self._maps(images, without).cpu()
+        return self._scores(maps), maps
+
     def check(self) -> None:
         """Check the settings, without loading a network.
 
@@ -158,8 +163,9 @@ class PatchDetector(PixelDetector):
         Raises:
             NotFinite: a map holds NaN or infinity.
         """
-        (maps,) = finite([self._maps(images, without).cpu()], f"{opened(self._ready().network)} in {self.name}")
-        return Explanation(images, None, {"fused": self._scores(maps)}, maps, {})
+        scores, maps = self._judge(images, without)
+        finite([scores[:, None], maps], f"{opened(self._ready().network)} in {self.name}")
+        return Explanation(images, None, {"fused": scores}, maps, {})
 
     @property
     def image_size(self) -> int:
@@ -293,5 +299,5 @@ def _left_out(detector: PatchDetector, known: Known | None) -> Tensor:
         return torch.empty(0)
     owners = list(known.sources[: len(known.photos)])
     rows = [row for reference in range(len(known.digests)) for row, owner in enumerate(owners) if owner == reference]
-    maps = [detector._maps(known.photos[row : row + 1].float() / 255, owners[row]).cpu() for row in rows]
-    return highest(torch.cat([detector._scores(part) for part in maps]), [owners[row] for row in rows])
+    scores = [detector._judge(known.photos[row : row + 1].float() / 255, owners[row])[0] for row in rows]
+    return highest(torch.cat(scores), [owners[row] for row in rows])
