@@ -22,7 +22,7 @@ from normalgen.features.contract import Features
 from normalgen.features.finite import finite, naming
 from normalgen.features.open_features import check_features, open_features, opened
 from normalgen.images.images import Images
-from normalgen.io.free_memory import free_memory
+from normalgen.io.free_memory import need_memory
 from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -135,11 +135,12 @@ class PatchDetector(PixelDetector):
         if category != references.category:
             raise DataError(f"the pool has category {category!r}, the references {references.category!r}")
         network = self.network()
-        self._need_memory(network, len(references.pieces) + (0 if pool is None else len(pool)))
+        images = len(references.pieces) + (len(pool) if pool else 0)
+        bytes_each = 4 * self._values(network) + 3 * network.size**2
+        need_memory(images * bytes_each, f"{self.name} on {images} images", f"{self.smaller}, or use a smaller pool")
         known = Known.of(references, pool, network.size, 0, watch)
         with naming(network, torch.cat([known.photos, known.drawn]), known_names(references, pool)):
             tensors = {name: held.contiguous() for name, held in self._learn(network, known, references).items()}
-        images = len(known.photos) + len(known.drawn)
         known = replace(known, drawn=known.drawn[:0])
         self.fitted_, self.left_out_ = Learned(network, tensors, Training.of(references), images, known), None
         self._take(tensors)
@@ -266,18 +267,6 @@ class PatchDetector(PixelDetector):
     def _values(self, network: Features) -> int:
         """Return how many numbers it keeps of each image while it learns: those that the features give."""
         return sum(level.numel() for level in network.tokens(torch.zeros(1, 3, network.size, network.size)))
-
-    def _need_memory(self, network: Features, images: int) -> None:
-        """Check that what is learned from so many images fits into the free memory; raises PresetError if not."""
-        free = free_memory()
-        if free is None:
-            return
-        needed = images * (4 * self._values(network) + 3 * network.size**2)
-        if needed > free:
-            raise PresetError(
-                f"{self.name} would keep {needed / 1e9:.1f} GB of {images} images, but {free / 1e9:.1f} GB of memory "
-                f"are free; {self.smaller}, or use a smaller pool"
-            )
 
     def _ready(self) -> Learned:
         if self.fitted_ is None:

@@ -3,7 +3,9 @@
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["free_memory"]
+from normalgen.errors import PresetError
+
+__all__ = ["free_memory", "need_memory"]
 
 MEMORY = Path("/proc/meminfo")
 GROUP = Path("/sys/fs/cgroup")
@@ -25,3 +27,19 @@ def _cached() -> int:
     """Return the bytes of cached files, which count as held but give way."""
     pairs = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
     return sum(int(value) for name, value in pairs if name in ("inactive_file", "active_file"))
+
+
+def need_memory(needed: int, what: str, remedy: str) -> None:
+    """Check that `needed` bytes are free, if the system says.
+
+    Args:
+        needed: bytes.
+        what: what would keep them, for the message.
+        remedy: how to make them fewer.
+
+    Raises:
+        PresetError: they are not free.
+    """
+    free = free_memory()
+    if free is not None and needed > free:
+        raise PresetError(f"{what} needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB of memory are free; {remedy}")

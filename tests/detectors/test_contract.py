@@ -252,9 +252,9 @@ def test_a_bank_larger_than_the_memory_is_refused_before_any_image_is_read(
 ) -> None:
     spec = DetectorSpec("memory", DETECTORS["memory"], {"features": "cnn", "features_size": 64, "grid": 8}, {})
     needed = 7 * (4 * 8 * 8 * 176 + 3 * 64 * 64)
-    monkeypatch.setattr("normalgen.detectors.patch_detector.free_memory", lambda: needed)
+    monkeypatch.setattr("normalgen.io.free_memory.free_memory", lambda: needed)
     assert spec.open(seed=0, device="cpu", cache=None).fit(shots, pool)
-    monkeypatch.setattr("normalgen.detectors.patch_detector.free_memory", lambda: needed - 1)
+    monkeypatch.setattr("normalgen.io.free_memory.free_memory", lambda: needed - 1)
     monkeypatch.setattr(Images, "photo", None)
-    with pytest.raises(PresetError, match=r"memory would keep 0\.0 GB of 7 images, but .* lower grid"):
+    with pytest.raises(PresetError, match=r"memory on 7 images needs 0\.0 GB, and .* are free; lower grid"):
         spec.open(seed=0, device="cpu", cache=None).fit(shots, pool)
