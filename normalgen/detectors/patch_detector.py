@@ -139,7 +139,7 @@ class PatchDetector(PixelDetector):
         bytes_each = 4 * self._values(network) + 3 * network.size**2
         need_memory(images * bytes_each, f"{self.name} on {images} images", f"{self.smaller}, or use a smaller pool")
         known = Known.of(references, pool, network.size, 0, watch)
-        with naming(network, torch.cat([known.photos, known.drawn]), known_names(references, pool)):
+        with naming(network, [known.photos, known.drawn], known_names(references, pool)):
             tensors = {name: held.contiguous() for name, held in self._learn(network, known, references).items()}
         known = replace(known, drawn=known.drawn[:0])
         self.fitted_, self.left_out_ = Learned(network, tensors, Training.of(references), images, known), None

@@ -42,8 +42,8 @@ def finite(levels: list[Tensor], network: str) -> list[Tensor]:
 
 
 @contextmanager
-def naming(network: Features, images: Tensor, names: Sequence[str]) -> Iterator[None]:
-    """Name the image if one of `images`, uint8 (N, 3, S, S), has vectors that are not finite.
+def naming(network: Features, images: Sequence[Tensor], names: Sequence[str]) -> Iterator[None]:
+    """Name the image if one of `images`, parts of uint8 (N, 3, S, S), has vectors that are not finite.
 
     Raises:
         NotFinite: one has, or else an image made from them.
@@ -51,7 +51,7 @@ def naming(network: Features, images: Tensor, names: Sequence[str]) -> Iterator[
     try:
         yield
     except NotFinite as error:
-        for image, name in zip(torch.split(images, 1), names, strict=True):
+        for image, name in zip((image for part in images for image in torch.split(part, 1)), names, strict=True):
             try:
                 network.tokens(image.float() / 255)
             except NotFinite:

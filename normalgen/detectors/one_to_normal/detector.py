@@ -107,7 +107,7 @@ class OneToNormal(PixelDetector):
         size = size or (self.model.preset.size if self.model else network.size)
         known = Known.of(references, pool, size, self.bank, watch)
         images, names = torch.cat([known.photos, known.drawn]), known_names(references, pool)
-        with naming(network, images, names[: len(images)]):
+        with naming(network, [images], names[: len(images)]):
             levels = bank_levels(branches, images, watch)
         banks = banks_of(levels, len(known.photos), self.kept, self.device, subspaces=self.fusion == "calibrated")
         usual = learn_usual(branches, banks, known, seed=self.seed, watch=watch)
