@@ -59,8 +59,7 @@ def detect(
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3), uint8.
         references: the k photos; not needed with a fitted detector. If they are in tiles, so are the queries.
         folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
-        detector: a detector, a fitted one of normalgen, a name such as "memory[grid=8]" or "module:Class", or the folder
-            of a saved one; default: One-to-Normal.
+        detector: a detector, a name such as "memory[grid=8]", or a saved one's folder; default: One-to-Normal.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
         n: how many images the pool should have; 0 makes no pool. A new pool has room for all kept `unlabeled` photos.
         model: folder of the model, made if missing, as for `generate_pool`.
