@@ -34,6 +34,7 @@ class PatchMemory(PatchDetector):
     """
 
     name: ClassVar[str] = "memory"
+    smaller: ClassVar[str] = "lower grid"
 
     grid: int = 16
     kept: KeptMaps | None = field(default=None, repr=False)
@@ -51,6 +52,9 @@ class PatchMemory(PatchDetector):
             raise PresetError(f"memory: grid must be a whole number of at least 1, got {self.grid!r}")
         if not isinstance(self.drop, float | int) or not 0 <= self.drop < 1:
             raise PresetError(f"memory: drop must be in [0, 1), got {self.drop!r}")
+
+    def _values(self, network: Features) -> int:
+        return joined_patches(network, torch.zeros(1, 3, network.size, network.size), self.grid).numel()
 
     def _learn(self, network: Features, known: Known, references: References) -> dict[str, Tensor]:
         vectors = self._patches(network, known.photos)

@@ -10,8 +10,8 @@ from conftest import drawn
 from PIL import Image
 
 from normalgen.data.category import Category, TestImage
+from normalgen.detectors.specs import DetectorSpec
 from normalgen.evaluation.arms import Arm
-from normalgen.evaluation.detector_specs import DetectorSpec
 from normalgen.evaluation.protocol import Plan
 from normalgen.images.decode import ImageItem
 from normalgen.images.images import Images

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from normalgen.cli import main
+from normalgen.detectors.specs import DETECTORS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,6 +82,15 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert Path("detections/good/report.html").is_file()
 
 
+@pytest.mark.parametrize("document", ["README.md", *DOCS])
+def test_the_detectors_that_are_named_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"--detector '?([a-z-]+)", text)
+    named += [name for line in re.findall(r"--detectors '?([a-z,-]+)", text) for name in line.strip(",").split(",")]
+    saved = set(re.findall(r"--save ([a-z-]+)", text))
+    assert {name for name in named if name not in saved} <= {*DETECTORS, "mypackage", "own", "package"}
+
+
 def test_the_extras_named_in_the_readme_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = {name for group in re.findall(r"'\.\[(.*?)\]'", README) for name in group.split(",")}
@@ -114,6 +124,7 @@ def plain(requirement: str) -> str:
         "docs/results.md",
         "docs/choices.md",
         "docs/datasets.md",
+        "docs/baselines.md",
         "normalgen/diffusion/tiny/prior/README.md",
     ],
 )

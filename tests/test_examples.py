@@ -1,5 +1,6 @@
 """The examples that are not run by other tests."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -7,6 +8,11 @@ import sys
 from pathlib import Path
 
 import datasets
+import pytest
+from conftest import drawn
+from detecting import crossed, rows, run
+
+from normalgen.pool.from_images import NO_SOURCE, write_pool
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "reproduce.md").read_text(encoding="utf-8")
@@ -56,3 +62,43 @@ def test_the_commands_in_the_run_book_have_options_that_exist() -> None:
         used = {word for line in commands if line.split()[1] == command for word in line.split() if word[:2] == "--"}
         assert used
         assert all(word in shown for word in used), command
+
+
+def spoilt_set(photos: Path, folder: Path) -> None:
+    """Write `folder`/mixed with two good photos and a crossed one, and `folder`/pool with three good images."""
+    mixed = folder / "mixed"
+    mixed.mkdir()
+    for seed, make in ((60, drawn), (61, drawn), (62, crossed)):
+        make(seed).save(mixed / f"{seed}.png")
+    images = [drawn(seed) for seed in range(40, 43)]
+    write_pool(folder / "pool", images, [NO_SOURCE] * 3, category="good", mode="img2img")
+
+
+def test_a_detector_of_one_s_own_detects_with_a_pool(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt_set(photos, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "examples/own_detector.py", tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["detect", "mixed", "--references", "good", "--pool", "pool", "--device", "cpu", "--out", "out"]
+    words += ["--detector", "own_detector:NearestColour[size=16]"]
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    assert "own_detector:NearestColour[size=16], learned from 9 images" in shown
+    assert "ranking only" in shown
+    assert rows()[0]["file"] == "62.png"
+    settings = json.loads(Path("out/run.json").read_text())["settings"]
+    assert (settings["size"], settings["bank_images"]) == (16, 9)
+    assert run(*words, "--save", "saved") == run(*words, "--self-test") == 1
+    assert capsys.readouterr().err.count("only detectors of normalgen take --save and --self-test") == 2
+    assert not Path("models").exists()
+
+
+def test_an_estimator_of_scikit_learn_ranks_with_a_pool(photos: Path, tmp_path: Path) -> None:
+    spoilt_set(photos, tmp_path)
+    words = [sys.executable, str(ROOT / "examples/sklearn_pool.py"), "good", "pool", "mixed", "--features", "cnn"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ranked = [line.split()[1] for line in done.stdout.splitlines()]
+    assert (ranked[0], len(ranked)) == ("62.png", 3)

@@ -1,19 +1,23 @@
 """normalgen detect."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from normalgen.cli import detect_summary, inputs
+from normalgen.detectors.specs import DETECTORS
 from normalgen.errors import DataError
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
 from normalgen.io.run_folder import refuse_foreign
+from normalgen.pipeline.choosing import DEFAULT, check_flags, default_detector, named_detector, saved_folder
 from normalgen.settings.presets import preset as make_preset
 
 if TYPE_CHECKING:
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
+    from normalgen.detectors.base import JudgingDetector
     from normalgen.detectors.self_test import Proxy
     from normalgen.references import References
 
@@ -106,9 +110,13 @@ Calibrate = Annotated[
 SelfTest = Annotated[
     bool, typer.Option("--self-test", help="Also measure a proxy AUROC on references with and without drawn defects.")
 ]
-Fitted = Annotated[
-    Path | None,
-    typer.Option("--detector", help="Folder of a fitted detector from --save; nothing is fitted again."),
+DetectorName = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        help=f"{', '.join(DETECTORS)}, or your own as module:Class; settings go in brackets: memory\\[grid=32]. Or the "
+        "folder of a fitted detector from --save: nothing is fitted again. Default: one-to-normal.",
+    ),
 ]
 Save = Annotated[Path | None, typer.Option("--save", help="Folder to save the fitted detector in, for --detector.")]
 
@@ -149,17 +157,17 @@ def detect(
     normal: inputs.NormalNames = None,
     anomalous: inputs.AnomalousNames = None,
     self_test: SelfTest = False,
-    fitted: Fitted = None,
+    detector: DetectorName = None,
     save: Save = None,
     unlabeled: inputs.Unlabeled = None,
     contamination: inputs.Contamination = None,
     seed: inputs.Seed = 0,
     device: inputs.DeviceName = "auto",
 ) -> None:
-    """Find anomalies in photos, given only a few normal photos (One-to-Normal).
+    """Find anomalies in photos, given only a few normal photos (One-to-Normal, or another --detector).
 
     It compares each query with its normal twin and with a bank of normal images.
-    It makes the model and the pool first, unless they exist.
+    It makes the model and the pool first, unless they exist or are not needed.
 
     normalgen detect ./mixed --references ./good
 
@@ -171,11 +179,16 @@ def detect(
 
     normalgen detect ./tomorrow --detector bracket-detector
 
+    normalgen detect ./mixed --references ./good --detector memory
+
     normalgen detect ./large --references ./good --tile 512
     """
-    if fitted is not None and (tile or size):
-        raise DataError("--tile and --size are stored in the --detector; leave them out, or fit another detector")
-    asked = inputs.settings_in(context.params, "train", "twins") | {"pool": {"gate_features": gate_features}}
+    sys.path.insert(0, str(Path.cwd()))  # for the user's own detector
+    fitted = None if detector is None else saved_folder(detector)
+    check_flags(detector or DEFAULT, fitted, {name for name in context.params if _is_typed(context, name)})
+    asked: Mapping[str, Any] = inputs.settings_in(context.params, "train", "twins") | {
+        "pool": {"gate_features": gate_features}
+    }
     make_preset(preset, **asked)
     inputs.check_queries(queries)
     inputs.check_unlabeled(unlabeled, contamination)
@@ -186,8 +199,8 @@ def detect(
         chosen = inputs.references_in(context.params, references)
     elif self_test:
         raise DataError("--self-test draws defects on the references; also name their folder with --references")
+    from normalgen.detectors.own_detector import OwnDetector
     from normalgen.images.listing import note_skipped
-    from normalgen.pipeline.detect import default_detector
     from normalgen.pipeline.detect import detect as find_anomalies
 
     if save is not None:
@@ -196,7 +209,7 @@ def detect(
         refuse_foreign(save, FILES)
     note_skipped(calibrate)
     names = tuple(name.strip() for name in branches.split(",") if name.strip())
-    detector = fitted or default_detector(
+    default = default_detector(
         preset,
         features=features,
         branches=names,
@@ -207,11 +220,16 @@ def detect(
         seed=seed,
         device=pick_device(device),
     )
+    used: JudgingDetector | Path = fitted or default
+    if detector is not None and fitted is None:
+        used, asked = named_detector(detector, asked, default, features=features, size=size or 0)
+    if isinstance(used, OwnDetector) and (save or self_test):
+        raise DataError(f"only detectors of normalgen take --save and --self-test, not {used.name}; leave them out")
     detection = find_anomalies(
         queries,
         chosen,
         out,
-        detector=detector,
+        detector=used,
         pool=pool,
         n=n,
         model=model,
@@ -237,7 +255,13 @@ def detect(
         raise typer.Exit(1)
 
 
-def _proxy(detector: "OneToNormal", references: "References", seed: int) -> "Proxy":
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Return whether the option was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _proxy(detector: "JudgingDetector", references: "References", seed: int) -> "Proxy":
     from normalgen.detectors.self_test import self_test as test_itself
 
     with progress_bars() as watch:

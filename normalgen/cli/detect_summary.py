@@ -40,13 +40,9 @@ def _row(result: "Result") -> list[str]:
 
 def _show_method(detection: "Detection") -> None:
     """Print how the photos were judged, what a verdict means, and how well that worked if labels are known."""
-    run, detector = detection.run, detection.detector
-    say(
-        f"branches {','.join(detector.branches)}, {detector.features} features, {detector.fusion} fusion, "
-        f"bank of {detector.settings()['bank_images']} images"
-    )
-    if detector.fusion == "calibrated":
-        say("score: the highest 1 % of the fused map, in deviations from normal; each branch's column uses its own map")
+    run = detection.run
+    for line in detection.detector.described():
+        say(line)
     say(detection.threshold.sentence())
     if run.references:
         known = "are references or calibration photos, or copies of them"

@@ -10,6 +10,7 @@ import typer
 from normalgen.cli import inputs
 from normalgen.cli.show import note, say
 from normalgen.cli.workers import run_together
+from normalgen.detectors.specs import DETECTORS, detector_path, split_list
 from normalgen.evaluation.studies import STUDIES, TIERS
 from normalgen.io.devices import pick_device
 from normalgen.io.progress import progress_bars
@@ -26,7 +27,7 @@ Detectors = Annotated[
     str | None,
     typer.Option(
         "--detectors",
-        help="Comma-separated: one-to-normal, memory, or your own as module:Class. Settings go in brackets: "
+        help=f"Comma-separated: {', '.join(DETECTORS)}, or your own as module:Class. Settings go in brackets: "
         "memory\\[grid=32]. Default: one-to-normal,memory.",
     ),
 ]
@@ -110,6 +111,8 @@ def evaluate(
 
     for name in filter(None, (part.strip() for part in dataset.split(","))):
         find_dataset(name)  # before torch is loaded, to fail fast on a wrong name
+    for text in split_list(detectors or ""):
+        detector_path(text)
     from normalgen.evaluation.request import ask
     from normalgen.evaluation.run import check
     from normalgen.pool.workers import Shard

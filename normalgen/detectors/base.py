@@ -1,16 +1,23 @@
 """The detector protocol: fit on references and an optional pool, then score queries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
-from normalgen.images.images import Images
+from normalgen.images.images import Images, Photo
+from normalgen.images.sources import ImageSource
+from normalgen.io.progress import Watch
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
-__all__ = ["Detector", "ExplainingDetector", "Explanation", "Prediction"]
+if TYPE_CHECKING:
+    from normalgen.detectors.one_to_normal.state import Training
+    from normalgen.diffusion.model import NormalModel
+
+__all__ = ["Detector", "ExplainingDetector", "Explanation", "JudgingDetector", "Prediction"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +92,66 @@ class ExplainingDetector(Detector, Protocol):
 
     def settings(self) -> dict[str, Any]:
         """Return every setting that a result depends on, as plain data."""
+
+
+class JudgingDetector(ExplainingDetector, Protocol):
+    """A detector that `normalgen detect` fits, judges photos with, reports on and saves.
+
+    `normalgen.detectors.own_detector.judging` makes one of any `Detector`.
+    """
+
+    def fit(self, references: References, pool: Pool | None = None, *, size: int = 0, watch: Watch = ...) -> Self:
+        """Learn what is normal; `size` asks for images of this width and height, and `watch` receives the progress."""
+
+    def predict(self, queries: ImageSource) -> Prediction:
+        """Score queries of any kind; raises NotFittedError before `fit`."""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it is ready to predict."""
+
+    @property
+    def trained_from(self) -> "Training":
+        """Category, noun, crop and SHA-256 of the references; raises NotFittedError before `fit`."""
+
+    @property
+    def left_out(self) -> Tensor:
+        """Scores of references, each judged without itself and what was made from it; empty if there are none."""
+
+    @property
+    def uses_pool(self) -> bool:
+        """Whether it learns from a pool."""
+
+    @property
+    def tile(self) -> int:
+        """Width and height of tiles, in pixels, as the references were cut; 0 if photos are judged whole."""
+
+    @property
+    def together(self) -> int:
+        """How many photos `explain_photos` takes at a time."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether `explain_photos` needs photos with their image."""
+
+    @property
+    def image_size(self) -> int:
+        """Width and height, in pixels, of the images it judges; raises NotFittedError before `fit`."""
+
+    def judged_size(self, model_size: int) -> int:
+        """Return the width and height, in pixels, of the images that it will judge with a model of `model_size`."""
+
+    def with_model(self, model: "NormalModel | None") -> Self:
+        """Return the same detector, unfitted, with this customized model."""
+
+    def explain_photos(self, photos: Sequence[Photo]) -> Explanation:
+        """Return the explanation of at most `together` photos, read at `image_size`."""
+
+    def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
+        """Return the explanation of images (N, 3, S, S) in [0, 1] named by `keys`, without the reference `without`."""
+
+    def described(self) -> list[str]:
+        """Return one line on how it judges, and others on what its scores mean; raises NotFittedError before `fit`."""
+
+    def save(self, folder: Path) -> None:
+        """Write all that `predict` needs into `folder`."""

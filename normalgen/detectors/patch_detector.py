@@ -1,29 +1,35 @@
 """What detectors that learn from the patches of normal images share: reading, fitting, judging, saving."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from normalgen.detectors.base import Explanation, Prediction
-from normalgen.detectors.one_to_normal.calibration import Known
+from normalgen.detectors.base import Explanation
+from normalgen.detectors.one_to_normal.calibration import Known, known_names
 from normalgen.detectors.one_to_normal.state import Training
-from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
+from normalgen.detectors.one_to_normal.stitching import highest
+from normalgen.detectors.pixel_detector import PixelDetector
+from normalgen.detectors.saved import AGAIN
 from normalgen.detectors.saved_patches import read_patches, write_patches
 from normalgen.errors import DataError, NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
+from normalgen.features.finite import finite, naming
 from normalgen.features.open_features import check_features, open_features, opened
 from normalgen.features.timm import Layers
-from normalgen.images.images import Images, Photo, stacked
-from normalgen.images.sources import ImageSource, as_images
+from normalgen.images.images import Images
+from normalgen.io.free_memory import need_memory
 from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
+
+if TYPE_CHECKING:
+    from normalgen.diffusion.model import NormalModel
 
 __all__ = ["Learned", "PatchDetector"]
 
@@ -51,10 +57,12 @@ class Learned:
 
 
 @dataclass(kw_only=True)
-class PatchDetector(ABC):
+class PatchDetector(PixelDetector):
     """A detector that learns tensors from normal images once, and scores each patch of a query by them.
 
     A detector has a `name`, which `normalgen detect --detector` takes, and implements `_learn`, `_take` and `_maps`.
+    One that keeps fewer or more numbers per image than the features give overrides `_values`; `smaller` says which
+    setting makes them fewer.
 
     Args:
         features: a name for `normalgen.features.open_features`.
@@ -67,6 +75,7 @@ class PatchDetector(ABC):
 
     name: ClassVar[str]
     needs_model: ClassVar[bool] = False
+    smaller: ClassVar[str] = "lower features_size"
 
     features: str = "embedded"
     features_size: int = 0
@@ -120,16 +129,19 @@ class PatchDetector(ABC):
 
         Raises:
             DataError: the pool has another category, or the features of an image are not finite.
-            PresetError: a setting cannot work.
+            PresetError: a setting cannot work, or what is learned would be larger than the free memory.
         """
         self.check()
         category = pool.rows[0]["category"] if pool else references.category
         if category != references.category:
             raise DataError(f"the pool has category {category!r}, the references {references.category!r}")
         network = self.network()
+        images = len(references.pieces) + (len(pool) if pool else 0)
+        bytes_each = 4 * self._values(network) + 3 * network.size**2
+        need_memory(images * bytes_each, f"{self.name} on {images} images", f"{self.smaller}, or use a smaller pool")
         known = Known.of(references, pool, network.size, 0, watch)
-        tensors = {name: held.contiguous() for name, held in self._learn(network, known, references).items()}
-        images = len(known.photos) + len(known.drawn)
+        with naming(network, [known.photos, known.drawn], known_names(references, pool)):
+            tensors = {name: held.contiguous() for name, held in self._learn(network, known, references).items()}
         known = replace(known, drawn=known.drawn[:0])
         self.fitted_, self.left_out_ = Learned(network, tensors, Training.of(references), images, known), None
         self._take(tensors)
@@ -151,48 +163,25 @@ class PatchDetector(ABC):
         network = open_features(self.features, device=self.device, size=self.features_size or None, layers=layers)
         return network if self.cache is None else KeptFeatures(network, self.cache / "patches")
 
-    def predict(self, queries: ImageSource) -> Prediction:
-        """Return scores (N,) and maps (N, h, w); maps of tiles are resized to the largest one.
+    def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
+        """Return the explanation of images (N, 3, S, S) in [0, 1]; `without` leaves out a reference and its images.
 
         Raises:
-            NotFittedError: before `fit`.
+            NotFinite: a map holds NaN or infinity.
         """
-        batches = [(batch.scores["fused"], batch.maps) for batch in self.explain(as_images(queries))]
-        if not batches:
-            return Prediction(torch.empty(0), torch.empty(0, 0, 0))
-        scores, maps = zip(*batches, strict=True)
-        return Prediction(torch.cat(scores), same_size(maps))
-
-    def explain(self, queries: Images) -> Iterator[Explanation]:
-        """Yield everything that `predict` is computed from, one batch at a time.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
-        size = self._ready().network.size
-        for photos in queries.photos(size, self.together, whole=self.tile > 0):
-            yield self.explain_photos(photos)
-
-    def explain_photos(self, photos: Sequence[Photo]) -> Explanation:
-        """Return the explanation of at most `together` photos, read at the detector's size; tiles need their image."""
-        if not self.tile:
-            return self._explain(stacked(photos), ())
-        (photo,) = photos
-        return explain_tiles(self._explain, photo, self.tile, self._ready().network.size, self.batch)
-
-    def _explain(self, images: Tensor, keys: Sequence[str]) -> Explanation:
-        scores, maps = self._judge(images, None)
+        scores, maps = self._judge(images, without)
+        finite([scores[:, None], maps], f"{opened(self._ready().network)} in {self.name}")
         return Explanation(images, None, {"fused": scores}, maps, {})
 
     @property
-    def tile(self) -> int:
-        """Width and height of tiles, in pixels, as the references were cut; 0 if photos are judged whole."""
-        return self._ready().training.tile
+    def image_size(self) -> int:
+        """Width and height, in pixels, of the images it judges; raises NotFittedError before `fit`."""
+        return self._ready().network.size
 
     @property
-    def together(self) -> int:
-        """How many photos `explain_photos` takes at a time: a batch, or 1 if photos are judged in tiles."""
-        return 1 if self.tile else self.batch
+    def uses_pool(self) -> bool:
+        """Whether it learns from a pool: always."""
+        return True
 
     @property
     def is_fitted(self) -> bool:
@@ -208,18 +197,26 @@ class PatchDetector(ABC):
         """Return the width and height, in pixels, of the images that it will judge."""
         return self.network().size
 
+    def with_model(self, model: "NormalModel | None") -> Self:
+        """Return the same detector, unfitted: it never needs a model."""
+        return replace(self)
+
     def without_model(self) -> Self | None:
-        """Return the detector itself: it never needs a model."""
-        return self
+        """Return the same detector, unfitted: it never needs a model."""
+        return replace(self)
 
     def trained_on(self, queries: Images) -> list[str]:
         """Return no names: nothing is learned from queries."""
         return []
 
+    def described(self) -> list[str]:
+        """Return one line on how it judges; raises NotFittedError before `fit`."""
+        words = "".join(f", {name} {value}" for name, value in self._unusual().items() if name != "features")
+        return [f"{self.name}, {self.features} features{words}, learned from {self._ready().images} images"]
+
     def settings(self) -> dict[str, Any]:
         """Return every setting that a result depends on, as plain data; once fitted, what it was fitted with, too."""
-        chosen = {name: value for name, value in self._chosen().items() if value != self._default(name)}
-        settings = {"detector": self.name, "features": self.features} | chosen
+        settings = {"detector": self.name, "features": self.features} | self._unusual()
         if self.fitted_ is None:
             return settings
         network, training = self.fitted_.network, self.fitted_.training
@@ -229,25 +226,52 @@ class PatchDetector(ABC):
 
     def save(self, folder: Path) -> None:
         """Write all that `predict` needs into `folder`; raises NotFittedError before `fit`."""
+        write_patches(folder, *self.learned())
+
+    def learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what `fit` learned: plain data, and tensors by name; raises NotFittedError before `fit`."""
         fitted = self._ready()
-        record = {"detector": self.name, "settings": self._chosen(), "network": opened(fitted.network)}
-        write_patches(folder, record, fitted.training, fitted.images, {**fitted.tensors, "left_out": self.left_out})
+        record: dict[str, Any] = {"detector": self.name, "settings": self._chosen(), "images": fitted.images}
+        record |= {"network": opened(fitted.network), "training": asdict(fitted.training)}
+        return record, {**fitted.tensors, "left_out": self.left_out}
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> Self:
         """Return the detector that `save` wrote; it gives the same scores.
 
         Raises:
-            DataError, MissingWeights: as `read_patches`; or the features of that name have changed.
+            DataError, MissingWeights: as `read_patches` and `take_over`.
         """
-        saved = read_patches(folder, cls.name)
-        detector = cls(**saved.settings, device=device, batch=batch, cache=cache)
-        network = detector.network()
-        saved.need_network(opened(network))
-        detector.fitted_ = Learned(network, saved.tensors, saved.training, saved.images, None)
-        detector.left_out_ = saved.left_out
-        detector._take(saved.tensors)
-        return detector
+        record, tensors = read_patches(folder, cls.name)
+        try:
+            detector = cls(**record["settings"], device=device, batch=batch, cache=cache)
+        except TypeError as error:
+            raise DataError(f"{folder} is damaged: {error}; {AGAIN}") from error
+        detector.check()
+        return detector.take_over(record, tensors, folder)
+
+    def take_over(self, record: Mapping[str, Any], tensors: dict[str, Tensor], source: Path) -> Self:
+        """Become fitted with what a detector of these settings `learned`, read from `source`.
+
+        Raises:
+            DataError: the features of that name have changed, or something is lacking.
+        """
+        network = self.network()
+        if opened(network) != record["network"]:
+            raise DataError(f"{source} needs the features {record['network']}, these are {opened(network)}; {AGAIN}")
+        tensors = dict(tensors)
+        try:
+            self.left_out_ = tensors.pop("left_out")
+            training = Training.from_record(record["training"])
+            self.fitted_ = Learned(network, tensors, training, record["images"], None)
+            self._take(tensors)
+        except KeyError as error:
+            raise DataError(f"{source} is damaged: it lacks {error}; {AGAIN}") from error
+        return self
+
+    def _values(self, network: Features) -> int:
+        """Return how many numbers it keeps of each image while it learns: those that the features give."""
+        return sum(level.numel() for level in network.tokens(torch.zeros(1, 3, network.size, network.size)))
 
     def _ready(self) -> Learned:
         if self.fitted_ is None:
@@ -258,8 +282,10 @@ class PatchDetector(ABC):
         names = [item.name for item in fields(self) if item.init and item.name not in UNSAVED]
         return {name: getattr(self, name) for name in names}
 
-    def _default(self, name: str) -> Any:
-        return next(item.default for item in fields(self) if item.name == name)
+    def _unusual(self) -> dict[str, Any]:
+        """Return the settings that are not the defaults."""
+        defaults = {item.name: item.default for item in fields(self)}
+        return {name: value for name, value in self._chosen().items() if value != defaults[name]}
 
 
 def _left_out(detector: PatchDetector, known: Known | None) -> Tensor:

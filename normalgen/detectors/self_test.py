@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from normalgen.detectors.base import JudgingDetector
 from normalgen.detectors.metrics import image_auroc
-from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.detectors.one_to_normal.left_out import sample, view
 from normalgen.images.defects import KINDS, paste
 from normalgen.images.turning import turnables
@@ -31,7 +31,7 @@ class Proxy:
     images: int
 
 
-def self_test(detector: OneToNormal, references: References, *, seed: int = 0, watch: Watch = silent) -> Proxy:
+def self_test(detector: JudgingDetector, references: References, *, seed: int = 0, watch: Watch = silent) -> Proxy:
     """Return the AUROC of views of at most 16 references with and without a drawn defect, each left out of the bank.
 
     Args:
@@ -44,7 +44,7 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
     Raises:
         NotFittedError: the detector is not fitted.
     """
-    size = int(detector.settings()["size"])
+    size = detector.image_size
     chosen = sorted(sample(references.images.hashes(), MOST, seed))
     good: list[dict[str, torch.Tensor]] = []
     defective: dict[str, list[dict[str, torch.Tensor]]] = {kind: [] for kind in KINDS}
@@ -67,7 +67,7 @@ def self_test(detector: OneToNormal, references: References, *, seed: int = 0, w
     return Proxy(overall, by_kind, GOOD * len(chosen))
 
 
-def _scores(detector: OneToNormal, images: torch.Tensor, name: str, reference: int) -> dict[str, torch.Tensor]:
+def _scores(detector: JudgingDetector, images: torch.Tensor, name: str, reference: int) -> dict[str, torch.Tensor]:
     keys = [f"{name}-{i}" for i in range(len(images))]
     return detector.explain_pixels(images, keys, without=reference).scores
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import torch
 
 from normalgen.data.category import Category
+from normalgen.detectors.specs import DetectorSpec
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
-from normalgen.evaluation.detector_specs import DetectorSpec
 from normalgen.features.open_features import EMBEDDED
 from normalgen.io.atomic import slug
 from normalgen.io.rng import generator

@@ -7,9 +7,9 @@ from typing import TypeVar
 from normalgen.data.category import Category
 from normalgen.data.labels import LabelNames
 from normalgen.data.registry import check_said, find_dataset
+from normalgen.detectors.specs import DetectorSpec, split_list
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm
-from normalgen.evaluation.detector_specs import DetectorSpec, split_list
 from normalgen.evaluation.protocol import Plan
 from normalgen.evaluation.studies import STUDIES, TIERS, Study, Tier
 from normalgen.settings.presets import Preset

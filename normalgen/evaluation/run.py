@@ -1,6 +1,5 @@
 """Works through a plan: one file per cell; a cell that has a file is not measured again."""
 
-import json
 import time
 import traceback
 from collections.abc import Callable
@@ -12,9 +11,10 @@ import torch
 from torch import Tensor
 
 from normalgen.detectors.base import Detector, ExplainingDetector, Prediction
+from normalgen.detectors.own_detector import reported
+from normalgen.detectors.specs import sampling
 from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError
-from normalgen.evaluation.detector_specs import sampling
 from normalgen.evaluation.measure import by_branch, measure
 from normalgen.evaluation.protocol import CellPlan, Plan, Setup
 from normalgen.evaluation.setups import Made, agree_on_data, made, ready_other
@@ -173,7 +173,7 @@ def _measure(plan: Plan, cell: CellPlan, given: Made, cache: Path) -> dict[str, 
             "normal": len(tests) - anomalous,
             "anomalous": anomalous,
         },
-        "settings": _settings(detector) | asked | ({"preset": used.preset.settings()} if used else {}),
+        "settings": reported(detector) | asked | ({"preset": used.preset.settings()} if used else {}),
         "digests": _digests(given.references, pool, used, queries),
         "versions": versions(_PACKAGES),
         "seconds": {name: round(value, 2) for name, value in ((given.seconds if used else {}) | seconds).items()},
@@ -197,16 +197,6 @@ def _predict(detector: Detector, queries: Images, labels: Tensor) -> tuple[Predi
     batches = [(batch.scores, batch.maps) for batch in detector.explain(queries)]
     scores, maps = [scores for scores, _ in batches], torch.cat([maps for _, maps in batches])
     return Prediction(torch.cat([batch["fused"] for batch in scores]), maps), by_branch(scores, labels)
-
-
-def _settings(detector: Detector) -> dict[str, Any]:
-    """The settings that the detector reports, or else its plain attributes."""
-    report = getattr(detector, "settings", None)
-    if callable(report):
-        settings: dict[str, Any] = json.loads(json.dumps(report(), default=str))
-        return settings
-    plain = (str, int, float, bool)
-    return {name: value for name, value in vars(detector).items() if isinstance(value, plain) and name[-1] != "_"}
 
 
 def _digests(references: References, pool: Pool | None, model: NormalModel | None, tests: Images) -> dict[str, Any]:

@@ -38,7 +38,11 @@ class Features(Protocol):
         """How much each level counts in a map that combines them; they sum to 1."""
 
     def tokens(self, images: Tensor) -> list[Tensor]:
-        """Return raw patch vectors (N, rows, columns, C) per level, for images (N, 3, S, S) in [0, 1], S any size."""
+        """Return raw patch vectors (N, rows, columns, C) per level, for images (N, 3, S, S) in [0, 1], S any size.
+
+        Raises:
+            NotFinite: a vector holds NaN or infinity.
+        """
 
     def image(self, images: Tensor) -> Tensor:
         """Return one vector per image (N, D), of unit length."""

@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from normalgen.errors import MissingDependency
 from normalgen.features.contract import TextSide
+from normalgen.features.finite import finite
 from normalgen.features.weights import fingerprint, read_weights, resized
 
 __all__ = ["CELLS", "CHANNELS", "LEAST", "LEVELS", "SIZE", "STATISTICS", "CnnFeatures"]
@@ -69,7 +70,7 @@ class CnnFeatures:
         maps = self._maps(_folded(self.device), resized(images, self.size, "bilinear"))
         near = [avg_pool2d(level, 3, 1, 1, count_include_pad=False) for level in maps]
         pooled = [adaptive_avg_pool2d(level, self.size // cell) for level, cell in zip(near, CELLS, strict=True)]
-        return [level.permute(0, 2, 3, 1).contiguous() for level in pooled]
+        return finite([level.permute(0, 2, 3, 1).contiguous() for level in pooled], self.name)
 
     @torch.inference_mode()
     def patches(self, images: Tensor, grid: int = 32) -> Tensor:

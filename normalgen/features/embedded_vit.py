@@ -19,6 +19,7 @@ from torch.nn.functional import interpolate, normalize
 
 from normalgen.errors import MissingDependency, MissingWeights, PresetError
 from normalgen.features.contract import TextSide
+from normalgen.features.finite import finite
 from normalgen.features.timm import load_timm, timm_package
 from normalgen.features.weights import fingerprint, normalised, quietly, resized
 
@@ -97,7 +98,7 @@ class VitFeatures:
         )
         mean = torch.stack([normalize(level, dim=-1) for level in maps]).mean(0)
         side = self.size // PATCH
-        return [mean.view(len(mean), side, side, -1)]
+        return finite([mean.view(len(mean), side, side, -1)], self.name)
 
     def image(self, images: Tensor) -> Tensor:
         """Return one vector per image (N, 384), of unit length: the mean of its patch vectors."""

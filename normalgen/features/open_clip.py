@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from normalgen.errors import MissingDependency, MissingWeights, PresetError
 from normalgen.features.contract import TextSide
+from normalgen.features.finite import finite
 from normalgen.features.weights import (
     fingerprint,
     first_line,
@@ -122,7 +123,8 @@ class ClipFeatures:
             intermediates_only=True,
             output_fmt="NLC",
         )
-        return [level.reshape(len(images), *self.grid, -1).contiguous() for level in outputs["image_intermediates"]]
+        blocks = outputs["image_intermediates"]
+        return finite([level.reshape(len(images), *self.grid, -1).contiguous() for level in blocks], self.name)
 
     @torch.inference_mode()
     def image(self, images: Tensor) -> Tensor:

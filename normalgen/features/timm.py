@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from normalgen.errors import MissingDependency, MissingWeights, PresetError
 from normalgen.features.contract import TextSide
+from normalgen.features.finite import finite
 from normalgen.features.weights import (
     fingerprint,
     first_line,
@@ -96,7 +97,7 @@ class TimmFeatures:
             intermediates_only=True,
             output_fmt="NCHW",
         )
-        return [level.permute(0, 2, 3, 1).contiguous() for level in maps]
+        return finite([level.permute(0, 2, 3, 1).contiguous() for level in maps], self.name)
 
     @torch.inference_mode()
     def image(self, images: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from normalgen.io.progress import Watch
 
 if TYPE_CHECKING:
     from normalgen.data.queries import Queries
+    from normalgen.detectors.base import JudgingDetector
     from normalgen.detectors.conformal import Threshold
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.images.images import Images
 
 __all__ = ["HIGHEST_RATE", "calibration_photos", "threshold_of"]
@@ -65,7 +65,7 @@ def calibration_photos(
     return photos.take(fresh)
 
 
-def threshold_of(detector: "OneToNormal", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":
+def threshold_of(detector: "JudgingDetector", unused: "Images | None", rate: float, watch: Watch) -> "Threshold":
     """Return the threshold from unused photos, or an approximate one from left-out references."""
     import torch
 

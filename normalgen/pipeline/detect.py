@@ -9,6 +9,7 @@ from normalgen.io.devices import pick_device
 from normalgen.io.notes import note
 from normalgen.io.progress import progress_bars
 from normalgen.pipeline.calibrating import calibration_photos
+from normalgen.pipeline.choosing import default_detector, named_detector, saved_folder
 from normalgen.pipeline.folders import check_apart, queries_from, target_folder
 from normalgen.pipeline.make import Settings
 from normalgen.pipeline.pool_making import check_unlabeled
@@ -19,14 +20,13 @@ from normalgen.settings.presets import preset as preset_called
 if TYPE_CHECKING:
     from normalgen.data.labels import LabelNames
     from normalgen.data.queries import Queries
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
-    from normalgen.detectors.one_to_normal.triplet import Choice, Fusion
+    from normalgen.detectors.base import Detector, JudgingDetector
     from normalgen.images.images import Images
     from normalgen.images.sources import ImageSource
     from normalgen.pool.dataset import Pool
     from normalgen.references import References
 
-__all__ = ["Detection", "default_detector", "detect"]
+__all__ = ["Detection", "detect"]
 
 
 def detect(
@@ -34,7 +34,7 @@ def detect(
     references: "References | None" = None,
     folder: str | Path | None = None,
     *,
-    detector: "OneToNormal | str | Path | None" = None,
+    detector: "Detector | str | Path | None" = None,
     pool: "Pool | str | Path | None" = None,
     n: int = 24,
     model: str | Path | None = None,
@@ -51,7 +51,7 @@ def detect(
     device: str = "auto",
     progress: bool = True,
 ) -> Detection:
-    """Find anomalies in photos with One-to-Normal (Li et al., NeurIPS 2024), fitted on the references and a pool.
+    """Find anomalies in photos with a detector fitted on the references and a pool.
 
     First results, from the references alone, come before a model or a pool is made. The same call again learns nothing.
 
@@ -59,7 +59,7 @@ def detect(
         queries: a folder, also with labelled sub-folders; one photo; PIL images; or an array (N, H, W, 3), uint8.
         references: the k photos; not needed with a fitted detector. If they are in tiles, so are the queries.
         folder: folder for the results, maps, twins and a page; default: detections/CATEGORY.
-        detector: an unfitted detector with its settings, a fitted one, or the folder of a saved one.
+        detector: a detector, a name such as "memory[grid=8]", or a saved one's folder; default: One-to-Normal.
         pool: added to the bank; default: pools/CATEGORY, made with `n` images if it does not exist.
         n: how many images the pool should have; 0 makes no pool. A new pool has room for all kept `unlabeled` photos.
         model: folder of the model, made if missing, as for `generate_pool`.
@@ -79,21 +79,21 @@ def detect(
     Raises:
         DataError, PresetError: no photos; too few to calibrate with; a model, pool or folder of others; bad settings.
     """
-    chosen = _opened(detector, preset, seed, device := pick_device(device))
+    chosen, asked = _opened(detector, preset, settings or {}, seed, device := pick_device(device))
     photos, category = _queries(queries, chosen, references, labels), _category(chosen, references)
     model_folder, bank = target_folder(model, "models", category), pool_folder(pool, category)
     check_unlabeled(unlabeled, contamination, makes_pool=_makes_pool(chosen, pool, n))
     unused = calibration_photos(calibrate, photos, [bank, model_folder], rate, fitted=chosen.is_fitted)
     judging = Judging(photos, unused, rate, _target(queries, folder, category), category, save_maps)
     more = {"unlabeled": unlabeled, "contamination": contamination, "judged": judging.judged}
-    work = _preparation(chosen, references, preset, settings, model_folder, {"seed": seed, "device": device} | more)
+    work = _preparation(chosen, references, preset, asked, model_folder, {"seed": seed, "device": device} | more)
     _note_hidden(photos.images, chosen, references, work)
     return _judged(judging, chosen, work, (pool, bank, n), map_size, progress)
 
 
 def _judged(
     judging: Judging,
-    detector: "OneToNormal",
+    detector: "JudgingDetector",
     work: Preparation | None,
     bank: tuple["Pool | str | Path | None", Path, int],
     map_size: int,
@@ -107,81 +107,48 @@ def _judged(
             return judging.write(work.fit(detector, *bank, watch), map_size, watch)
 
 
-def default_detector(
-    preset: str,
-    *,
-    features: str = "",
-    branches: tuple[str, ...] = ("p", "n"),
-    fusion: "Fusion | None" = None,
-    text: str = "",
-    choice: "Choice" = "ssim",
-    size: int = 0,
-    seed: int = 0,
-    device: str = "cpu",
-) -> "OneToNormal":
-    """Return an unfitted One-to-Normal detector with these settings; the preset supplies the rest.
-
-    With `size` above the features' own, they look at that many pixels.
-
-    Raises:
-        PresetError: the settings cannot work.
-    """
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
+def _opened(
+    detector: "Detector | str | Path | None", preset: str, settings: Settings, seed: int, device: str
+) -> "tuple[JudgingDetector, Settings]":
+    """Return the given detector, one by name or from a folder, or the preset's default; and the model's settings."""
+    from normalgen.detectors.own_detector import judging
+    from normalgen.detectors.saved import load_detector
     from normalgen.io.cache import user_cache
 
-    paper = preset == "paper"
-    detector = OneToNormal(
-        features=features or ("embedded" if preset == "tiny" else "clip"),
-        features_size=size,
-        branches=branches,
-        fusion=fusion or ("paper" if paper else "calibrated"),
-        choice=choice,
-        bank=30 if paper else 0,
-        text=text,
-        seed=seed,
-        device=device,
-        cache=user_cache("twins"),
-    )
-    detector.check()
-    return detector
+    if detector is not None and not isinstance(detector, str | Path):
+        return judging(detector), settings
+    folder = saved_folder(detector) if isinstance(detector, str) else detector
+    if folder is not None:
+        return load_detector(folder, device=device, cache=user_cache("twins")), settings
+    default = default_detector(preset, seed=seed, device=device)
+    return (default, settings) if detector is None else named_detector(str(detector), settings, default)
 
 
-def _opened(detector: "OneToNormal | str | Path | None", preset: str, seed: int, device: str) -> "OneToNormal":
-    """Return the given detector, the one loaded from a folder, or the preset's default."""
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
-    from normalgen.io.cache import user_cache
-
-    if detector is None:
-        return default_detector(preset, seed=seed, device=device)
-    if isinstance(detector, OneToNormal):
-        return detector
-    return OneToNormal.load(Path(detector), device=device, cache=user_cache("twins"))
-
-
-def _makes_pool(detector: "OneToNormal", pool: "Pool | str | Path | None", n: int) -> bool:
+def _makes_pool(detector: "JudgingDetector", pool: "Pool | str | Path | None", n: int) -> bool:
     """Return whether a run makes or fills a pool for the detector, unless it is there."""
-    return not detector.is_fitted and "n" in detector.branches and pool is None and n > 0
+    return not detector.is_fitted and detector.uses_pool and pool is None and n > 0
 
 
 def _preparation(
-    detector: "OneToNormal",
+    detector: "JudgingDetector",
     references: "References | None",
     preset: str,
-    settings: Settings | None,
+    settings: Settings,
     folder: Path,
     given: dict[str, Any],
 ) -> Preparation | None:
     """Return what makes model and pool from the references; None for a fitted detector."""
     if detector.is_fitted or references is None:
         return None
+    detector.check()
     if given["unlabeled"] is not None:
         from normalgen.pipeline.screening import unlabeled_photos
 
         given = given | {"unlabeled": unlabeled_photos(given["unlabeled"], references)}
-    return Preparation(references, preset_called(preset), settings or {}, folder, **given)
+    return Preparation(references, preset_called(preset), settings, folder, **given)
 
 
-def _category(detector: "OneToNormal", references: "References | None") -> str:
+def _category(detector: "JudgingDetector", references: "References | None") -> str:
     """Return the category of the references, or else of the references that the detector was fitted on.
 
     Raises:
@@ -210,7 +177,7 @@ def _target(source: "ImageSource", folder: str | Path | None, category: str) -> 
 
 
 def _queries(
-    source: "ImageSource", detector: "OneToNormal", references: "References | None", said: "LabelNames | None"
+    source: "ImageSource", detector: "JudgingDetector", references: "References | None", said: "LabelNames | None"
 ) -> "Queries":
     """Return the photos to judge, cropped like the references; labels of references among them do not count."""
     if references is not None:
@@ -221,12 +188,12 @@ def _queries(
 
 
 def _note_hidden(
-    photos: "Images", detector: "OneToNormal", references: "References | None", work: Preparation | None
+    photos: "Images", detector: "JudgingDetector", references: "References | None", work: Preparation | None
 ) -> None:
     """Note the smallest defect that the detector will be able to see in these photos."""
     from normalgen.images.peek import lost_detail, smallest_detail
 
-    size = detector.judged_size(work.size) if work else detector.settings()["size"]
+    size = detector.judged_size(work.size) if work else detector.image_size
     tile = references.tile if references else detector.tile
     smallest = math.ceil(2 * tile / size) if tile else smallest_detail(photos.items, photos.crop, size)
     if hidden := lost_detail(smallest, size, "tiles" if tile else "photos"):

@@ -15,7 +15,7 @@ from normalgen.settings.presets import change
 
 if TYPE_CHECKING:
     from normalgen.data.queries import Queries
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
+    from normalgen.detectors.base import JudgingDetector
     from normalgen.diffusion.model import NormalModel
     from normalgen.images.sources import ImageSource
     from normalgen.pool.dataset import Pool
@@ -85,8 +85,8 @@ class Preparation:
         return change(model.preset, twins=self._twins)
 
     def first(
-        self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
-    ) -> "OneToNormal | None":
+        self, detector: "JudgingDetector", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
+    ) -> "JudgingDetector | None":
         """Return what can judge at once: the detector without twins and pool, fitted on the references alone.
 
         It looks at images of the size that `fit` uses, so that what is cached serves both.
@@ -99,9 +99,9 @@ class Preparation:
             watch: as for `fit`.
 
         Returns:
-            None if `fit` makes no model and no pool, or if no branch does without a model.
+            None if `fit` makes no model and no pool, or if nothing can judge without a model.
         """
-        from normalgen.detectors.one_to_normal.kept_fits import fit_once
+        from normalgen.detectors.kept_fits import fit_once
 
         self.references = self._recorded(folder)
         without = detector.without_model()
@@ -116,9 +116,9 @@ class Preparation:
         return in_recorded_order(self.references, self.folder, folder)
 
     def fit(
-        self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
-    ) -> "OneToNormal":
-        """Return the detector, fitted on the references and on the model and pool that its branches need.
+        self, detector: "JudgingDetector", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
+    ) -> "JudgingDetector":
+        """Return the detector, fitted on the references and on the model and pool that it needs.
 
         Args:
             detector: an unfitted detector.
@@ -127,25 +127,25 @@ class Preparation:
             n: images in a new pool; 0 makes none.
             watch: shows the stages.
         """
-        from normalgen.detectors.one_to_normal.kept_fits import fit_once
+        from normalgen.detectors.kept_fits import fit_once
 
         self.references = self._recorded(folder)
-        bank = self._unjudged(self.bank(pool, folder, n, watch), watch) if "n" in detector.branches else None
+        bank = self._unjudged(self.bank(pool, folder, n, watch), watch) if detector.uses_pool else None
         model = self.model(watch) if detector.needs_model else None
         references = self.references
         if model is not None and not references.noun_given:
             references = replace(references, noun=model.noun)
         sampling = None if model is None else model.using(self.twin_settings(model))
-        return fit_once(replace(detector, model=sampling), references, bank, watch=watch)
+        return fit_once(detector.with_model(sampling), references, bank, watch=watch)
 
     def _makes(
-        self, detector: "OneToNormal", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
+        self, detector: "JudgingDetector", pool: "Pool | str | Path | None", folder: Path, n: int, watch: Watch
     ) -> bool:
         """Return whether `fit` makes a model or a pool first."""
         if detector.needs_model and self._model is None:
             self._model = self._finished()
         lacks_model = detector.needs_model and self._model is None
-        return lacks_model or ("n" in detector.branches and self._makes_pool(pool, folder, n, watch))
+        return lacks_model or (detector.uses_pool and self._makes_pool(pool, folder, n, watch))
 
     def _finished(self) -> "NormalModel | None":
         from normalgen.customizing.saved_models import find_model, is_customized, need_made_with

@@ -12,8 +12,8 @@ from normalgen.pipeline.calibrating import threshold_of
 
 if TYPE_CHECKING:
     from normalgen.data.queries import Queries
+    from normalgen.detectors.base import JudgingDetector
     from normalgen.detectors.conformal import Threshold
-    from normalgen.detectors.one_to_normal.detector import OneToNormal
     from normalgen.images.images import Images
     from normalgen.report.detection_results import DetectionRun
 
@@ -36,7 +36,7 @@ class Detection:
 
     run: "DetectionRun"
     folder: Path
-    detector: "OneToNormal"
+    detector: "JudgingDetector"
     threshold: "Threshold"
 
 
@@ -67,7 +67,7 @@ class Judging:
 
         return [self.photos, *([] if self.unused is None else [Queries(self.unused, (None,) * len(self.unused))])]
 
-    def write(self, detector: "OneToNormal", map_size: int, watch: Watch, *, first: bool = False) -> Detection:
+    def write(self, detector: "JudgingDetector", map_size: int, watch: Watch, *, first: bool = False) -> Detection:
         """Write the results of a fitted detector; `first` says on the page that better ones follow."""
         from normalgen.report.detection_run import write_detection
 
@@ -81,7 +81,7 @@ class Judging:
 
 
 @contextmanager
-def first_results(judging: Judging, first: "OneToNormal | None", map_size: int, watch: Watch) -> Iterator[None]:
+def first_results(judging: Judging, first: "JudgingDetector | None", map_size: int, watch: Watch) -> Iterator[None]:
     """Write the results of `first` before what is done inside replaces them; note it, also if that fails or is stopped.
 
     None writes and notes nothing.

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from normalgen.data.queries import Queries
+from normalgen.detectors.base import JudgingDetector
 from normalgen.detectors.conformal import Threshold
-from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.io.atomic import named
 from normalgen.io.outputs import RUN, output_names, replacing
 from normalgen.io.progress import Watch, silent
@@ -39,7 +39,7 @@ UNSAID = (("bank", 0), ("features_size", 0))
 
 
 def write_detection(
-    detector: OneToNormal,
+    detector: JudgingDetector,
     queries: Queries,
     threshold: Threshold,
     folder: Path,
@@ -85,7 +85,7 @@ def holds_first(folder: Path) -> bool:
 
 
 def _finish(
-    detector: OneToNormal,
+    detector: JudgingDetector,
     queries: Queries,
     judged: Judged,
     threshold: Threshold,
@@ -121,7 +121,7 @@ def _finish(
         facts=measures.facts(),
         threshold_text=threshold.sentence(),
         notice_text=FIRST if first else "",
-        weights=settings["weights"],
+        weights=settings.get("weights"),
         scale=scale,
         settings=_facts(settings),
     )
@@ -152,7 +152,8 @@ def _scale(values: Tensor, left_out: Tensor) -> tuple[float, float]:
     values = values.float()
     values = values[:: max(1, len(values) // 1_000_000)]
     low = float(values.median())
-    return low, max(float(values.quantile(0.999)), float(left_out.max()), low + 1e-6)
+    highest = left_out.max() if len(left_out) else low
+    return low, max(float(values.quantile(0.999)), float(highest), low + 1e-6)
 
 
 def _shown(result: Result) -> Shown:
@@ -169,8 +170,9 @@ def _shown(result: Result) -> Shown:
 
 def _facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
     facts = {name: value for name, value in settings.items() if value not in ("", None) and (name, value) not in UNSAID}
-    facts["branches"] = ", ".join(settings["branches"])
-    facts["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
+    if "branches" in facts:
+        facts["branches"] = ", ".join(settings["branches"])
+        facts["weights"] = ", ".join(f"{name} {value:.2f}" for name, value in settings["weights"].items())
     if "model" in facts:
         facts["model"] = settings["model"][:12]
     return [(name.replace("_", " "), str(value)) for name, value in facts.items()]

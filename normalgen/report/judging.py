@@ -8,7 +8,7 @@ from torch import Tensor
 
 from normalgen.data.category import TestImage
 from normalgen.data.queries import Queries
-from normalgen.detectors.one_to_normal.detector import OneToNormal
+from normalgen.detectors.base import JudgingDetector
 from normalgen.errors import DataError
 from normalgen.images.images import Photo, to_pil
 from normalgen.io.outputs import Outputs
@@ -124,14 +124,14 @@ class DetectionFiles:
         self.pictures.add_map(name, drawn)
 
 
-def judge(detector: OneToNormal, queries: Queries, files: DetectionFiles, side: int, watch: Watch) -> Judged:
+def judge(detector: JudgingDetector, queries: Queries, files: DetectionFiles, side: int, watch: Watch) -> Judged:
     """Read and judge all photos; writes twins, and raw maps if asked, along the way."""
     judged, done, total = Judged(), 0, len(queries.images)
     labels = dict(zip(queries.images.names, queries.labels, strict=True))
     watch("detect", 0, total)
-    size, whole = detector.settings()["size"], detector.tile > 0
+    size = detector.image_size
     knows = queries.knows(size) if any(label is not None for label in queries.labels) else None
-    for photos, unread in queries.batches(size, detector.together, side, whole=whole):
+    for photos, unread in queries.batches(size, detector.together, side, whole=detector.whole):
         judged.errors |= unread
         if photos:
             _judge_batch(detector, photos, files, judged)
@@ -147,7 +147,7 @@ def judge(detector: OneToNormal, queries: Queries, files: DetectionFiles, side: 
     return judged
 
 
-def _judge_batch(detector: OneToNormal, photos: list[Photo], files: DetectionFiles, judged: Judged) -> None:
+def _judge_batch(detector: JudgingDetector, photos: list[Photo], files: DetectionFiles, judged: Judged) -> None:
     batch = detector.explain_photos(photos)
     twins = batch.twins if batch.twins is not None else [None] * len(photos)
     for photo, twin, values in zip(photos, twins, batch.maps, strict=True):

@@ -12,6 +12,7 @@ from bad_inputs.case import (
     TRAIN_TEXT,
     case,
     link,
+    move,
     write,
 )
 
@@ -76,6 +77,7 @@ GENERATING = [
     case("a pool behind a link in a circle", f"{GENERATE} --out loop/pool", "loop", harm=link("loop", "loop")),
     case("a pool with a name of 300 letters", f"{GENERATE} --out {'x' * 300}", "File name too long"),
 ]
+MEMORY = DETECT.replace(" --branches n", "") + " --detector memory"
 DETECTING = [
     case("neither references nor detector", "detect mixed", "normal photos"),
     case("no branches", f"{DETECT} --branches ,", "branches"),
@@ -90,13 +92,32 @@ DETECTING = [
     ),
     case("a network that is not there", f"{DETECT} --features timm:resnet1000", "timm has no model 'resnet1000'"),
     case("a network's file that is not there", f"{DETECT} --features timm:resnet18:gone.pt", "gone.pt"),
-    case("a size with a saved detector", f"{JUDGE} --size 64", "--tile and --size are stored in the --detector"),
+    case("a size with a saved detector", f"{JUDGE} --size 64", "--size is stored in the --detector"),
+    case("branches of a saved detector", f"{JUDGE} --branches p", "--branches is stored in the --detector"),
+    case("features of a saved detector", f"{JUDGE} --features cnn", "--features is stored in the --detector"),
     case("a self-test without references", f"{JUDGE} --self-test", "also name their folder with --references"),
     case(
         "a detector that is not there",
         JUDGE.replace("--detector detector", "--detector gone"),
         "gone holds no detector",
+        "choose from one-to-normal, memory",
+        "a folder from --save",
     ),
+    case("branches of a memory", f"{DETECT} --detector memory", "--branches is for one-to-normal"),
+    case(
+        "twins of a memory",
+        f"{MEMORY} --strength 0.3 --choice mean",
+        "--choice and --strength are for one-to-normal",
+        "memory has neither",
+    ),
+    case("text of a memory", f"{MEMORY} --text maps", "--text is for one-to-normal"),
+    case("branches named twice", f"{DETECT} --detector one-to-normal[branches=n]", "already says what --branches is"),
+    case("features named twice", f"{MEMORY}[features=cnn] --features cnn", "has its own"),
+    case("a setting that a memory lacks", f"{MEMORY}[colour=red]", "has no setting 'colour=red'"),
+    case("a grid of nothing", f"{MEMORY}[grid=0]", "memory: grid must be a whole number"),
+    case("a sampler for twins", f"{MEMORY.replace('memory', 'one-to-normal')}[sample.steps=9]", "sample.* belongs"),
+    case("a class that detects nothing", MEMORY.replace("memory", "json:JSONDecoder"), "is not a detector"),
+    case("a detector both named and saved", MEMORY, "./memory", harm=move("detector", "memory")),
     case(
         "a detector that is a photo",
         JUDGE.replace("--detector detector", "--detector good/0.png"),

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from conftest import drawn
 from detecting import bank_images, crossed, detect, rows, run
 from PIL import Image
 
+from normalgen.baselines.memory import PatchMemory
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.detectors.self_test import self_test
 from normalgen.diffusion.model import NormalModel
@@ -159,6 +162,36 @@ def test_personalize_writes_twins_and_pictures(here: Path, capsys: pytest.Captur
         assert picture.width > 3 * 32
     assert len(list(Path("t/twin").iterdir())) == 5
     assert "broken.png is empty" in capsys.readouterr().err
+
+
+def test_a_detector_by_name_needs_no_model_and_is_saved_loaded_and_tested(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree("models")
+    fits = 0
+    learn = PatchMemory._learn
+
+    def counted(*given: Any) -> Any:
+        nonlocal fits
+        fits += 1
+        return learn(*given)
+
+    monkeypatch.setattr(PatchMemory, "_learn", counted)
+    words = ["-n", "0", "--detector", "memory[grid=8]", "--features", "cnn", "--save", "saved", "--self-test"]
+    assert detect(*words) == 0
+    shown = capsys.readouterr().out
+    assert "memory, cnn features, grid 8, learned from 2 images" in shown
+    assert "ranking only: 2 views of left-out references" in shown
+    assert "AUROC by branch: fused" in shown
+    first = rows()
+    assert {row["label"] for row in first[:2]} == {"cross"}
+    settings = json.loads(Path("out/run.json").read_text())["settings"]
+    assert (settings["detector"], settings["grid"], settings["bank_images"]) == ("memory", 8, 2)
+    assert detect(*words) == 0  # learns nothing again
+    assert run("detect", "mixed", "--detector", "saved", "--rate", "0.1", "--out", "out", "--device", "cpu") == 0
+    assert rows() == first
+    assert fits == 1
+    assert not Path("models").exists()
 
 
 def test_the_self_test_tells_drawn_defects_from_good_parts(references: References, tmp_path: Path) -> None:

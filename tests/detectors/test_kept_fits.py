@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import drawn
 
-from normalgen.detectors.one_to_normal import kept_fits
+from normalgen.detectors import kept_fits
+from normalgen.detectors.kept_fits import fit_once
 from normalgen.detectors.one_to_normal.detector import OneToNormal
-from normalgen.detectors.one_to_normal.kept_fits import fit_once
 from normalgen.diffusion.model import NormalModel
 from normalgen.images.images import Images
 from normalgen.pool.dataset import Pool
@@ -92,7 +92,7 @@ def test_another_setting_is_another_fit(name: str, model: NormalModel, reference
 
 
 def test_every_field_is_in_the_key_or_known_to_decide_nothing() -> None:
-    names = {field.name for field in fields(OneToNormal)}
+    names = {field.name for field in fields(OneToNormal) if field.init}
     assert names == {*OTHERS, *kept_fits.UNDECIDING}
 
 
@@ -128,7 +128,7 @@ def test_another_model_pool_size_or_code_is_another_fit(
     made = [keys(detector, references, None), keys(detector, references, pool), keys(detector, references, None, 48)]
     made += [keys(detector, references, replace(pool, rows=pool.rows[::-1]))]
     made += [keys(replace(detector, model=other), references, None) for other in (None, stronger)]
-    monkeypatch.setattr(kept_fits, "_code", lambda: "changed")
+    monkeypatch.setattr(kept_fits, "_code", lambda kind: "changed")
     made.append(keys(detector, references, None))
     monkeypatch.setattr(torch, "__version__", "99")
     made.append(keys(detector, references, None))

@@ -11,9 +11,9 @@ from conftest import drawn
 from evaluations import category, plan
 from result_cells import cell
 
+from normalgen.detectors.specs import DetectorSpec, split_list
 from normalgen.errors import DataError, PresetError
 from normalgen.evaluation.arms import Arm, ArmPools
-from normalgen.evaluation.detector_specs import DetectorSpec, split_list
 from normalgen.evaluation.estimate import estimate
 from normalgen.evaluation.protocol import CellPlan, Setup
 from normalgen.evaluation.run import evaluate

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 from evaluations import category, plan, results
-from normalgen.baselines.memory import PatchMemory, inliers
 from result_cells import cell, named
 
+from normalgen.baselines.memory import PatchMemory, inliers
 from normalgen.data.category import Category
 from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
 from normalgen.detectors.one_to_normal.triplet import PatchBank
+from normalgen.detectors.specs import DetectorSpec
 from normalgen.errors import DataError
 from normalgen.evaluation.arms import Arm, ArmPools
 from normalgen.evaluation.cells import frame
-from normalgen.evaluation.detector_specs import DetectorSpec
 from normalgen.evaluation.protocol import CellPlan, Setup
 from normalgen.evaluation.run import evaluate
 from normalgen.evaluation.setups import shots

@@ -22,7 +22,7 @@ from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
 
-__all__ = ["Known", "Usual", "is_aligned", "learn_usual"]
+__all__ = ["Known", "Usual", "is_aligned", "known_names", "learn_usual"]
 
 DRAWN, ALIGNED = 16, 1.5
 
@@ -75,6 +75,11 @@ class Known:
             return turnables(references.tiles(index), size)
 
         return cls(photos, drawn, tuple(sources), tuple(references.images.hashes()), tuple(counts), cut)
+
+
+def known_names(references: References, pool: Pool | None) -> list[str]:
+    """Return the names of the photos and drawn images of `Known`, in order."""
+    return [*references.pieces.names, *([] if pool is None else pool.images.names)]
 
 
 def _pixels(images: Images, size: int, watch: Watch) -> Tensor:

@@ -1,22 +1,22 @@
 """One-to-Normal (Li et al., NeurIPS 2024): compares each query with its twin, a bank and text, and fuses the maps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor
 
-from normalgen.detectors.base import Explanation, Prediction
+from normalgen.detectors.base import Explanation
 from normalgen.detectors.one_to_normal import saved_detector
 from normalgen.detectors.one_to_normal.branches import Branches
-from normalgen.detectors.one_to_normal.calibration import Known, learn_usual
+from normalgen.detectors.one_to_normal.calibration import Known, known_names, learn_usual
 from normalgen.detectors.one_to_normal.left_out import BankWithout
-from normalgen.detectors.one_to_normal.options import check_category, check_options
+from normalgen.detectors.one_to_normal.options import check_category, check_options, described
 from normalgen.detectors.one_to_normal.shared_banks import KeptMaps, bank_levels, banks_of
 from normalgen.detectors.one_to_normal.state import Fitted, Training
-from normalgen.detectors.one_to_normal.stitching import explain_tiles, highest, same_size
+from normalgen.detectors.one_to_normal.stitching import highest
 from normalgen.detectors.one_to_normal.text_branch import open_text
 from normalgen.detectors.one_to_normal.triplet import (
     WEIGHTS,
@@ -29,12 +29,13 @@ from normalgen.detectors.one_to_normal.triplet import (
     image_scores,
 )
 from normalgen.detectors.one_to_normal.twins import Personalizer
+from normalgen.detectors.pixel_detector import PixelDetector
 from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.cached import KeptFeatures
 from normalgen.features.contract import Features
+from normalgen.features.finite import naming
 from normalgen.features.open_features import open_features, opened
-from normalgen.images.images import Images, Photo, stacked
-from normalgen.images.sources import ImageSource, as_images
+from normalgen.images.images import Images
 from normalgen.io.progress import Watch, silent
 from normalgen.pool.dataset import Pool
 from normalgen.references import References
@@ -48,7 +49,7 @@ STORED = ("features", "fusion", "reduce", "choice", "bank", "text", "seed", "fea
 
 
 @dataclass(kw_only=True)
-class OneToNormal:
+class OneToNormal(PixelDetector):
     """The triplet detector.
 
     Args:
@@ -105,7 +106,9 @@ class OneToNormal:
         model = self._twin_model
         size = size or (self.model.preset.size if self.model else network.size)
         known = Known.of(references, pool, size, self.bank, watch)
-        levels = bank_levels(branches, torch.cat([known.photos, known.drawn]), watch)
+        images, names = torch.cat([known.photos, known.drawn]), known_names(references, pool)
+        with naming(network, [images], names[: len(images)]):
+            levels = bank_levels(branches, images, watch)
         banks = banks_of(levels, len(known.photos), self.kept, self.device, subspaces=self.fusion == "calibrated")
         usual = learn_usual(branches, banks, known, seed=self.seed, watch=watch)
         trust = {} if model is None else {"p": model.parts.twin_trust}
@@ -130,36 +133,14 @@ class OneToNormal:
         return self._ready().training
 
     @property
+    def image_size(self) -> int:
+        """Width and height, in pixels, of the images it judges; raises NotFittedError before `fit`."""
+        return self._ready().size
+
+    @property
     def left_out(self) -> Tensor:
         """Scores of left-out references and their augmentations: normal images, but not new ones."""
         return self._ready().left_out
-
-    def explain(self, queries: Images) -> Iterator[Explanation]:
-        """Yield everything that `predict` is computed from, one batch at a time.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
-        fitted = self._ready()
-        for photos in queries.photos(fitted.size, self.together, whole=self.tile > 0):
-            yield self.explain_photos(photos)
-
-    @property
-    def tile(self) -> int:
-        """Width and height of tiles, in pixels, as the references were cut; 0 if photos are judged whole."""
-        return self._ready().training.tile
-
-    @property
-    def together(self) -> int:
-        """How many photos `explain_photos` takes at a time: a batch, or 1 if photos are judged in tiles."""
-        return 1 if self.tile else self.batch
-
-    def explain_photos(self, photos: Sequence[Photo]) -> Explanation:
-        """Return the explanation of at most `together` photos, read at the detector's size; tiles need their image."""
-        if not self.tile:
-            return self.explain_pixels(stacked(photos), [photo.key for photo in photos])
-        (photo,) = photos
-        return explain_tiles(self.explain_pixels, photo, self.tile, self._ready().size, self.batch)
 
     def explain_pixels(self, images: Tensor, keys: Sequence[str], without: int | None = None) -> Explanation:
         """Return the explanation of images (N, 3, S, S) in [0, 1] named by `keys`.
@@ -174,18 +155,6 @@ class OneToNormal:
         scores = self._scores(raw, fitted.moments, fitted.weights)
         return Explanation(images, twins, scores, fuse(maps, fitted.weights), alone)
 
-    def predict(self, queries: ImageSource) -> Prediction:
-        """Return scores (N,) and fused maps (N, H, W) on the finest grid; maps of tiles are resized to the largest one.
-
-        Raises:
-            NotFittedError: before `fit`.
-        """
-        batches = [(batch.scores["fused"], batch.maps) for batch in self.explain(as_images(queries))]
-        if not batches:
-            return Prediction(torch.empty(0), torch.empty(0, 0, 0))
-        scores, maps = zip(*batches, strict=True)
-        return Prediction(torch.cat(scores), same_size(maps))
-
     def trained_on(self, queries: Images) -> list[str]:
         """Return the names of the queries whose masks the text maps were trained on; none without branch text.
 
@@ -194,6 +163,10 @@ class OneToNormal:
         """
         text = self._ready().branches.text
         return [] if text is None else text[0].seen(queries)
+
+    def described(self) -> list[str]:
+        """Return how it judges, and the unit of its scores; raises NotFittedError before `fit`."""
+        return described(self.settings())
 
     def settings(self) -> dict[str, Any]:
         """Return every setting that a result depends on, as plain data.
@@ -221,13 +194,14 @@ class OneToNormal:
         fitted = self._ready()
         text, personalizer = fitted.branches.text, fitted.branches.personalizer
         maps, model = text[0] if text else None, personalizer.model if personalizer else None
-        saved_detector.write_detector(folder, self.record(), fitted.tensors(), maps, model)
+        saved_detector.write_detector(folder, *self.learned(), maps, model)
 
-    def record(self) -> dict[str, Any]:
-        """Return what `fit` learned apart from tensors, as plain data; raises NotFittedError before `fit`."""
+    def learned(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what `fit` learned: plain data, and tensors by name; raises NotFittedError before `fit`."""
         fitted = self._ready()
         made = {"sources": fitted.sources, "network": opened(fitted.branches.network)}
-        return {"settings": self.settings(), **made, "training": asdict(fitted.training)}
+        record = {"settings": self.settings(), **made, "training": asdict(fitted.training)}
+        return record, fitted.tensors()
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", batch: int = 8, cache: Path | None = None) -> "OneToNormal":
@@ -243,11 +217,11 @@ class OneToNormal:
         model = saved_detector.read_model(folder, device) if "p" in known["branches"] else None
         return cls(model=model, cache=cache, **stored).take_over(record, tensors, folder)
 
-    def take_over(self, record: saved_detector.SavedDetector, tensors: Mapping[str, Tensor], source: Path) -> Self:
-        """Become fitted with what a detector of these settings learned, read from `source`; errors as `load`."""
-        network = self.network()
-        saved_detector.need_network(record, opened(network), source)
-        self.fitted_ = Fitted.read(self._open(network, record["settings"]["object"]), tensors, record, self.device)
+    def take_over(self, record: Mapping[str, Any], tensors: dict[str, Tensor], source: Path) -> Self:
+        """Become fitted with what a detector of these settings `learned`, read from `source`; errors as `load`."""
+        network, saved = self.network(), cast(saved_detector.SavedDetector, record)
+        saved_detector.need_network(saved, opened(network), source)
+        self.fitted_ = Fitted.read(self._open(network, record["settings"]["object"]), tensors, saved, self.device)
         return self
 
     def network(self) -> Features:
@@ -270,6 +244,15 @@ class OneToNormal:
     def needs_model(self) -> bool:
         """Whether it needs a customized model: branch p makes twins with one."""
         return "p" in self.branches
+
+    @property
+    def uses_pool(self) -> bool:
+        """Whether it learns from a pool: branch n does."""
+        return "n" in self.branches
+
+    def with_model(self, model: "NormalModel | None") -> "OneToNormal":
+        """Return the same detector, unfitted, with this model."""
+        return replace(self, model=model)
 
     def without_model(self) -> "OneToNormal | None":
         """Return the same detector, unfitted, without branch p; None if it has no other branch."""

@@ -1,7 +1,7 @@
 """Checks which settings of One-to-Normal work together."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice
 from normalgen.errors import DataError, PresetError
@@ -12,7 +12,7 @@ from normalgen.references import References
 if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
 
-__all__ = ["check_category", "check_options"]
+__all__ = ["check_category", "check_options", "described"]
 
 
 def check_options(features: str, branches: Sequence[str], choice: str, text: str) -> None:
@@ -58,3 +58,13 @@ def check_category(references: References, model: "NormalModel | None", pool: Po
                 f"the {name} is for {category!r}, the references show {references.category!r}; "
                 f"use a {name} made from these references"
             )
+
+
+def described(settings: Mapping[str, Any]) -> list[str]:
+    """Return lines on how a detector with these settings judges, and on the unit of its scores."""
+    branches, fusion, images = ",".join(settings["branches"]), settings["fusion"], settings["bank_images"]
+    lines = [f"branches {branches}, {settings['features']} features, {fusion} fusion, bank of {images} images"]
+    if fusion == "calibrated":
+        unit = "in deviations from normal; each branch's column uses its own map"
+        lines.append(f"score: the highest 1 % of the fused map, {unit}")
+    return lines

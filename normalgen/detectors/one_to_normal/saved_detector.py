@@ -8,8 +8,10 @@ from safetensors.torch import save
 from torch import Tensor
 from typing_extensions import TypedDict
 
+import normalgen
 from normalgen.detectors.one_to_normal.text_branch import TextMaps
 from normalgen.detectors.one_to_normal.triplet import WEIGHTS, Choice, Fusion, Reduce
+from normalgen.detectors.saved import AGAIN, SETTINGS, check_saved
 from normalgen.diffusion.parts import digest, read_weights
 from normalgen.errors import DataError, MissingWeights
 from normalgen.io.atomic import write_whole
@@ -20,10 +22,8 @@ if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
 
 __all__ = [
-    "AGAIN",
     "FILES",
     "MODEL",
-    "SETTINGS",
     "TENSORS",
     "TEXT",
     "SavedDetector",
@@ -34,9 +34,8 @@ __all__ = [
     "write_detector",
 ]
 
-SETTINGS, TENSORS, TEXT, MODEL = "detector.json", "detector.safetensors", "text.safetensors", "model"
+TENSORS, TEXT, MODEL = "detector.safetensors", "text.safetensors", "model"
 FILES = (SETTINGS, TENSORS, TEXT, MODEL)
-AGAIN = "save the detector again: normalgen detect ... --save FOLDER"
 
 
 class SavedTraining(TypedDict):
@@ -69,6 +68,7 @@ class SavedSettings(TypedDict):
 class SavedDetector(TypedDict):
     """`detector.json`; `files` holds the SHA-256 of each file of tensors."""
 
+    version: NotRequired[str]
     settings: SavedSettings
     sources: list[int]
     network: str
@@ -91,19 +91,20 @@ def write_detector(
         files.append(folder / TEXT)
     if model is not None:
         model.save(folder / MODEL)
-    write_record(folder / SETTINGS, {**record, "files": {file.name: digest([file]) for file in files}})
+    made = {"version": normalgen.__version__}
+    write_record(folder / SETTINGS, {**made, **record, "files": {file.name: digest([file]) for file in files}})
 
 
 def read_detector(folder: Path) -> tuple[SavedDetector, dict[str, Tensor]]:
     """Return the record and the tensors of the detector in `folder`.
 
     Raises:
-        DataError: the folder holds no detector, or its record is damaged.
+        DataError: as `check_saved`; or the record is damaged.
         MissingWeights: a file of tensors is missing, damaged, or differs from the saved one.
     """
+    check_saved(folder, "one-to-normal")
     record = read_json(folder / SETTINGS, SavedDetector, AGAIN)
-    if record is None:
-        raise DataError(f"{folder} holds no detector: it lacks {SETTINGS}; {AGAIN}")
+    assert record is not None  # check_saved has read it
     for name, saved in record.get("files", {}).items():
         file = inside(folder, name, folder / SETTINGS)
         if not file.is_file() or digest([file]) != saved:

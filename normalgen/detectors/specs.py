@@ -6,16 +6,18 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from normalgen.detectors.base import Detector, ExplainingDetector
-from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
-from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError, NormalgenError, PresetError
 from normalgen.settings.preset import every_setting
 from normalgen.settings.presets import Preset, change
 
-__all__ = ["DETECTORS", "DetectorSpec", "sampling", "split_list"]
+if TYPE_CHECKING:
+    from normalgen.detectors.base import Detector, ExplainingDetector
+    from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
+    from normalgen.diffusion.model import NormalModel
+
+__all__ = ["CHOICES", "DETECTORS", "DetectorSpec", "detector_path", "sampling", "split_list"]
 
 DETECTORS = {
     "one-to-normal": "normalgen.detectors.one_to_normal.detector:OneToNormal",
@@ -26,6 +28,8 @@ DETECTORS = {
     "subspacead": "normalgen.baselines.subspacead:SubspaceAD",
     "patchcore": "normalgen.baselines.patchcore:PatchCore",
 }
+
+CHOICES = f"{', '.join(DETECTORS)}, or name your own as module:Class"
 
 
 def split_list(text: str) -> list[str]:
@@ -63,20 +67,18 @@ class DetectorSpec:
         Raises:
             DataError: the text is malformed, or the detector or setting does not exist.
         """
-        match = re.fullmatch(r"([\w.:-]+)(?:\[(.+)\])?", text)
-        if match is None:
-            raise DataError(f"a detector must be NAME or NAME[setting=value,...], got {text!r}")
-        path = DETECTORS.get(match[1], match[1])
+        name, words = _parts(text)
+        path = detector_path(text)
         kind = _load(path)
         known = _parameters(kind)
         allowed = _sampling_names() if "model" in known else set[str]()
         settings: dict[str, Any] = {}
         sampling: dict[str, Any] = {}
-        for part in split_list(match[2] or ""):
-            name, equals, value = part.partition("=")
-            if not equals or name not in known | allowed:
-                raise DataError(f"{match[1]} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
-            group, _, inner = name.rpartition(".")
+        for part in split_list(words):
+            setting, equals, value = part.partition("=")
+            if not equals or setting not in known | allowed:
+                raise DataError(f"{name} has no setting {part!r}; it has {', '.join(sorted(known | allowed))}")
+            group, _, inner = setting.rpartition(".")
             (sampling.setdefault(group, {}) if group else settings)[inner] = _value(value)
         spec = cls(text, path, settings, sampling)
         opened = spec._plain()
@@ -88,20 +90,29 @@ class DetectorSpec:
     @property
     def needs_model(self) -> bool:
         """Whether its constructor takes a customized model, and its settings use it."""
-        opened = self._plain()
-        takes = "model" in _parameters(_load(self.path))
-        return takes and (opened.needs_model if isinstance(opened, ExplainingDetector) else True)
+        opened = _explaining(self._plain())
+        return "model" in self.parameters and (opened is None or opened.needs_model)
 
     @property
     def makes_twins(self) -> bool:
         """Whether it makes twins, and can also score without them."""
-        opened = self._plain()
-        return self.needs_model and isinstance(opened, ExplainingDetector) and opened.without_model() is not None
+        opened = _explaining(self._plain())
+        return self.needs_model and opened is not None and opened.without_model() is not None
 
     @property
     def leaves_out(self) -> bool:
         """Whether it can leave out outlying patches of a pool."""
-        return "drop" in _parameters(_load(self.path))
+        return "drop" in self.parameters
+
+    @property
+    def judges(self) -> bool:
+        """Whether `normalgen detect` can use it as it is; if not, `OwnDetector` wraps it."""
+        return hasattr(_load(self.path), "explain_photos")
+
+    @property
+    def parameters(self) -> set[str]:
+        """The settings that its constructor takes."""
+        return _parameters(_load(self.path))
 
     def sampling_preset(self, preset: Preset) -> Preset:
         """`preset` with the settings of `sampling`, for twins only: the pool's settings are not checked.
@@ -112,7 +123,7 @@ class DetectorSpec:
         if not self.needs_model:
             return preset
         changed = change(preset, pool={"plain": 1.0}, **self.sampling) if self.sampling else preset
-        if isinstance(self._plain(), ExplainingDetector):
+        if _explaining(self._plain()) is not None:
             changed.check_twins()
         return changed
 
@@ -122,22 +133,21 @@ class DetectorSpec:
         seed: int,
         device: str,
         cache: Path | None,
-        kept: KeptMaps | None = None,
-        model: NormalModel | None = None,
+        kept: "KeptMaps | None" = None,
+        model: "NormalModel | None" = None,
         drop: float = 0.0,
-    ) -> Detector:
+    ) -> "Detector":
         """The unfitted detector; its constructor gets those of the arguments that it takes.
 
         Raises:
             PresetError: the detector refuses a value.
             DataError: the constructor of the user's own detector fails.
         """
-        kind = _load(self.path)
         given: dict[str, Any] = {"seed": seed, "device": device, "cache": cache, "kept": kept, "model": model}
         given |= {"drop": drop} if drop else {}
-        settings = {name: value for name, value in given.items() if name in _parameters(kind)} | self.settings
+        settings = {name: value for name, value in given.items() if name in self.parameters} | self.settings
         try:
-            made: Detector = kind(**settings)
+            made: Detector = _load(self.path)(**settings)
         except TypeError as error:
             raise PresetError(f"{self.text}: {error}") from error
         except NormalgenError:
@@ -146,11 +156,23 @@ class DetectorSpec:
             raise DataError(f"the detector {self.text} cannot be constructed: {error!r}") from error
         return made
 
-    def _plain(self) -> Detector:
+    def _plain(self) -> "Detector":
         return self.open(seed=0, device="cpu", cache=None)
 
 
-def sampling(model: NormalModel | None, spec: DetectorSpec) -> NormalModel | None:
+def detector_path(text: str) -> str:
+    """Return the module and class of a detector, as `DetectorSpec.parse` takes it; imports nothing.
+
+    Raises:
+        DataError: the text is malformed, or no detector has this name.
+    """
+    path = DETECTORS.get(name := _parts(text)[0], name)
+    if ":" not in path:
+        raise DataError(f"no detector is called {name!r}; choose from {CHOICES}")
+    return path
+
+
+def sampling(model: "NormalModel | None", spec: DetectorSpec) -> "NormalModel | None":
     """The model with the sampling settings of `spec`."""
     return model if model is None or not spec.sampling else model.using(spec.sampling_preset(model.preset))
 
@@ -161,12 +183,22 @@ def _sampling_names() -> set[str]:
     return twins | {"sample.precision"}
 
 
+def _parts(text: str) -> tuple[str, str]:
+    """Return the name and the settings in NAME[settings]."""
+    match = re.fullmatch(r"([\w.:-]+)(?:\[(.+)\])?", text)
+    if match is None:
+        raise DataError(f"a detector must be NAME or NAME[setting=value,...], got {text!r}")
+    return match[1], match[2] or ""
+
+
+def _explaining(detector: "Detector") -> "ExplainingDetector | None":
+    from normalgen.detectors.base import ExplainingDetector
+
+    return detector if isinstance(detector, ExplainingDetector) else None
+
+
 def _load(path: str) -> Any:
-    module, colon, name = path.partition(":")
-    if not colon:
-        raise DataError(
-            f"no detector is called {path!r}; choose from {', '.join(DETECTORS)}, or name your own as module:Class"
-        )
+    module, _, name = path.partition(":")
     try:
         kind = getattr(importlib.import_module(module), name)
     except ImportError as error:
