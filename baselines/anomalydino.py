@@ -61,6 +61,7 @@ class AnomalyDINO(PatchDetector):
     """
 
     name: ClassVar[str] = "anomalydino"
+    smaller: ClassVar[str] = "lower rotations or features_size"
 
     layers: list[int] | None = None
     rotations: int = 8
@@ -103,6 +104,10 @@ class AnomalyDINO(PatchDetector):
             vectors.append(_vectors(network, network.tokens(images)))
             sources += owners
         return {"vectors": torch.cat(vectors), "sources": torch.tensor(sources)}
+
+    @property
+    def _views(self) -> int:
+        return self.rotations
 
     def _take(self, tensors: dict[str, Tensor]) -> None:
         self.bank_ = MemoryBank(tensors["vectors"].to(self.device))

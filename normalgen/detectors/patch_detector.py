@@ -137,8 +137,9 @@ class PatchDetector(PixelDetector):
             raise DataError(f"the pool has category {category!r}, the references {references.category!r}")
         network = self.network()
         images = len(references.pieces) + (len(pool) if pool else 0)
-        bytes_each = 4 * self._values(network) + 3 * network.size**2
-        need_memory(images * bytes_each, f"{self.name} on {images} images", f"{self.smaller}, or use a smaller pool")
+        views = images + len(references.pieces) * (self._views - 1)
+        size_of_all = images * 3 * network.size**2 + views * 4 * self._values(network)
+        need_memory(size_of_all, f"{self.name} on {images} images", f"{self.smaller}, or use a smaller pool")
         known = Known.of(references, pool, network.size, 0, watch)
         with naming(network, [known.photos, known.drawn], known_names(references, pool)):
             tensors = {name: held.contiguous() for name, held in self._learn(network, known, references).items()}
@@ -272,6 +273,11 @@ class PatchDetector(PixelDetector):
     def _values(self, network: Features) -> int:
         """Return how many numbers it keeps of each image while it learns: those that the features give."""
         return sum(level.numel() for level in network.tokens(torch.zeros(1, 3, network.size, network.size)))
+
+    @property
+    def _views(self) -> int:
+        """How many views of each reference it keeps."""
+        return 1
 
     def _ready(self) -> Learned:
         if self.fitted_ is None:

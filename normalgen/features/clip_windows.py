@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from normalgen.errors import PresetError
+from normalgen.features.finite import finite
 from normalgen.features.open_clip import ClipFeatures
 
 __all__ = ["SIDES", "ClipWindows"]
@@ -60,7 +61,7 @@ class ClipWindows:
         leaving = self.clip.model.visual.transformer(entering)
         windows = [self._windows(entering, side) for side in self.sides]
         patches = leaving[:, 1:].reshape(len(images), *self.clip.grid, -1).contiguous()
-        return [self._projected(leaving)[:, None, None], *windows, patches]
+        return finite([self._projected(leaving)[:, None, None], *windows, patches], self.name)
 
     def image(self, images: Tensor) -> Tensor:
         """Return the projected class token (N, D), of unit length, to compare with sentences."""

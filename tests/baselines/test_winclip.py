@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from normalgen.detectors.one_to_normal.text_branch import text_vectors
+from normalgen.detectors.specs import DetectorSpec
 from normalgen.errors import PresetError
-from normalgen.evaluation.detector_specs import DetectorSpec
 from normalgen.features.clip_windows import ClipWindows
 from normalgen.features.open_clip import ClipFeatures
 from normalgen.images.images import Images

@@ -12,9 +12,9 @@ import pytest
 import torch
 from conftest import drawn
 from detecting import bank_images, crossed, detect, rows, run
+from normalgen.baselines.memory import PatchMemory
 from PIL import Image
 
-from normalgen.baselines.memory import PatchMemory
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.detectors.self_test import self_test
 from normalgen.diffusion.model import NormalModel

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from conftest import drawn
 from evaluations import ARMS, category, item, plan, results, spoilt
-
 from normalgen.baselines.memory import PatchMemory
+
 from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.errors import DataError, NothingKept
 from normalgen.evaluation.arms import Arm, ArmPools

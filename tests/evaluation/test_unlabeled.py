@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from evaluations import category, plan, results
+from normalgen.baselines.memory import PatchMemory, inliers
 from result_cells import cell, named
 
-from normalgen.baselines.memory import PatchMemory, inliers
 from normalgen.data.category import Category
 from normalgen.detectors.one_to_normal.shared_banks import KeptMaps
 from normalgen.detectors.one_to_normal.triplet import PatchBank
