@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from normalgen.detectors.base import Explanation
+from normalgen.detectors.map_scores import left_out_scores
 from normalgen.detectors.one_to_normal.calibration import Known, known_names
 from normalgen.detectors.one_to_normal.state import Training
-from normalgen.detectors.one_to_normal.stitching import highest
 from normalgen.detectors.pixel_detector import PixelDetector
 from normalgen.detectors.saved import AGAIN
 from normalgen.detectors.saved_patches import read_patches, write_patches
@@ -152,7 +152,7 @@ class PatchDetector(PixelDetector):
     def left_out(self) -> Tensor:
         """Scores (k,) of the references, each judged without itself and what was made from it; none if there is one."""
         if self.left_out_ is None:
-            self.left_out_ = _left_out(self, self._ready().known)
+            self.left_out_ = left_out_scores(self._ready().known, self._judge)
         return self.left_out_
 
     def network(self) -> Features:
@@ -292,12 +292,3 @@ class PatchDetector(PixelDetector):
         """Return the settings that are not the defaults."""
         defaults = {item.name: item.default for item in fields(self)}
         return {name: value for name, value in self._chosen().items() if value != defaults[name]}
-
-
-def _left_out(detector: PatchDetector, known: Known | None) -> Tensor:
-    if known is None or len(known.digests) < 2:
-        return torch.empty(0)
-    owners = list(known.sources[: len(known.photos)])
-    rows = [row for reference in range(len(known.digests)) for row, owner in enumerate(owners) if owner == reference]
-    scores = [detector._judge(known.photos[row : row + 1].float() / 255, owners[row])[0] for row in rows]
-    return highest(torch.cat(scores), [owners[row] for row in rows])

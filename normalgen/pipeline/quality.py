@@ -11,11 +11,11 @@ from normalgen.io.progress import Watch, silent
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from normalgen.detectors.pool_worth import Worth
     from normalgen.images.images import Images
     from normalgen.pool.dataset import Pool
     from normalgen.pool.rows import PoolSettings
     from normalgen.quality.acceptance import Line
-    from normalgen.quality.worth import Worth
     from normalgen.settings.configs import Augment
 
 __all__ = ["PoolQuality", "measure_pool"]
@@ -103,11 +103,11 @@ def _worth(
     """Return what the first images of the pool are worth, beside as many augmented references."""
     import torch
 
+    from normalgen.detectors.pool_worth import worth
     from normalgen.features.open_features import open_features
     from normalgen.images.augment import augment_each
     from normalgen.images.turning import turnables
     from normalgen.io.rng import generator
-    from normalgen.quality.worth import worth
 
     if held_out is None:
         return None

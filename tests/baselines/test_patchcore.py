@@ -188,7 +188,7 @@ def test_the_border_is_not_seen_and_its_map_is_zero(three: References) -> None:
     images = torch.cat([noise(1, 3, 80, 80)] * 2)
     images[1, :, :8], images[1, :, :, -8:] = 0, 1
     maps = detector._maps(images, None)
-    shown = detector._shown(maps)
+    _, shown = detector._judge(images, None)
     assert detector._ready().network.size == 80
     assert torch.equal(maps[0], maps[1])
     assert shown.shape == (2, 80, 80)

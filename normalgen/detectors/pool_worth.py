@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from normalgen.detectors.metrics import image_auroc
 from normalgen.features.contract import Features
 from normalgen.features.memory_bank import MemoryBank
 from normalgen.features.patches import joined_patches
@@ -102,26 +101,21 @@ def worth(
     return Worth(numbers, numbers["pool"] - numbers["augmented"], (low, high), len(held_out))
 
 
-def _scores(maps: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _scores(maps: Tensor) -> Tensor:
     """Return image scores (N, 1 + DEFECTS) of maps, those of photos first: photo by photo, the good one first."""
     top = maps.topk(max(1, round(TOP * maps.shape[1])), 1).values.mean(1).double()
     photos = len(top) // (1 + DEFECTS)
-    scores: np.ndarray[tuple[int, int], np.dtype[np.float64]] = torch.cat(
-        [top[:photos, None], top[photos:].view(photos, DEFECTS)], 1
-    ).numpy()
-    return scores
+    return torch.cat([top[:photos, None], top[photos:].view(photos, DEFECTS)], 1)
 
 
-def _auroc(scores: np.ndarray[tuple[int, int], np.dtype[np.float64]], photos: Sequence[int]) -> float:
+def _auroc(scores: Tensor, photos: Sequence[int]) -> float:
     chosen = scores[list(photos)]
-    labels = np.broadcast_to(np.arange(1 + DEFECTS) > 0, chosen.shape)
-    return float(roc_auc_score(labels.ravel(), chosen.ravel()))
+    labels = (torch.arange(1 + DEFECTS) > 0).long().expand(len(chosen), -1)
+    return image_auroc(labels.flatten(), chosen.flatten())
 
 
-def _interval(
-    scores: Mapping[str, np.ndarray[tuple[int, int], np.dtype[np.float64]]], photos: int, seed: int
-) -> tuple[float, float]:
+def _interval(scores: Mapping[str, Tensor], photos: int, seed: int) -> tuple[float, float]:
     rows = torch.randint(photos, (RESAMPLES, photos), generator=generator("worth interval", seed)).tolist()
     gains = [_auroc(scores["pool"], drawn) - _auroc(scores["augmented"], drawn) for drawn in rows]
-    low, high = np.quantile(gains, (0.025, 0.975))
-    return float(low), float(high)
+    low, high = torch.tensor(gains).quantile(torch.tensor([0.025, 0.975])).tolist()
+    return low, high

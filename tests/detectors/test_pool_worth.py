@@ -5,9 +5,9 @@ import torch
 from conftest import drawn
 from torch import Tensor
 
+from normalgen.detectors.pool_worth import Worth, worth
 from normalgen.features.embedded_cnn import CnnFeatures
 from normalgen.images.images import to_tensor
-from normalgen.quality.worth import Worth, worth
 
 SIZE = 64
 
