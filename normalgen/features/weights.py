@@ -49,14 +49,17 @@ def quarters(depth: int) -> tuple[int, ...]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Suppress warnings, and restore log handlers and the global random state, while a network is built."""
-    handlers = logging.root.handlers[:]
+    """Suppress warnings and notes on downloads, and restore log handlers and the global random state."""
+    handlers, hub = logging.root.handlers[:], logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.inference_mode(False):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.root.handlers[:] = handlers
+        hub.setLevel(level)
 
 
 def weight_file(path: str) -> Path:
