@@ -39,6 +39,7 @@ from normalgen.references import References
 __all__ = ["PatchCore", "weights"]
 
 FEW, TENTH = 20_000, 0.1
+MANY, PROJECTIONS = 200_000, 128
 
 
 @dataclass(kw_only=True)
@@ -54,7 +55,8 @@ class PatchCore(PatchDetector):
         scaled: scale each level of a patch to unit length, times the root of its share in the features.
         coreset_ratio: share of the patches to keep, in (0, 1]; "auto": all of up to 20,000, else a tenth.
         projection: random projections to choose the coreset by, so that memory holds these instead of all patches
-            while it is chosen, and each image goes through the network twice; 0: true distances.
+            while it is chosen, and each image goes through the network twice; 0: true distances; "auto": 128 for more
+            than 200,000 patches, else 0.
         neighbours: patches of the bank near the nearest one that the score's weight takes into account; 1: no weight.
         sigma: deviation of the map's blur, in pixels of the features' input; 0: none.
     """
@@ -68,7 +70,7 @@ class PatchCore(PatchDetector):
     width: int = 0
     scaled: bool = True
     coreset_ratio: float | Literal["auto"] = "auto"
-    projection: int = 0
+    projection: int | Literal["auto"] = "auto"
     neighbours: int = 1
     sigma: float = 4.0
     bank_: MemoryBank | None = field(default=None, init=False, repr=False)
@@ -91,7 +93,8 @@ class PatchCore(PatchDetector):
             PresetError: a number is out of range, or the features have an unknown name.
         """
         super().check()
-        for name, least in {"border": 0, "neighbourhood": 1, "width": 0, "projection": 0, "neighbours": 1}.items():
+        least_of = {"border": 0, "neighbourhood": 1, "width": 0, "neighbours": 1}
+        for name, least in (least_of | ({} if self.projection == "auto" else {"projection": 0})).items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise PresetError(f"patchcore: {name} must be a whole number of at least {least}, got {value!r}")
@@ -115,12 +118,12 @@ class PatchCore(PatchDetector):
         count = self._count(total)
         if count == total:
             vectors, chosen = self._all(network, images, total), torch.arange(total)
-        elif not self.projection:
+        elif not (dimensions := self._dimensions(total)):
             every = self._all(network, images, total)
             chosen = greedy_coreset(every, count, seed=self.seed).sort().values
             vectors = every[chosen]
         else:
-            drawn = projection(channels, self.projection, self.seed).to(self.device)
+            drawn = projection(channels, dimensions, self.seed).to(self.device)
             chosen = greedy_coreset(self._all(network, images, total, drawn), count, seed=self.seed).sort().values
             vectors = self._again(network, images, chosen, cells)
         return {"vectors": vectors.cpu(), "sources": torch.tensor(known.sources)[chosen.cpu() // cells]}
@@ -154,6 +157,12 @@ class PatchCore(PatchDetector):
         auto = 1.0 if total <= FEW else TENTH
         return max(1, int(total * (auto if self.coreset_ratio == "auto" else self.coreset_ratio)))
 
+    def _dimensions(self, total: int) -> int:
+        """Return how many projections of so many patches to choose a coreset by; 0 for the patches themselves."""
+        if self.projection == "auto":
+            return PROJECTIONS if total > MANY else 0
+        return self.projection
+
     def _shape(self, network: Features) -> tuple[int, int]:
         """Return how many patches an image has, and the length of their vectors."""
         _, rows, columns, channels = self._patches(network, torch.zeros(1, 3, network.size, network.size)).shape
@@ -161,7 +170,7 @@ class PatchCore(PatchDetector):
 
     def _values(self, network: Features) -> int:
         cells, channels = self._shape(network)
-        return cells * (self.projection or channels)
+        return cells * (channels if self.projection in (0, "auto") else int(self.projection))
 
     def _all(self, network: Features, images: Tensor, total: int, drawn: Tensor | None = None) -> Tensor:
         """Return the patches of images, uint8 (N, 3, S, S), as (total, C), or their random projections."""

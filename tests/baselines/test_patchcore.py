@@ -133,6 +133,13 @@ def test_few_patches_are_all_kept_and_of_many_a_tenth(ratio: Any, total: int, ke
     assert PatchCore(coreset_ratio=ratio)._count(total) == kept
 
 
+@pytest.mark.parametrize(
+    ("setting", "total", "dims"), [("auto", 200_000, 0), ("auto", 200_001, 128), (0, 10**7, 0), (16, 9, 16)]
+)
+def test_a_coreset_of_many_patches_is_chosen_by_projections(setting: Any, total: int, dims: int) -> None:
+    assert PatchCore(projection=setting)._dimensions(total) == dims
+
+
 @pytest.mark.parametrize("dims", [0, 16])
 def test_a_coreset_holds_patches_of_the_images_that_its_sources_name(dims: int, three: References, pool: Pool) -> None:
     detector = small(coreset_ratio=0.05, projection=dims, batch=2, seed=3).fit(three, pool)
