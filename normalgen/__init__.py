@@ -16,11 +16,13 @@ Rooms, each importing only those above it:
     customizing/   DreamBooth: references in, NormalModel out
     quality/       measures of images, the gate for candidates of a pool, the screening of unlabeled photos
     pool/          the data set on disk: planned, drawn, judged and written by one or more processes
-    detectors/     the contract, metrics, thresholds; one_to_normal/: twins, triplet, calibration, text
+    detectors/     the contract, metrics, thresholds, what all detectors share; one_to_normal/: twins, triplet, text
     evaluation/    detectors x shots x seeds x arms, one file per cell; tables, statistics and figures of the cells
     report/        pages and pictures of detections, twins and results
     pipeline/      references -> model -> pool -> detector, each step resumable; called by the commands
     cli/           one file per command: it parses, calls one function and prints
+
+Other published detectors are in baselines/, one per file, imported as normalgen.baselines.
 """
 
 from importlib import import_module
