@@ -13,11 +13,15 @@ from scipy.ndimage import binary_dilation, label
 from scipy.sparse import coo_matrix
 from scipy.sparse.linalg import spsolve
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 __all__ = ["Filled", "filled"]
 
 RING = 1 / 16
 """Width of the surroundings that are compared, per width of the photo: a patch of the screening's grid."""
+NEAREST, SMALL, OWN = 16, 16, 0.25
+"""Only so many donors count, those most like the photo as pictures of so many pixels: tablets of another colour in the
+same tray do not. A place in the photo itself counts as so much nearer."""
 LEAST = 1e-4
 """Least contrast that a difference is divided by: a flat background has none."""
 Mask = NDArray[np.bool_]
@@ -40,14 +44,23 @@ def filled(photo: Tensor, mask: Tensor, donors: Tensor) -> Filled:
         donors: (m, 3, S, S) in [0, 1]; regions may also come from elsewhere in the photo itself.
     """
     whole, image, used = mask.numpy(), photo.clone(), set[int]()
+    alike = _alike(photo, mask, donors)
     regions, count = label(whole, np.ones((3, 3)))
     for number in range(1, count + 1):
         region = regions == number
-        donor, source = _source(photo, region, whole, donors)
+        donor, source = _source(photo, region, whole, donors[alike])
         inside = torch.from_numpy(region)
         image = torch.where(inside, (source + _membrane(photo - source, region)).clamp(0, 1), image)
-        used |= {donor} - {len(donors)}
+        used |= {*alike[donor : donor + 1]}
     return Filled(image, tuple(sorted(used)))
+
+
+def _alike(photo: Tensor, mask: Tensor, donors: Tensor) -> list[int]:
+    """Return the indices of the donors that are most like the photo outside the mask, in small."""
+    shares = adaptive_avg_pool2d((~mask).float()[None], SMALL)
+    apart = (adaptive_avg_pool2d(donors, SMALL) - adaptive_avg_pool2d(photo, SMALL)).square() * shares
+    order: list[int] = apart.sum((1, 2, 3)).argsort(stable=True)[:NEAREST].tolist()
+    return order
 
 
 def _source(photo: Tensor, region: Mask, whole: Mask, donors: Tensor) -> tuple[int, Tensor]:
@@ -56,7 +69,7 @@ def _source(photo: Tensor, region: Mask, whole: Mask, donors: Tensor) -> tuple[i
     needed = region | ring
     steps, weights = _steps(needed), torch.from_numpy(ring).float()
     damaged = _correlated(torch.from_numpy(whole).float(), torch.from_numpy(needed).float()) > 0.5
-    own = _costs(photo, photo, weights).masked_fill(damaged, torch.inf)
+    own = (OWN * _costs(photo, photo, weights)).masked_fill(damaged, torch.inf)
     costs = torch.stack([*(_costs(photo, donor, weights) for donor in donors), own])[:, steps[:, 0], steps[:, 1]]
     donor, step = divmod(int(costs.argmin()), len(steps))
     down, right = steps[step].tolist()

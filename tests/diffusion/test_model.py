@@ -44,12 +44,11 @@ def test_a_repair_changes_nothing_outside_the_mask(kind: str, request: pytest.Fi
     ).round() / 255
     masks = torch.zeros(2, preset.size, preset.size, dtype=torch.bool)
     masks[0, 8:24, 4:20] = True
-    given = {"prompts": [INSTANCE_PROMPT] * 2, "strength": 0.5, "seed": 0}
-    repaired = model.repair(images, masks, **given)
+    repaired = model.repair(images, masks, prompts=[INSTANCE_PROMPT] * 2, strength=0.5, seed=0)
     changed = (repaired != images).any(1)
     assert not (changed & ~masks).any()
     assert changed[masks].float().mean() > 0.9
-    alone = model.repair(images[:1], masks[:1], **given | {"prompts": [INSTANCE_PROMPT]})
+    alone = model.repair(images[:1], masks[:1], prompts=[INSTANCE_PROMPT], strength=0.5, seed=0)
     assert torch.allclose(repaired[:1], alone, atol=1e-4)
 
 

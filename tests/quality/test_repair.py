@@ -56,7 +56,7 @@ def test_a_mask_of_patches_is_stretched_to_pixels() -> None:
     mask = torch.zeros(256, dtype=torch.bool)
     mask[17] = True
     rows, columns = pixel_mask(mask, 64).nonzero(as_tuple=True)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 7, 4, 7)
+    assert [int(part) for part in (rows.min(), rows.max(), columns.min(), columns.max())] == [4, 7, 4, 7]
 
 
 def photo(seed: int) -> Tensor:
