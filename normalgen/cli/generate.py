@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MODES = {
     "photo": "screened photos",
+    "repaired": "repaired photos",
     "img2img": "photos drawn again",
     "txt2img": "drawn from noise",
     "augmented": "augmented photos",
@@ -56,6 +57,7 @@ def generate(
     out: inputs.PoolFolder = None,
     unlabeled: inputs.Unlabeled = None,
     contamination: inputs.Contamination = None,
+    repair: inputs.Repair = False,
     plain: inputs.Plain = None,
     mix: inputs.Mix = None,
     strength: inputs.Strength = None,
@@ -87,7 +89,7 @@ def generate(
 
     normalgen generate ./good --preset sd15 -n 100
     """
-    inputs.check_unlabeled(unlabeled, contamination)
+    inputs.check_unlabeled(unlabeled, contamination, repair=repair)
     asked, named = inputs.settings_in(context.params, "train", "sample", "pool"), make_preset(preset)
     if n < 1:
         raise DataError(f"-n must be at least 1, got {n}")
@@ -101,7 +103,7 @@ def generate(
     from normalgen.pool.workers import Shard
 
     begun, share = time.monotonic(), None if shard is None else Shard.parse(shard)
-    given: dict[str, Any] = {"unlabeled": unlabeled, "contamination": contamination}
+    given: dict[str, Any] = {"unlabeled": unlabeled, "contamination": contamination, "repair": repair}
     given |= {"model": model, "preset": preset, "settings": asked, "seed": seed, "device": device}
     if share is None:
         pool: Pool | None = generate_pool(references, n, out, overwrite=overwrite, **given)

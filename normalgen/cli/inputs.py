@@ -178,6 +178,8 @@ Contamination = Annotated[
         rich_help_panel=POOL,
     ),
 ]
+REPAIR = "Repair unlabeled photos that are unusual in a small part: the pool gets those in which nothing is, then."
+Repair = Annotated[bool, typer.Option("--repair/--no-repair", help=REPAIR, rich_help_panel=POOL)]
 TwinPrompts = Annotated[int | None, _setting("twins.prompts", TWINS)]
 TwinStrength = Annotated[float | None, _setting("twins.strength", TWINS)]
 TwinSteps = Annotated[int | None, _setting("twins.steps", TWINS)]
@@ -263,15 +265,15 @@ def check_queries(path: Path) -> None:
     note_skipped(path, depth=2)
 
 
-def check_unlabeled(folder: Path | None, contamination: float | None) -> None:
-    """Check --unlabeled and --contamination, and print a note about files that are skipped.
+def check_unlabeled(folder: Path | None, contamination: float | None, *, repair: bool = False) -> None:
+    """Check --unlabeled, --contamination and --repair, and print a note about files that are skipped.
 
     Raises:
-        DataError: the folder does not exist; or there is none, but a contamination.
+        DataError: the folder does not exist; or there is none, but a contamination or repair.
     """
     from normalgen.pipeline.pool_making import check_unlabeled as check_share
 
-    check_share(folder, contamination)
+    check_share(folder, contamination, repair=repair)
     check_there(folder, f"--unlabeled: {folder} does not exist; name a folder of photos")
     if folder is not None:
         from normalgen.images.listing import note_skipped

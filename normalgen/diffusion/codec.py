@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import adaptive_max_pool2d, pad, pixel_shuffle, pixel_unshuffle
 
 from normalgen.io.rng import noise_like
 
@@ -50,6 +50,11 @@ class Codec(ABC):
     @abstractmethod
     def latent_shape(self, size: int) -> tuple[int, int, int]:
         """Return (C, h, w) of the latents of images `size` pixels wide."""
+
+    def masked(self, masks: Tensor) -> Tensor:
+        """Return which latents (N, 1, h, w) show any pixel of `masks`, bool (N, S, S)."""
+        _, height, width = self.latent_shape(masks.shape[-1])
+        return adaptive_max_pool2d(masks[:, None].float(), (height, width)) > 0
 
     def draw_offsets(self, generators: list[torch.Generator]) -> list[tuple[int, int]]:
         """Return a random shift of the grid per image, in pixels down and right; here 0, and nothing is drawn."""

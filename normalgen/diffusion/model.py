@@ -1,45 +1,25 @@
 """NormalModel draws and restores images with a codec, a denoiser, a prompt encoder and a noise schedule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any
 
 import torch
 from torch import Tensor
-from typing_extensions import TypedDict
 
 from normalgen.diffusion import MODEL_FILE
 from normalgen.diffusion.loading import open_foreign, open_saved
 from normalgen.diffusion.parts import Parts
 from normalgen.diffusion.sampler import advance
+from normalgen.diffusion.saved import read_saved
 from normalgen.errors import DataError, MissingWeights, PresetError
-from normalgen.io.records import read_json, write_record
+from normalgen.images.blending import blended
+from normalgen.io.records import write_record
 from normalgen.io.rng import generator, noise_like
 from normalgen.settings.presets import Preset, change
 
-__all__ = ["NormalModel", "SavedModel", "read_saved"]
-
-
-class SavedModel(TypedDict):
-    """`preset.json` of a finished model."""
-
-    category: str
-    noun: str
-    grey: bool
-    preset: dict[str, Any]
-    digest: NotRequired[str]
-    merged: NotRequired[str]
-
-
-def read_saved(folder: Path) -> SavedModel | None:
-    """Return what the finished model in `folder` was saved with; None if there is none.
-
-    Raises:
-        DataError: the record is damaged.
-    """
-    path = folder / MODEL_FILE
-    return read_json(path, SavedModel, f"to train the model again, remove {path} and run the same command")
+__all__ = ["NormalModel"]
 
 
 class NormalModel:
@@ -224,6 +204,40 @@ class NormalModel:
         noisy = self.parts.schedule.add_noise(clean, noise_like(clean, generators), start)
         return self._denoise(noisy, steps, prompts, generators)
 
+    def repair(
+        self,
+        images: Tensor,
+        masks: Tensor,
+        *,
+        prompts: Sequence[str],
+        strength: float,
+        seed: int,
+        indices: Sequence[int | str] | None = None,
+    ) -> Tensor:
+        """Return the images, restored inside the masks alone; every pixel outside stays as it is.
+
+        At every step the latents outside are those of the images, noised to that step (RePaint, Lugmayr et al. 2022),
+        so that what is drawn fits them. Inside, near the edge, the restored pixels blend into the images.
+
+        Args are those of `restore`, and `masks`: what to restore, bool (n, S, S).
+
+        Returns:
+            (n, 3, S, S) in [0, 1] on the CPU.
+        """
+        generators = [generator("repair", seed, index) for index in (indices or range(len(images)))]
+        steps = self._timesteps(strength, None)
+        with torch.inference_mode(), self.autocast():
+            clean = self.parts.codec.encode(images.to(self.device), generators)
+        noise, inside = noise_like(clean, generators), self.parts.codec.masked(masks.to(self.device))
+
+        def noisy(step: int) -> Tensor:
+            return self.parts.schedule.add_noise(clean, noise, torch.full((len(clean),), step))
+
+        drawn = self._denoise(
+            noisy(steps[0]), steps, prompts, generators, lambda at, step: torch.where(inside, at, noisy(step))
+        )
+        return blended(images, drawn, masks)
+
     def _timesteps(self, strength: float, explicit: int | None) -> list[int]:
         sample = self.preset.sample
         return self.parts.schedule.timesteps(
@@ -232,12 +246,18 @@ class NormalModel:
 
     @torch.inference_mode()
     def _denoise(
-        self, latents: Tensor, steps: list[int], prompts: Sequence[str], generators: list[torch.Generator]
+        self,
+        latents: Tensor,
+        steps: list[int],
+        prompts: Sequence[str],
+        generators: list[torch.Generator],
+        held: Callable[[Tensor, int], Tensor] = lambda latents, step: latents,
     ) -> Tensor:
         codec, schedule = self.parts.codec, self.parts.schedule
         context = self.encode_prompts([*prompts, *self._empty_prompts(len(prompts))])
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             t = torch.full((len(latents),), step, device=self.device)
+            latents = held(latents, step)
             output = self._guided(latents, t, context, codec.draw_offsets(generators))
             latents = advance(
                 self.preset.sample.sampler, schedule, output, latents, step, following, codec.clip, generators

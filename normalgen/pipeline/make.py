@@ -81,6 +81,7 @@ def generate_pool(
     overwrite: bool = False,
     unlabeled: "ImageSource | None" = None,
     contamination: float | None = None,
+    repair: bool = False,
 ) -> "Pool":
     """Return a pool of `n` anomaly-free images in `folder`; customizes the model first, unless that is done.
 
@@ -98,6 +99,8 @@ def generate_pool(
         unlabeled: more photos, most of them good, as for `normalgen.screen`: those that the screening keeps join the
             pool first; the rest is made from the references.
         contamination: as for `normalgen.screen`.
+        repair: whether photos that are unusual in a small part are repaired by the model, and join the pool, too, if
+            nothing in them is unusual then.
 
     Raises:
         DataError: as `customize` and `screen`; `n` is below 1; a folder has other settings or is in use; or the gate
@@ -105,12 +108,13 @@ def generate_pool(
         PresetError: as `customize`; or a finished model was trained with other settings.
         MissingWeights: as `customize`.
     """
-    check_unlabeled(unlabeled, contamination)
+    check_unlabeled(unlabeled, contamination, repair=repair)
     with progress_bars(progress) as watch:
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
         target = target_folder(folder, "pools", references.category)
-        work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
-        work.screen(unlabeled, contamination, target)
+        options |= {"model": model, "overwrite": overwrite, "repair": repair}
+        work = _pool_making(references, n, watch, target, **options)
+        work.screen(unlabeled, contamination, target, repair=repair)
         return work.pool(target, n)
 
 
@@ -129,6 +133,7 @@ def generate_shard(
     overwrite: bool = False,
     unlabeled: "ImageSource | None" = None,
     contamination: float | None = None,
+    repair: bool = False,
 ) -> "Pool | None":
     """Draw one worker's share of a pool.
 
@@ -146,6 +151,7 @@ def generate_shard(
         overwrite: as for `generate_pool`.
         unlabeled: as for `generate_pool`.
         contamination: as for `generate_pool`.
+        repair: as for `generate_pool`.
 
     Returns:
         The pool; None while other workers are drawing.
@@ -155,12 +161,13 @@ def generate_shard(
         PresetError: as `generate_pool`.
         MissingWeights: as `generate_pool`.
     """
-    check_unlabeled(unlabeled, contamination)
+    check_unlabeled(unlabeled, contamination, repair=repair)
     with progress_bars(progress) as watch:
         options: dict[str, Any] = {"preset": preset, "settings": settings, "seed": seed, "device": device}
         target = target_folder(folder, "pools", references.category)
-        work = _pool_making(references, n, watch, target, model=model, overwrite=overwrite, **options)
-        work.screen(unlabeled, contamination, target, wait=True)
+        options |= {"model": model, "overwrite": overwrite, "repair": repair}
+        work = _pool_making(references, n, watch, target, **options)
+        work.screen(unlabeled, contamination, target, repair=repair, wait=True)
         return work.shard(target, n, shard)
 
 
@@ -176,6 +183,7 @@ def _pool_making(
     seed: int = 0,
     device: str = "auto",
     overwrite: bool = False,
+    repair: bool = False,
 ) -> "PoolMaking":
     """Return the making of the pool in `target`, with the model in the folder `model` if there is one."""
     from normalgen.customizing.saved_models import find_model, saved_preset, with_noun_of
@@ -196,7 +204,7 @@ def _pool_making(
     else:
         _check_distilled(chosen, folder)
     note_lost_detail(references, chosen.size)
-    if not chosen.draws:
+    if not chosen.draws and not repair:
         note("with --plain 1 diffusion makes no images, so no model is customized")
     return PoolMaking(
         references, chosen, folder, seed=seed, device=where, watch=watch, overwrite=overwrite, model=ready

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from normalgen.diffusion.model import NormalModel
     from normalgen.images.images import Images
     from normalgen.images.sources import ImageSource
+    from normalgen.pipeline.screening import ScreenedPhotos
     from normalgen.pool.contact_sheet import PoolSheet
     from normalgen.pool.dataset import Pool
     from normalgen.pool.workers import Shard
@@ -51,9 +52,16 @@ class PoolMaking:
         self.seed, self.device, self.watch, self.overwrite, self.ready = seed, device, watch, overwrite, model
         self._options: dict[str, Any] = {"seed": seed, "watch": watch, "overwrite": overwrite}
         self._photos: Images | None = None
+        self._repairable: ScreenedPhotos | None = None
 
     def screen(
-        self, unlabeled: "ImageSource | None", contamination: float | None, out: Path, *, wait: bool = False
+        self,
+        unlabeled: "ImageSource | None",
+        contamination: float | None,
+        out: Path,
+        *,
+        repair: bool = False,
+        wait: bool = False,
     ) -> None:
         """Screen unlabeled photos, unless there are none: those that are kept join the pool in `out`.
 
@@ -61,6 +69,7 @@ class PoolMaking:
             unlabeled: as for `normalgen.pipeline.screening.screen`.
             contamination: as `unlabeled`.
             out: folder of the pool; the screening is among its records.
+            repair: whether suspicious photos are repaired, and join it, too.
             wait: whether to wait for another process that screens for the same pool.
 
         Raises:
@@ -93,6 +102,7 @@ class PoolMaking:
         for sentence in found.sentences:
             note(sentence)
         self._photos = found.kept
+        self._repairable = found if repair else None
 
     @property
     def joining(self) -> int:
@@ -107,7 +117,8 @@ class PoolMaking:
 
         sheet = self._sheet(out)
         model = self._model(sheet.refresh, wait=False)
-        pool = fill_pool(model, self.references, n, out, preview=sheet.refresh, photos=self._photos, **self._options)
+        joining = self._joining(model, out, wait=False)
+        pool = fill_pool(model, self.references, n, out, preview=sheet.refresh, **joining, **self._options)
         sheet.write()
         return pool
 
@@ -117,10 +128,24 @@ class PoolMaking:
 
         sheet = self._sheet(out)
         model = self._model(sheet.refresh, wait=True)
-        pool = draw_shard(model, self.references, n, out, shard, photos=self._photos, **self._options)
+        joining = self._joining(model, out, wait=True)
+        pool = draw_shard(model, self.references, n, out, shard, **joining, **self._options)
         if pool is not None:
             sheet.write()
         return pool
+
+    def _joining(self, model: "NormalModel | Preset", out: Path, *, wait: bool) -> "dict[str, Any]":
+        """Return the photos that join the pool in `out`, and those that are repaired for it."""
+        from normalgen.io.run_folder import locked
+        from normalgen.pipeline.repairing import repaired_into
+        from normalgen.pool.journal import REPAIRED, record_folder
+
+        if self._repairable is None or isinstance(model, Preset):
+            return {"photos": self._photos}
+        options: dict[str, Any] = {"seed": self.seed, "device": self.device, "watch": self.watch}
+        with locked(record_folder(out), wait=wait, of=out):
+            repairs = repaired_into(record_folder(out) / REPAIRED, self._repairable, self.references, model, **options)
+        return {"photos": self._photos, "repaired": repairs if repairs.rows else None}
 
     def _sheet(self, out: Path) -> "PoolSheet":
         """Return the contact sheet of the pool; raises if `out` is not free for it."""
@@ -137,7 +162,7 @@ class PoolMaking:
         """Return the model, customized if necessary; the settings themselves if diffusion draws no image."""
         from normalgen.customizing.dreambooth import fine_tune
 
-        if self.ready is not None or not self.settings.draws:
+        if self.ready is not None or not (self.settings.draws or self._repairable):
             return self.ready or self.settings
         return fine_tune(
             self.references,
@@ -152,12 +177,16 @@ class PoolMaking:
         )
 
 
-def check_unlabeled(unlabeled: "ImageSource | None", contamination: float | None, *, makes_pool: bool = True) -> None:
-    """Check that a run uses unlabeled photos and `contamination`, if they are given.
+def check_unlabeled(
+    unlabeled: "ImageSource | None", contamination: float | None, *, makes_pool: bool = True, repair: bool = False
+) -> None:
+    """Check that a run uses unlabeled photos, `contamination` and `repair`, if they are given.
 
     Raises:
-        DataError: there is a contamination without photos, or the run makes no pool.
+        DataError: there is a contamination or repair without photos, or the run makes no pool.
     """
+    if repair and unlabeled is None:
+        raise DataError("--repair is for suspicious photos among --unlabeled ones; name their folder, too")
     if contamination is not None and unlabeled is None:
         raise DataError("--contamination is the share of --unlabeled photos to leave out; name their folder, too")
     if unlabeled is not None and not makes_pool:

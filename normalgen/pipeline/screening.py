@@ -33,6 +33,10 @@ class ScreenedPhotos:
         verdicts: one of `normalgen.quality.screen.VERDICTS` for each screened photo, by name.
         passed: why other photos were passed over, by name.
         groups: for each question, the photos that share something no reference shows.
+        suspicious: the photos that are unusual in a small part.
+        masks: the unusual patches of each of these, as a text of 0 and 1.
+        limits: the cut-offs.
+        features: what judged them.
     """
 
     kept: "Images"
@@ -41,6 +45,10 @@ class ScreenedPhotos:
     verdicts: dict[str, str]
     passed: dict[str, str]
     groups: "tuple[Images, ...]"
+    suspicious: "Images"
+    masks: tuple[str, ...]
+    limits: dict[str, float]
+    features: str
 
 
 @dataclass(frozen=True)
@@ -143,8 +151,21 @@ def screen_into(
     if found.refused:
         raise DataError(f"{found.refused}; look at {folder / PAGE}")
     index = {name: at for at, name in enumerate(photos.names)}
-    kept, *groups = (photos.take([index[name] for name in names]) for names in (found.kept, *found.groups))
-    return ScreenedPhotos(kept, tuple(found.sentences), folder, found.verdicts, found.passed, tuple(groups))
+    kept, suspicious, *groups = (
+        photos.take([index[name] for name in names]) for names in (found.kept, found.masks, *found.groups)
+    )
+    return ScreenedPhotos(
+        kept,
+        tuple(found.sentences),
+        folder,
+        found.verdicts,
+        found.passed,
+        tuple(groups),
+        suspicious,
+        tuple(found.masks.values()),
+        found.limits,
+        settings.features,
+    )
 
 
 def _screened(
@@ -156,6 +177,7 @@ def _screened(
     watch: Watch,
 ) -> "ScreeningRecord":
     from normalgen.features.open_features import open_features
+    from normalgen.quality.screen import mask_text
     from normalgen.quality.unlabeled import by_what_they_add, screen_photos, usable
     from normalgen.report.screening_files import ScreeningRecord, write_screening
 
@@ -166,7 +188,8 @@ def _screened(
     verdicts = dict(zip(images.names, found.verdicts, strict=True))
     groups = [images.take(group).names for group in found.groups]
     sentences, refused = _sentences(images, found, passed), _refusal(found)
-    record = ScreeningRecord(kept.names, sentences, verdicts, passed, groups, refused)
+    masks = {images.names[i]: mask_text(found.masks[i]) for i in found.of("suspicious") if found.masks[i].any()}
+    record = ScreeningRecord(kept.names, sentences, verdicts, passed, groups, refused, masks, found.limits)
     title = f"{references.category}: {len(photos)} unlabeled photos"
     write_screening(folder, images, found, record, key, title=title, watch=watch)
     return record

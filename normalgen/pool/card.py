@@ -40,10 +40,12 @@ pool = load_dataset("path/to/this/folder", split="train")
 | label | 0: normal |
 | prompt | the sentence the image was drawn under |
 | seed, index | decide the image's noise |
-| mode | `photo`: a photograph; `augmented`: one changed without diffusion; `img2img`: that, noised and denoised; \
+| mode | `photo`: a photograph; {_repaired_mode(settings)}`augmented`: one changed without diffusion; \
+`img2img`: that, noised and denoised; \
 `txt2img`: from noise |
 | reference, reference_sha256 | name and SHA-256 of the photo it is or was made from; empty for txt2img |
 | strength | share of the noise schedule: {settings["pool.strength"]:g} for img2img, 1 for txt2img, 0 for the others |
+{_repaired_column(settings)}\
 | preset, model | preset's name; SHA-256 of the model's weights, empty if diffusion made none of the images |
 | nearest_reference, nearest_pool | the reference, and the earlier image, that it is most like (if the gate was on) |
 
@@ -58,10 +60,23 @@ def _photographs(settings: dict[str, Any]) -> str:
     """Return a sentence on photographs in the pool, or one that there are none."""
     if not settings.get("photos"):
         return "They are synthetic."
+    repaired = (
+        " Others are photos in which it found a small unusual region, which was drawn again (mode `repaired`); outside "
+        "this region they are photographs, too."
+    )
     return (
         "The first are unlabeled photos that a screening kept (mode `photo`): photographs, which belong to whoever "
-        "took them. No person has confirmed that they are free of anomalies. The others are synthetic."
+        f"took them.{repaired if settings.get('repaired') else ''} No person has confirmed that they are free of "
+        "anomalies. The others are synthetic."
     )
+
+
+def _repaired_mode(settings: dict[str, Any]) -> str:
+    return "`repaired`: a photograph, drawn again in a region; " if settings.get("repaired") else ""
+
+
+def _repaired_column(settings: dict[str, Any]) -> str:
+    return "| repaired_share | which share of a `repaired` photograph is drawn |\n" if settings.get("repaired") else ""
 
 
 def _shares(settings: dict[str, Any]) -> str:

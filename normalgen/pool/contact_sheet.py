@@ -17,7 +17,8 @@ from normalgen.images.turning import Turnable, turnables
 from normalgen.io.atomic import write_whole
 from normalgen.io.rng import generator
 from normalgen.pool.dataset import Pool, Rejected
-from normalgen.pool.journal import METADATA, SHEET, record_folder
+from normalgen.pool.journal import METADATA, REPAIRED, SHEET, record_folder
+from normalgen.pool.repairs import read_repairs
 from normalgen.references import References
 from normalgen.settings.presets import Augment, Preset
 from normalgen.settings.prompts import INSTANCE_PROMPT
@@ -29,7 +30,12 @@ SHOWN = 3 * COLUMNS
 FIRST, BETWEEN = 45, 120
 """Seconds until the first preview, and between previews."""
 MODES = ("img2img", "txt2img")
-EXPLAINED = {"txt2img": "txt2img, from noise", "augmented": "augmented, no diffusion", "photo": "screened photos"}
+EXPLAINED = {
+    "txt2img": "txt2img, from noise",
+    "augmented": "augmented, no diffusion",
+    "photo": "screened photos",
+    "repaired": "repaired photos",
+}
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 Row = tuple[str, list[Image.Image]]
@@ -102,12 +108,21 @@ class PoolSheet:
             return []
         pool = Pool.load(self.folder)
         rows = []
-        for mode in ("photo", *MODES, "augmented"):
+        for mode in ("photo", "repaired", *MODES, "augmented"):
             indices = [i for i, row in enumerate(pool.rows) if row["mode"] == mode]
             if indices:
                 images = list(pool.images.take(indices[:SHOWN]))
                 rows.append((f"pool, {_explained(mode, self.preset)} ({len(indices)} images)", images))
-        return [*rows, *_rejected_rows(pool.rejected())]
+        return [*rows, *self._repaired(), *_rejected_rows(pool.rejected())]
+
+    def _repaired(self) -> list[Row]:
+        """Return the row of the first repaired photos, each before and after, whatever the gate says of them."""
+        repairs = read_repairs(record_folder(self.folder) / REPAIRED)
+        if repairs is None or not repairs.rows:
+            return []
+        shown = range(min(SHOWN // 2, len(repairs.rows)))
+        pairs = zip(repairs.before.take(shown), repairs.images.take(shown), strict=True)
+        return [("suspicious photos before and after their repair", [image for pair in pairs for image in pair])]
 
     def _previewed(self, model: NormalModel) -> list[Row]:
         half, share = COLUMNS // 2, self.preset.pool.mix

@@ -36,13 +36,14 @@ class PoolFilling:
         folder: folder of the pool.
         preset: how candidates are made and judged.
         settings: everything that decides the pool, as in its `run.json`.
-        names: the names of references and photos, for people.
+        names: the names of references, photos and repaired photos, for people.
         hashes: the SHA-256 of each.
-        sources: references and photos, ready to be turned.
+        sources: references, photos and repaired photos, ready to be turned.
         ledger: the candidates judged so far.
         model: draws candidates, or the preset if diffusion draws none; None takes only candidates drawn ahead.
         drawn: folder of the candidates drawn ahead.
-        photos: how many sources, the last ones, are photos that join the pool as they are.
+        photos: how many sources, after the references, are photos that join the pool as they are.
+        shares: how much of each repaired photo, the last sources, was repaired, in (0, 1].
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class PoolFilling:
     model: NormalModel | Preset | None
     drawn: Path
     photos: int = 0
+    shares: Sequence[float] = ()
     _gate: Gate | None = None
 
     def fill(self, n: int, watch: Watch, preview: Callable[[], None]) -> None:
@@ -102,7 +104,7 @@ class PoolFilling:
         whole = [image for image in images if image is not None]
         if len(whole) == len(paths):
             return [
-                (candidate(index, self.preset, len(self.names), self.photos), image)
+                (candidate(index, self.preset, len(self.names), self.photos, len(self.shares)), image)
                 for index, image in zip(wanted, whole, strict=True)
             ]
         return self.draw(start)
@@ -111,7 +113,7 @@ class PoolFilling:
         """Draw the group of candidates from `start` on; empty without a model."""
         if self.model is None:
             return []
-        return draw_group(self.model, start, self.sources, self.settings["seed"], self.photos)
+        return draw_group(self.model, start, self.sources, self.settings["seed"], self.photos, len(self.shares))
 
     def _lacks_limits(self) -> bool:
         """Return whether the record of the gate's cut-offs is missing or, with a note, damaged."""
@@ -124,7 +126,7 @@ class PoolFilling:
     def _open_gate(self, watch: Watch) -> None:
         """Calibrate the gate, and show it the images already in the pool."""
         features = open_features(self.preset.pool.gate_features)
-        references = self.sources[: len(self.sources) - self.photos]
+        references = self.sources[: len(self.sources) - self.photos - len(self.shares)]
         self._gate = Gate(references, self.preset.augment, features, seed=self.settings["seed"], watch=watch)
         write_record(record_folder(self.folder) / GATE, self._gate.settings())
         for image in Pool.load(self.folder).images if self.ledger.kept else ():
@@ -148,7 +150,7 @@ class PoolFilling:
         return self._gate.judge(image) if self._gate else None
 
     def _row(self, item: Candidate) -> dict[str, Any]:
-        settings = self.settings
+        settings, share = self.settings, self.shares[item.index - self.photos] if item.mode == "repaired" else 0.0
         return {
             "category": settings["category"],
             "label": 0,
@@ -161,7 +163,7 @@ class PoolFilling:
             "strength": {"img2img": settings["pool.strength"], "txt2img": 1.0}.get(item.mode, 0.0),
             "preset": settings["preset"],
             "model": settings["model"],
-        }
+        } | ({"repaired_share": share} if self.shares else {})
 
     def _nearest(self, verdict: Verdict) -> dict[str, Any]:
         nearest = verdict.nearest_pool

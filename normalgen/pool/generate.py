@@ -15,7 +15,6 @@ from normalgen.diffusion.model import NormalModel
 from normalgen.errors import DataError
 from normalgen.features.open_features import check_features
 from normalgen.images.images import Images
-from normalgen.images.turning import turnables
 from normalgen.io.atomic import RECORDS, write_whole
 from normalgen.io.progress import Watch, silent
 from normalgen.io.records import write_record
@@ -26,6 +25,7 @@ from normalgen.pool.filling import PoolFilling
 from normalgen.pool.journal import (
     CARD,
     DRAWN,
+    REPAIRED,
     RUN,
     SCREENING,
     SHEET,
@@ -37,9 +37,10 @@ from normalgen.pool.journal import (
     record_folder,
     refuse_other_pool,
 )
-from normalgen.pool.origin import need_same_photos
+from normalgen.pool.origin import need_same_photos, need_same_repairs
 from normalgen.pool.plan import preset_of
 from normalgen.pool.recorded import looked_with, pool_record, pool_settings
+from normalgen.pool.repairs import Repairs, sources_of
 from normalgen.pool.workers import Shard, Window
 from normalgen.references import References
 from normalgen.settings.presets import Preset
@@ -58,6 +59,7 @@ def fill_pool(
     preview: Callable[[], None] = lambda: None,
     overwrite: bool = False,
     photos: Images | None = None,
+    repaired: Repairs | None = None,
 ) -> Pool:
     """Make candidates until the pool in `folder` has `n` images, and return it; existing images stay unchanged.
 
@@ -74,12 +76,13 @@ def fill_pool(
         preview: called after each group of images.
         overwrite: replace a pool in `folder` that has other settings.
         photos: normal photos beyond the references, in the order in which they join the pool, before all other images.
+        repaired: repaired photos, which follow them; the gate judges these.
 
     Raises:
         DataError: n is below 1; the model is of another category or missing; the folder has other settings or is in
             use; or the gate kept no image.
     """
-    with _begun(model, references, n, folder, seed, overwrite, photos) as making:
+    with _begun(model, references, n, folder, seed, overwrite, photos, repaired) as making:
         return _finished(making, n, watch, preview)
 
 
@@ -94,6 +97,7 @@ def draw_shard(
     watch: Watch = silent,
     overwrite: bool = False,
     photos: Images | None = None,
+    repaired: Repairs | None = None,
 ) -> Pool | None:
     """Draw one worker's share of the pool in `folder`: every `shard.count`-th group of candidates.
 
@@ -110,6 +114,7 @@ def draw_shard(
         watch: receives the progress of "draw" and "generate".
         overwrite: replace a pool in `folder` that has other settings.
         photos: as for `fill_pool`.
+        repaired: as for `fill_pool`.
 
     Returns:
         The pool, if this worker is the last; None while others are drawing.
@@ -118,7 +123,7 @@ def draw_shard(
         DataError: as `fill_pool`; or another process draws this shard, or started another pool in `folder`.
     """
     with ExitStack() as stack:
-        with _begun(model, references, n, folder, seed, overwrite, photos, wait=True) as making:
+        with _begun(model, references, n, folder, seed, overwrite, photos, repaired, wait=True) as making:
             window = Window.open(n, shard.count, making)
             stack.enter_context(window.hold(making.drawn, shard))
         window.draw(shard, making, watch)
@@ -153,13 +158,12 @@ def merge_pool(folder: Path, *, watch: Watch = silent) -> tuple[Pool, int]:
         if run is None or under_way is None:
             raise DataError(nothing)
         window, sources = under_way
-        preset, photos = Preset.from_settings(run["preset"]), run.get("photos", [])
-        rows, settings = [*run["references"]["references"], *photos], {**run["settings"]}
+        preset, photos, repaired = Preset.from_settings(run["preset"]), run.get("photos", []), run.get("repaired", [])
+        rows, settings = [*run["references"]["references"], *photos, *repaired], {**run["settings"]}
         _agree(folder, {"settings": looked_with(preset)}, look=True)
         names, hashes = [row["name"] for row in rows], [row["sha256"] for row in rows]
-        making = PoolFilling(
-            folder, preset, settings, names, hashes, sources, Ledger.open(folder), None, drawn, len(photos)
-        )
+        ledger, shares = Ledger.open(folder), [row["share"] for row in repaired]
+        making = PoolFilling(folder, preset, settings, names, hashes, sources, ledger, None, drawn, len(photos), shares)
         making.fill(window.n, watch, lambda: None)
         if window.is_drawn(drawn):
             discard(record_folder(folder), [DRAWN])
@@ -177,7 +181,9 @@ def check_pool(folder: Path, references: References, preset: Preset, seed: int, 
         MissingDependency, MissingWeights, PresetError: the gate cannot look with its features.
     """
     need_same_photos(folder, photos)
-    _agree(folder, {"settings": pool_settings(references, preset, seed, photos)}, look=True)
+    settings = pool_settings(references, preset, seed, photos)
+    settings.pop("repaired")  # photos are repaired later
+    _agree(folder, {"settings": settings}, look=True)
 
 
 def check_gate(preset: Preset) -> None:
@@ -216,6 +222,7 @@ def _begun(
     seed: int,
     overwrite: bool,
     photos: Images | None,
+    repaired: Repairs | None,
     *,
     wait: bool = False,
 ) -> Iterator[PoolFilling]:
@@ -226,26 +233,27 @@ def _begun(
     preset = settled(preset_of(model), references)
     if preset != preset_of(model):
         model = preset if isinstance(model, Preset) else model.using(preset)
-    digest = model.digest if isinstance(model, NormalModel) and preset.draws else ""
-    settings = pool_settings(references, preset, seed, photos) | {"model": digest}
+    digest = model.digest if isinstance(model, NormalModel) and (preset.draws or repaired) else ""
+    settings = pool_settings(references, preset, seed, photos, repaired) | {"model": digest}
     record = record_folder(folder) / RUN
     if not overwrite or not record.is_file():
         need_same_photos(folder, photos)
+        need_same_repairs(folder, repaired)
         _agree(folder, {"settings": settings}, look=True)  # before the lock, which makes a folder
     with _locked(folder, wait=wait):
         refuse_other_pool(folder)
         if overwrite and differing(record, settings):
             discard_pool(folder)
-            write_record(record, pool_record(settings, model, references, photos))
-        _agree(folder, pool_record(settings, model, references, photos))
+            write_record(record, pool_record(settings, model, references, photos, repaired))
+        _agree(folder, pool_record(settings, model, references, photos, repaired))
         ledger = Ledger.open(folder)
         if not (folder / CARD).is_file():  # people add to it
             write_whole(folder / CARD, lambda path: _write_text(path, card(settings)))
-        parts = [references.pieces, *([] if photos is None else [photos])]
-        names, hashes = [name for part in parts for name in part.names], [d for part in parts for d in part.hashes()]
-        sources = [source for part in parts for source in turnables(part, preset.size)]
-        count = 0 if photos is None else len(photos)
-        yield PoolFilling(folder, preset, settings, names, hashes, sources, ledger, model, _drawn(folder), count)
+        names, hashes, sources = sources_of(references, photos, repaired, preset.size)
+        count, shares = 0 if photos is None else len(photos), repaired.shares if repaired else ()
+        yield PoolFilling(
+            folder, preset, settings, names, hashes, sources, ledger, model, _drawn(folder), count, shares
+        )
 
 
 def _finished(making: PoolFilling, n: int, watch: Watch, preview: Callable[[], None] = lambda: None) -> Pool:
@@ -272,7 +280,7 @@ def _agree(folder: Path, record: dict[str, Any], *, look: bool = False) -> None:
             f"{folder} cannot be a pool: names that end with {RECORDS} are for a pool's records; choose another name"
         )
     refuse_other_pool(folder)
-    agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET, SCREENING))
+    agree(record_folder(folder) / RUN, record, look=look, of=folder, ours=(SHEET, SCREENING, REPAIRED))
 
 
 def _drawn(folder: Path) -> Path:

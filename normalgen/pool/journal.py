@@ -26,6 +26,7 @@ __all__ = [
     "METADATA",
     "QUALITY",
     "REJECTED",
+    "REPAIRED",
     "RUN",
     "SCREENING",
     "SHEET",
@@ -49,7 +50,7 @@ __all__ = [
 METADATA, IMAGES, CARD = "metadata.jsonl", "images", "README.md"
 # In the folder of the pool's records.
 RUN, CANDIDATES, REJECTED, GATE = "run.json", "candidates.jsonl", "rejected", "gate.json"
-DRAWN, SHEET, QUALITY, SCREENING = "drawn", "contact_sheet.png", "quality.json", "screening"
+DRAWN, SHEET, QUALITY, SCREENING, REPAIRED = "drawn", "contact_sheet.png", "quality.json", "screening", "repaired"
 _GONE = ".gone-"
 
 

@@ -13,7 +13,8 @@ from normalgen.images.images import Images
 from normalgen.io.notes import note
 from normalgen.io.records import read_json
 from normalgen.io.run_folder import REMEDY
-from normalgen.pool.journal import RUN, record_folder
+from normalgen.pool.journal import RUN, read_run, record_folder
+from normalgen.pool.repairs import Repairs
 from normalgen.references import References
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "in_recorded_order",
     "need_photos",
     "need_same_photos",
+    "need_same_repairs",
     "note_other_crop",
     "note_other_photos",
     "origin_of",
@@ -129,6 +131,21 @@ def need_same_photos(folder: Path, photos: Images | None) -> None:
         f"{folder} holds other unlabeled photos: {before} were kept when it was made, {now} now; give the same "
         "--unlabeled folder and --contamination, choose another folder, or replace the old files with --overwrite"
     )
+
+
+def need_same_repairs(folder: Path, repaired: Repairs | None) -> None:
+    """Check that the pool in `folder`, if there is one, was made with the same photos repaired, in this order.
+
+    Raises:
+        DataError: it was not.
+    """
+    run = read_run(folder)
+    before, now = [] if run is None else run.get("repaired", []), [] if repaired is None else [*repaired.rows]
+    if run is not None and before != now:
+        raise DataError(
+            f"{folder} holds other repaired photos: {len(before)} when it was made, {len(now)} now; give the same "
+            "--repair or --no-repair, choose another folder, or replace the old files with --overwrite"
+        )
 
 
 def note_other_crop(what: str, folder: Path, crop: Any, tile: int | None = None) -> None:

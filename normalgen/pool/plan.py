@@ -22,9 +22,9 @@ class Candidate:
 
     Attributes:
         index: index of the candidate in the pool.
-        mode: "photo" is a photo as it is, "img2img" restores an augmented one, "txt2img" draws from noise, "augmented"
-            leaves an augmented photo as it is.
-        prompt: prompt with the placeholder `{object}`; "" for photos and augmented ones.
+        mode: "photo" is a photo as it is, "repaired" one that was repaired before, "img2img" restores
+            an augmented one, "txt2img" draws from noise, "augmented" leaves an augmented photo as it is.
+        prompt: prompt with the placeholder `{object}`; "" for photos, repaired and augmented ones.
         reference: index of the source, a reference or photo; None for txt2img.
     """
 
@@ -34,20 +34,22 @@ class Candidate:
     reference: int | None
 
 
-def candidate(index: int, preset: Preset, sources: int, photos: int = 0) -> Candidate:
-    """Return the plan of image `index`: first each photo, then modes interleaved by their shares, references in turn.
+def candidate(index: int, preset: Preset, sources: int, photos: int = 0, repaired: int = 0) -> Candidate:
+    """Return the plan of image `index`: photos first, then repaired ones, then modes by their shares, in turn.
 
     Nothing is made from photos: a bad one that was kept would be multiplied.
 
     Args:
         index: index of the candidate in the pool.
         preset: gives the shares and the prompts.
-        sources: number of references and photos; references come first.
+        sources: number of references, photos and repaired photos, in this order.
         photos: number of photos.
+        repaired: number of repaired photos.
     """
-    if index < photos:
-        return Candidate(index, "photo", "", sources - photos + index)
-    made = _made(index - photos, preset, sources - photos)
+    joining = photos + repaired
+    if index < joining:
+        return Candidate(index, "photo" if index < photos else "repaired", "", sources - joining + index)
+    made = _made(index - joining, preset, sources - joining)
     return replace(made, index=index)
 
 
@@ -75,19 +77,20 @@ def preset_of(model: NormalModel | Preset) -> Preset:
 
 
 def draw_group(
-    model: NormalModel | Preset, start: int, sources: Sequence[Turnable], seed: int, photos: int = 0
+    model: NormalModel | Preset, start: int, sources: Sequence[Turnable], seed: int, photos: int = 0, repaired: int = 0
 ) -> list[tuple[Candidate, Tensor]]:
     """Return the group of `preset.pool.group` candidates from index `start` on, with images (3, S, S) in [0, 1].
 
-    The last `photos` sources are photos that join the pool as they are.
+    The last sources are `photos` photos and then `repaired` repaired ones, which join the pool as they are.
 
     It always draws the whole group, because the batch size changes the bytes. A preset alone is enough if diffusion
     draws nothing. An image that is not finite becomes black, so its file is the same wherever it is judged.
     """
     preset = preset_of(model)
-    group = [candidate(index, preset, len(sources), photos) for index in range(start, start + preset.pool.group)]
+    indices = range(start, start + preset.pool.group)
+    group = [candidate(index, preset, len(sources), photos, repaired) for index in indices]
     drawn: dict[int, Tensor] = {}
-    for mode in ("photo", "augmented", "img2img", "txt2img"):
+    for mode in ("photo", "repaired", "augmented", "img2img", "txt2img"):
         candidates = [item for item in group if item.mode == mode]
         if candidates:
             images = _draw_mode(model, mode, candidates, sources, seed)
@@ -99,7 +102,7 @@ def draw_group(
 def _draw_mode(
     model: NormalModel | Preset, mode: str, candidates: list[Candidate], sources: Sequence[Turnable], seed: int
 ) -> Tensor:
-    if mode == "photo":
+    if mode in ("photo", "repaired"):
         return torch.stack([sources[item.reference or 0].photo for item in candidates]).float() / 255
     if isinstance(model, Preset) or mode == "augmented":
         return _augmented(candidates, preset_of(model), sources, seed)

@@ -8,15 +8,19 @@ from normalgen.images.images import Images
 from normalgen.io.provenance import versions
 from normalgen.io.records import text_digest
 from normalgen.pool.plan import preset_of
+from normalgen.pool.repairs import Repairs
 from normalgen.references import References
 from normalgen.settings.presets import Preset
 
 __all__ = ["looked_with", "pool_record", "pool_settings"]
 
 
-def pool_settings(references: References, preset: Preset, seed: int, photos: Images | None) -> dict[str, Any]:
-    """Return everything that decides a pool, except the model; `photos` join it as they are."""
-    joined = {"photos": None if photos is None else text_digest("\n".join(photos.hashes()).encode())}
+def pool_settings(
+    references: References, preset: Preset, seed: int, photos: Images | None, repaired: Repairs | None = None
+) -> dict[str, Any]:
+    """Return everything that decides a pool, except the model; `photos` and `repaired` ones join it as they are."""
+    given = {"photos": photos, "repaired": None if repaired is None else repaired.images}
+    joined = {name: images and text_digest("\n".join(images.hashes()).encode()) for name, images in given.items()}
     return preset.deciding("pool") | looked_with(preset) | references.identity() | {"seed": seed} | joined
 
 
@@ -26,14 +30,19 @@ def looked_with(preset: Preset) -> dict[str, Any]:
 
 
 def pool_record(
-    settings: dict[str, Any], model: NormalModel | Preset, references: References, photos: Images | None
+    settings: dict[str, Any],
+    model: NormalModel | Preset,
+    references: References,
+    photos: Images | None,
+    repaired: Repairs | None = None,
 ) -> dict[str, Any]:
     """Return the contents of a pool's `run.json`."""
-    record = {
+    record: dict[str, Any] = {
         "settings": settings,
         "preset": preset_of(model).settings(),
         "device": "cpu" if isinstance(model, Preset) else model.device,
         "versions": versions(("torch", "diffusers", "datasets", "pillow")),
         "references": references.manifest(),
     }
-    return record if photos is None else record | {"photos": photos.manifest()}
+    record |= {} if photos is None else {"photos": photos.manifest()}
+    return record | ({} if repaired is None else {"repaired": [*repaired.rows]})

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from normalgen.data.manifest import Manifest, ManifestRow
 from normalgen.settings.configs import Augment
 
-__all__ = ["CandidateRow", "GateRecord", "ImageRow", "PoolRun", "PoolSettings"]
+__all__ = ["CandidateRow", "GateRecord", "ImageRow", "PoolRun", "PoolSettings", "RepairedRow"]
 
 
 class ImageRow(TypedDict):
@@ -55,16 +55,26 @@ PoolSettings = TypedDict(
         "crop": str | list[int] | None,
         "seed": int,
         "photos": NotRequired[str | None],
+        "repaired": NotRequired[str | None],
         "model": str,
     },
 )
-"""Everything that decides a pool; `photos` is a digest of those that joined it as they are."""
+"""Everything that decides a pool; `photos` is a digest of those that joined it as they are, `repaired` of others."""
+
+
+class RepairedRow(TypedDict):
+    """A repaired photo: the photo that it was, and the share of it that was repaired."""
+
+    name: str
+    sha256: str
+    share: float
 
 
 class PoolRun(TypedDict):
-    """`run.json`: how a pool was made; `photos` are those that joined it as they are."""
+    """`run.json`: how a pool was made; `photos` are those that joined it as they are, `repaired` the repaired ones."""
 
     settings: PoolSettings
     preset: dict[str, Any]
     references: Manifest
     photos: NotRequired[list[ManifestRow]]
+    repaired: NotRequired[list[RepairedRow]]

@@ -13,7 +13,7 @@ pass as normal, so it is asked about.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,7 @@ from torch.nn.functional import max_pool2d
 
 from normalgen.quality.stream import Stream
 
-__all__ = ["VERDICTS", "Screening", "screened"]
+__all__ = ["VERDICTS", "Screening", "mask_of", "mask_text", "score_against", "screened"]
 
 VERDICTS = ("kept", "suspicious", "odd", "asked")
 FEWEST = 8
@@ -119,9 +119,35 @@ def screened(
     if repeated := _repeated(anywhere) - shared:
         groups, shared = (*groups, tuple(sorted(repeated))), shared | repeated
     verdicts = _verdicts(clean, masks, shared)
-    named = dict(zip(("photo", "photo in place", "patch", "patch in place"), [*limits, *patch_limits], strict=True))
+    cuts = [*(limit * factor for limit in limits), *patch_limits]
+    named = dict(zip(("photo", "photo in place", "patch", "patch in place"), cuts, strict=True))
     share = 1 - verdicts.count("kept") / len(verdicts)
     return Screening(scores / factor, both, masks, verdicts, share, groups, named, _apart(anywhere))
+
+
+def mask_text(mask: Tensor) -> str:
+    """Return a mask of patches, bool (P,), as a text of 0 and 1, for a record."""
+    return "".join(map(str, mask.int().tolist()))
+
+
+def mask_of(text: str) -> Tensor:
+    """Invert `mask_text`."""
+    return torch.tensor([digit == "1" for digit in text])
+
+
+def score_against(streams: tuple[Stream, Stream], limits: Mapping[str, float]) -> float:
+    """Return the score of another photo under the limits of a screening: at most 1 is kept.
+
+    Args:
+        streams: the photo alone, compared with references and with photos that the screening kept: patches anywhere,
+            and at the same position.
+        limits: from `Screening`.
+    """
+    scores = []
+    for stream, limit in zip(streams, (limits["photo"], limits["photo in place"]), strict=True):
+        nearest = stream.nearest(torch.ones(len(stream.members), dtype=torch.bool), NEAREST)
+        scores.append(float(_highest(torch.minimum(nearest, stream.references.float().amin(1)))[0]) / limit)
+    return max(scores)
 
 
 def _verdicts(clean: Tensor, masks: Tensor, shared: set[int]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from normalgen.io.rng import generator
 
-__all__ = ["PANEL", "Stream", "compared"]
+__all__ = ["PANEL", "Stream", "against", "compared"]
 
 PANEL = 96
 """Photos that every photo is compared with, so that the cost grows with the number of photos, not its square."""
@@ -75,6 +75,22 @@ def compared(
     near, own = (torch.cat(column, 1) for column in zip(*parts, strict=True))
     own[:, members, range(len(members))] = torch.inf
     anywhere, in_place = (Stream(near[kind], own[kind], tuple(members)) for kind in range(2))
+    return anywhere, in_place
+
+
+def against(photo: Tensor, references: Tensor, panel: Tensor, without: Sequence[int] = ()) -> tuple[Stream, Stream]:
+    """Compare one photo as `compared` does, with references and a panel that are given.
+
+    Args:
+        photo: unit vectors (P, C).
+        references: (k, P, C).
+        panel: (M, P, C).
+        without: which of references and panel, in this order, do not count.
+    """
+    everything = _distances(photo[None], torch.cat([references, panel]))
+    everything[:, :, list(without)] = torch.inf
+    members, k = tuple(range(len(panel))), len(references)
+    anywhere, in_place = (Stream(part[:, :k], part[:, k:], members) for part in everything)
     return anywhere, in_place
 
 

@@ -55,6 +55,8 @@ class ScreeningRecord(NamedTuple):
         passed: why other photos were passed over, by name.
         groups: names of photos that share something no reference shows.
         refused: why none of the photos can be used; "" if some can.
+        masks: the unusual patches of each suspicious photo that has some, by name, as a text of 0 and 1.
+        limits: the cut-offs.
     """
 
     kept: list[str]
@@ -63,6 +65,8 @@ class ScreeningRecord(NamedTuple):
     passed: dict[str, str]
     groups: list[list[str]]
     refused: str
+    masks: dict[str, str]
+    limits: dict[str, float]
 
 
 class _Run(TypedDict):
@@ -141,7 +145,7 @@ def write_screening(
         ordered = sorted(rows, key=lambda row: (bool(row.error), row.rank))
         outputs.text(TABLE, _table(ordered))
         outputs.text("screening.jsonl", "".join(row_line(_plain(row)).decode() for row in ordered))
-        outputs.record = {"settings": {**settings}, "limits": screening.limits, "found": record}
+        outputs.record = {"settings": {**settings}, "found": record}
         write_page(
             outputs.path(PAGE),
             ordered,

@@ -147,6 +147,7 @@ SHARE, UNUSED = "--contamination is the share of --unlabeled photos", "--unlabel
 SCREENING = [
     case("a share of no photos", f"{POOL} --contamination 0.1", SHARE),
     case("a share of no photos to detect with", f"{DETECT} --contamination 0.1", SHARE),
+    case("repair of no photos", f"{POOL} --repair", "--repair is for suspicious photos among --unlabeled ones"),
     case("a share of all photos", f"{SCREEN} --contamination 1", "Invalid value for '--contamination'", status=2),
     case("a share that is no number", f"{SCREEN} --contamination nan", "Invalid value for '--contamination'", status=2),
     case("tiles of unlabeled photos", f"{SCREEN} --tile 32", "screened whole; leave --tile out"),

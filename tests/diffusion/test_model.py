@@ -35,6 +35,43 @@ def test_same_seed_same_images(model: NormalModel) -> None:
     assert not torch.equal(draw(model, 0, 1), draw(model, 0, 1, seed=1))
 
 
+@pytest.mark.parametrize("kind", ["small", "stable"])
+def test_a_repair_changes_nothing_outside_the_mask(kind: str, request: pytest.FixtureRequest) -> None:
+    preset = request.getfixturevalue(kind)
+    model = NormalModel(open_parts(preset.weights), preset, category="c", noun="n")
+    images = (
+        torch.rand(2, 3, preset.size, preset.size, generator=torch.Generator().manual_seed(0)) * 255
+    ).round() / 255
+    masks = torch.zeros(2, preset.size, preset.size, dtype=torch.bool)
+    masks[0, 8:24, 4:20] = True
+    repaired = model.repair(images, masks, prompts=[INSTANCE_PROMPT] * 2, strength=0.5, seed=0)
+    changed = (repaired != images).any(1)
+    assert not (changed & ~masks).any()
+    assert changed[masks].float().mean() > 0.9
+    alone = model.repair(images[:1], masks[:1], prompts=[INSTANCE_PROMPT], strength=0.5, seed=0)
+    assert torch.allclose(repaired[:1], alone, atol=1e-4)
+
+
+def test_a_repair_fits_what_is_outside(model: NormalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside, the model sees the photo noised to each step, whatever it drew before."""
+    images, masks = pictures(1), torch.zeros(1, 32, 32, dtype=torch.bool)
+    masks[:, 8:16, 8:16] = True
+    seen: list[torch.Tensor] = []
+    predict = model.predict
+
+    def watched(latents: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(latents)
+        return 0 * predict(latents, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "predict", watched)
+    model.repair(images, masks, prompts=[INSTANCE_PROMPT], strength=0.5, seed=0)
+    clean = model.parts.codec.encode(images)
+    outside = ~model.parts.codec.masked(masks).expand_as(clean)
+    apart = [float((latents - clean)[outside].square().mean()) for latents in seen]
+    assert apart == sorted(apart, reverse=True)
+    assert apart[-1] < 0.2
+
+
 def test_an_image_depends_on_its_index_not_on_its_batch(model: NormalModel) -> None:
     together, alone = draw(model, 4, 7, 2), draw(model, 7)
     close = ((together[1] - alone[0]).abs() <= 1 / 255).float().mean()
