@@ -23,7 +23,7 @@ from normalgen.detectors.one_to_normal.detector import OneToNormal
 from normalgen.detectors.one_to_normal.saved_detector import read_detector
 from normalgen.detectors.one_to_normal.text_branch import TextMaps
 from normalgen.diffusion.model import NormalModel
-from normalgen.diffusion.saved import read_saved
+from normalgen.diffusion.saved_model import read_saved
 from normalgen.diffusion.tiny.tiny_parts import open_tiny
 from normalgen.errors import NormalgenError
 from normalgen.evaluation.cells import load_cells

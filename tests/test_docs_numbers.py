@@ -99,11 +99,12 @@ def test_pools_of_all_sizes_are_as_measured() -> None:
 def test_what_unlabeled_photos_gain_is_as_measured() -> None:
     heads = ("detector", "unlabeled photos", "data set", "unlabeled - augmented")
     rows = tables("docs/results.md", *heads)
-    measured = [row for size in (24, 100) for row in tables(f"docs/results/unlabeled-{size}/results.md", *heads)]
+    folders = ("unlabeled-24", "unlabeled-100", "baselines")
+    measured = [row for name in folders for row in tables(f"docs/results/{name}/results.md", *heads)]
     for row in rows:
         told = {head: text for head, text in row.items() if text != "-"}
         assert any(told.items() <= known.items() for known in measured), row
-    assert len(rows) >= 14
+    assert len(rows) >= 30
 
 
 def test_the_branches_are_as_measured(cells: "DataFrame") -> None:
@@ -145,12 +146,26 @@ def test_the_gain_in_the_first_lines_of_the_readme_is_as_measured() -> None:
     assert said
     rows = tables("docs/results.md", "unlabeled photos", "unlabeled - augmented")
     gains = {
-        row["data set"]: row["unlabeled - augmented"].split()[0] for row in rows if row["unlabeled photos"] == "24@0.1"
+        row["data set"]: row["unlabeled - augmented"].split()[0]
+        for row in rows
+        if (row["detector"], row["unlabeled photos"]) == ("memory", "24@0.1")
     }
     assert [f"+{number}" for number in said.groups()] == [
         gains[name] for name in ("all reporting sets", "brain-mri", "elpv-mono")
     ]
     assert gains["elpv-poly"] == gains["elpv-mono"]
+
+
+def test_what_unlabeled_photos_gain_for_published_detectors_is_as_measured() -> None:
+    cells = load_cells(ROOT / "docs/results/baselines")
+    by_arm = {arm: 100 * cells[cells.arm == arm][AUROC].mean() for arm in sorted(set(cells.arm))}
+    gain = by_arm["unlabeled:24@0.1"] - by_arm["augmented:24@0.1"]
+    assert {*cells.detector} == {"patchcore", "padim", "anomalydino", "subspacead"}
+    for document in ("README.md", "docs/results.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        said = re.search(r"(?:SubspaceAD by|augmented is) \*\*\+?([\d.]+)\*\*", text)
+        assert said
+        assert said[1] == f"{gain:.1f}"
 
 
 def test_the_default_features_are_as_measured() -> None:

@@ -92,7 +92,7 @@ def saved_preset(folder: Path | None) -> Preset | None:
     """
     if folder is None or not folder.is_dir():
         return None
-    from normalgen.diffusion.saved import read_saved
+    from normalgen.diffusion.saved_model import read_saved
 
     record = read_saved(folder) if is_customized(folder) else None
     return None if record is None else Preset.from_settings(record["preset"])

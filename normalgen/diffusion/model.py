@@ -12,7 +12,7 @@ from normalgen.diffusion import MODEL_FILE
 from normalgen.diffusion.loading import open_foreign, open_saved
 from normalgen.diffusion.parts import Parts
 from normalgen.diffusion.sampler import advance
-from normalgen.diffusion.saved import read_saved
+from normalgen.diffusion.saved_model import read_saved
 from normalgen.errors import DataError, MissingWeights, PresetError
 from normalgen.images.blending import blended
 from normalgen.io.records import write_record
