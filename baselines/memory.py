@@ -54,7 +54,11 @@ class PatchMemory(PatchDetector):
             raise PresetError(f"memory: drop must be in [0, 1), got {self.drop!r}")
 
     def _values(self, network: Features) -> int:
-        return joined_patches(network, torch.zeros(1, 3, network.size, network.size), self.grid).numel()
+        blank = torch.zeros(1, 3, network.size, network.size)
+        finest = max(max(level.shape[1:3]) for level in network.tokens(blank))
+        if self.grid > finest:
+            raise PresetError(f"memory: grid must be at most {finest}, that of {network.name}, got {self.grid}")
+        return joined_patches(network, blank, self.grid).numel()
 
     def _learn(self, network: Features, known: Known, references: References) -> dict[str, Tensor]:
         vectors = self._patches(network, known.photos)

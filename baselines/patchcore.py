@@ -116,6 +116,11 @@ class PatchCore(PatchDetector):
         cells, channels = self._shape(network)
         total = len(images) * cells
         count = self._count(total)
+        if count < len(images):
+            raise PresetError(
+                f"patchcore: coreset_ratio {self.coreset_ratio} keeps {count} of {total} patches, fewer than there are "
+                "images; raise it"
+            )
         if count == total:
             vectors, chosen = self._all(network, images, total), torch.arange(total)
         elif not (dimensions := self._dimensions(total)):

@@ -228,7 +228,7 @@ def references_in(params: Mapping[str, Any], folder: Path | None) -> "References
     from normalgen.references import ReferenceChoice, find_references
 
     given = {name: params[name] for name in ("category", "data", "noun", "k", "manifest", "seed")}
-    return find_references(ReferenceChoice(folder, **given, crop=crop_in(params), tile=params["tile"]))
+    return find_references(ReferenceChoice(folder, **given, crop=crop_in(params), tile=params.get("tile", 0)))
 
 
 def crop_in(params: Mapping[str, Any]) -> "str | Crop | None":

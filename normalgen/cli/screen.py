@@ -30,7 +30,6 @@ def screen(
     k: inputs.K = None,
     manifest: inputs.Manifest = None,
     crop: inputs.CropText = None,
-    tile: inputs.Tile = 0,
     contamination: inputs.Contamination = None,
     features: FeaturesName = "embedded",
     out: OutFolder = None,

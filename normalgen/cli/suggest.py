@@ -39,7 +39,6 @@ def suggest(
     k: inputs.K = None,
     manifest: inputs.Manifest = None,
     crop: inputs.CropText = None,
-    tile: inputs.Tile = 0,
     features: FeaturesName = "embedded",
     out: OutFolder = None,
     seed: inputs.Seed = 0,

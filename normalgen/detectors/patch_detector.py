@@ -117,6 +117,8 @@ class PatchDetector(PixelDetector):
         for name, value, least in (("features_size", self.features_size, 0), ("batch", self.batch, 1)):
             if not isinstance(value, int) or value < least:
                 raise PresetError(f"{self.name}: {name} must be a whole number of at least {least}, got {value!r}")
+        if not isinstance(self.seed, int):
+            raise PresetError(f"{self.name}: seed must be a whole number, got {self.seed!r}")
 
     def fit(self, references: References, pool: Pool | None = None, *, size: int = 0, watch: Watch = silent) -> Self:
         """Learn from the references and the pool, and forget any earlier fit.

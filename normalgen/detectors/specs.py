@@ -29,6 +29,8 @@ DETECTORS = {
     "patchcore": "normalgen.baselines.patchcore:PatchCore",
 }
 
+GIVEN = {"device", "cache", "kept", "model"}
+"""Arguments that a run supplies; no brackets change them."""
 CHOICES = f"{', '.join(DETECTORS)}, or name your own as module:Class"
 
 
@@ -70,8 +72,8 @@ class DetectorSpec:
         name, words = _parts(text)
         path = detector_path(text)
         kind = _load(path)
-        known = _parameters(kind)
-        allowed = _sampling_names() if "model" in known else set[str]()
+        known = _parameters(kind) - GIVEN
+        allowed = _sampling_names() if "model" in _parameters(kind) else set[str]()
         settings: dict[str, Any] = {}
         sampling: dict[str, Any] = {}
         for part in split_list(words):

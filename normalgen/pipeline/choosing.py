@@ -21,7 +21,7 @@ DEFAULT = "one-to-normal"
 TWINS = ("prompts", "strength", "steps")
 OWN = ("branches", "fusion", "text", "choice", *TWINS)
 """Options of `normalgen detect` that are settings of One-to-Normal alone."""
-STORED = ("tile", "size", "features", *OWN)
+STORED = ("tile", "size", "crop", "features", *OWN)
 """Options that a saved detector has settled."""
 
 

@@ -79,18 +79,21 @@ class PoolMaking:
             return
         from normalgen.io.paths import remove_if_empty
         from normalgen.io.run_folder import locked
-        from normalgen.pipeline.screening import ScreenSettings, screen_into, unlabeled_photos
+        from normalgen.pipeline.screening import ScreenSettings, screen_into, screening_key, unlabeled_photos
         from normalgen.pool.generate import check_gate, check_pool
         from normalgen.pool.journal import RUN, SCREENING, record_folder
         from normalgen.pool.origin import need_photos
+        from normalgen.report.screening_files import need_same_screening
 
         photos, records = unlabeled_photos(unlabeled, self.references), record_folder(out)
-        settings = ScreenSettings(contamination, seed=self.seed, device=self.device)
+        features = self.settings.pool.gate_features
+        settings = ScreenSettings(contamination, features, self.seed, self.device)
         check_gate(self.settings)
         if not (records / RUN).is_file():
             check_pool(out, self.references, self.settings, self.seed)
         elif not self.overwrite:
             need_photos(out)
+            need_same_screening(records / SCREENING, screening_key(photos, self.references, settings), out)
         new = not records.exists()
         try:
             with locked(records, wait=wait, of=out):
@@ -118,6 +121,8 @@ class PoolMaking:
         sheet = self._sheet(out)
         model = self._model(sheet.refresh, wait=False)
         joining = self._joining(model, out, wait=False)
+        if self._photos is not None and n < len(self._photos):
+            note(f"{n} of {len(self._photos)} kept photos join the pool, those that add most; a larger -n takes more")
         pool = fill_pool(model, self.references, n, out, preview=sheet.refresh, **joining, **self._options)
         sheet.write()
         return pool

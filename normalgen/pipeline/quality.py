@@ -159,9 +159,11 @@ def _photos(
     others = normals.take(unseen).cropped(crop)
     if len(others) >= LEAST_HELD_OUT:
         return references, others
+    inside = len(normals) - len(unseen) - len(wanted)
+    taken = f" ({inside} others are in the pool)" if inside else ""
     note(
-        f"{f'only {len(others)}' if len(others) else 'no'} photos besides the references, so measures that need photos "
-        "the pool never saw are left out; put more good photos into --photos"
+        f"{f'only {len(others)}' if len(others) else 'no'} photos besides the references{taken}, so measures that need "
+        "photos the pool never saw are left out; put more good photos into --photos"
     )
     return references, None
 

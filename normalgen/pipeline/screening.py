@@ -144,7 +144,7 @@ def screen_into(
     """
     from normalgen.report.screening_files import PAGE, copy_screening, read_screening
 
-    key = settings.plain() | references.identity() | {"photos": _digest(photos)}
+    key = screening_key(photos, references, settings)
     own = target_folder(None, "screenings", references.category)
     found = read_screening(folder, key) or copy_screening(own, folder, key)
     found = found or _screened(folder, photos, references, settings, key, watch)
@@ -168,6 +168,11 @@ def screen_into(
     )
 
 
+def screening_key(photos: "Images", references: "References", settings: ScreenSettings) -> dict[str, object]:
+    """Return all that a screening depends on, as plain data."""
+    return settings.plain() | references.identity() | {"photos": _digest(photos)}
+
+
 def _screened(
     folder: Path,
     photos: "Images",
@@ -187,7 +192,7 @@ def _screened(
     kept = images.take(by_what_they_add(unlabeled, found.of("kept")))
     verdicts = dict(zip(images.names, found.verdicts, strict=True))
     groups = [images.take(group).names for group in found.groups]
-    sentences, refused = _sentences(images, found, passed), _refusal(found)
+    sentences, refused = _sentences(images, found, passed, settings.contamination), _refusal(found)
     masks = {images.names[i]: mask_text(found.masks[i]) for i in found.of("suspicious") if found.masks[i].any()}
     record = ScreeningRecord(kept.names, sentences, verdicts, passed, groups, refused, masks, found.limits)
     title = f"{references.category}: {len(photos)} unlabeled photos"
@@ -216,12 +221,13 @@ def _digest(photos: "Images") -> str:
     return text_digest("\n".join(lines).encode(errors="surrogateescape"))
 
 
-def _sentences(images: "Images", screening: "Screening", passed: dict[str, str]) -> list[str]:
+def _sentences(
+    images: "Images", screening: "Screening", passed: dict[str, str], contamination: float | None
+) -> list[str]:
     total, kept = len(images), len(screening.of("kept"))
-    lines = [
-        f"{kept} of {total} photos are kept, {total - kept} left out ({screening.share:.0%}); this takes for granted "
-        "that more than half of them are good."
-    ]
+    why = "this takes for granted that more than half of them are good"
+    why = why if contamination is None else f"--contamination {contamination:g} says how many"
+    lines = [f"{kept} of {total} photos are kept, {total - kept} left out ({screening.share:.0%}); {why}."]
     for group in screening.groups:
         names = ", ".join(images.names[index] for index in group[:3])
         lines.append(

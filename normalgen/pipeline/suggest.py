@@ -89,7 +89,7 @@ def confirm(photos: Path, references: Path, names: Sequence[str]) -> list[Path]:
         names: names of the photos, as `suggest` gives them.
 
     Raises:
-        DataError: a photo does not exist, or the references hold another file of that name.
+        DataError: a photo does not exist, or another one, confirmed or among the references, has its file name.
     """
     from normalgen.images.listing import need_photo
     from normalgen.io.atomic import write_whole
@@ -97,6 +97,9 @@ def confirm(photos: Path, references: Path, names: Sequence[str]) -> list[Path]:
 
     pairs = [(inside(photos, name, photos), references / Path(name).name) for name in names]
     for source, target in pairs:
+        others = [other for other, same in pairs if same == target and other != source]
+        if others:
+            raise DataError(f"{source} and {others[0]} would both become {target}; rename one of them first")
         if not source.is_file():
             raise DataError(f"{source} does not exist; name a photo in {photos} as normalgen suggest prints it")
         need_photo(source)

@@ -127,6 +127,11 @@ def need_same_photos(folder: Path, photos: Images | None) -> None:
     if origin is None or list(origin.photos) == ([] if photos is None else photos.hashes()):
         return
     before, now = len(origin.photos), 0 if photos is None else len(photos)
+    if photos is None:
+        raise DataError(
+            f"{folder} holds {before} unlabeled photos; name their folder with --unlabeled, choose another folder, or "
+            "replace the old files with --overwrite"
+        )
     raise DataError(
         f"{folder} holds other unlabeled photos: {before} were kept when it was made, {now} now; give the same "
         "--unlabeled folder and --contamination, choose another folder, or replace the old files with --overwrite"

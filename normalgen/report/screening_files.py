@@ -33,6 +33,7 @@ __all__ = [
     "TABLE",
     "ScreeningRecord",
     "copy_screening",
+    "need_same_screening",
     "read_screening",
     "write_screening",
     "write_suggestions",
@@ -41,6 +42,8 @@ __all__ = [
 MADE_BY, PAGE, TABLE = "normalgen screen", "report.html", "screening.csv"
 SUGGESTED_BY = "normalgen suggest"
 FILES = (PAGE, TABLE, "screening.jsonl")
+DECIDES = {"photos": "unlabeled photos", "references": "references", "contamination": "--contamination"}
+DECIDES |= {"features": "--gate-features", "seed": "--seed"}
 WIDEST, BRIGHTEST = 320, 2.0
 """Most pixels of a picture's longer side, and the distance, per patch limit, with the strongest colour."""
 
@@ -88,6 +91,26 @@ def read_screening(folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord
     if not all((folder / name).is_file() for name in FILES):
         return None
     return ScreeningRecord(*run["found"])
+
+
+def need_same_screening(folder: Path, settings: Mapping[str, Any], pool: Path) -> None:
+    """Check that the screening in `folder`, if there is one, had these settings: a pool was made from what it kept.
+
+    Raises:
+        DataError: it had others.
+    """
+    try:
+        run = read_json(folder / RUN, _Run, "")
+    except DataError:
+        return
+    before = {} if run is None else run["settings"]
+    now = json.loads(json.dumps(settings))
+    others = [words for name, words in DECIDES.items() if before and before.get(name) != now.get(name)]
+    if others:
+        raise DataError(
+            f"{pool} was made from another screening: other {' and '.join(others)}; give the same, choose another "
+            "folder, or replace the old files with --overwrite"
+        )
 
 
 def copy_screening(source: Path, folder: Path, settings: Mapping[str, Any]) -> ScreeningRecord | None:

@@ -169,6 +169,27 @@ def test_a_pool_gets_the_kept_photos_and_the_same_command_makes_nothing_again(
     assert Pool.load(Path("pools/good")).rows == rows
 
 
+def test_a_refused_pool_keeps_its_screening(line: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("generate", "good", "--unlabeled", "line", *FEW) == 0
+    record = Path("pools/good.normalgen/screening/run.json")
+    before = record.read_bytes()
+    (line / "100.png").unlink()
+    assert run("generate", "good", "--unlabeled", "line", *FEW) == 1
+    assert "made from another screening: other unlabeled photos" in capsys.readouterr().err
+    assert record.read_bytes() == before
+
+
+def test_the_gates_features_screen_too(line: Path) -> None:
+    assert run("generate", "good", "--unlabeled", "line", *FEW, "--gate-features", "cnn") == 0
+    record = json.loads(Path("pools/good.normalgen/screening/run.json").read_text())
+    assert record["settings"]["features"] == "cnn"
+
+
+def test_a_small_pool_says_how_many_kept_photos_it_leaves_out(line: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert run("generate", "good", "--unlabeled", "line", *FEW[2:], "-n", "2") == 0
+    assert "kept photos join the pool, those that add most; a larger -n takes more" in caplog.text
+
+
 def test_a_pool_takes_over_what_screen_found(line: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(*SCREEN) == 0
     monkeypatch.setattr("normalgen.quality.unlabeled.usable", None)  # nothing is read and compared again
@@ -184,7 +205,7 @@ def test_a_pool_with_photos_is_not_continued_without_them(line: Path, capsys: py
     rows = Pool.load(Path("pools/good")).rows
     capsys.readouterr()
     assert run("generate", "good", *FEW[2:], "-n", "20") == 1
-    assert "holds other unlabeled photos" in " ".join(capsys.readouterr().err.split())
+    assert "unlabeled photos; name their folder with --unlabeled" in " ".join(capsys.readouterr().err.split())
     assert Pool.load(Path("pools/good")).rows == rows
 
 

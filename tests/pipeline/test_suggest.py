@@ -54,6 +54,16 @@ def test_confirmed_photos_join_the_references_unless_another_photo_has_their_nam
     assert not Path("good/p08.png").exists()
 
 
+def test_two_photos_with_one_file_name_are_not_both_confirmed(line: Path) -> None:
+    for seed, folder in enumerate(("a", "b")):
+        (line / "line" / folder).mkdir()
+        photo(line / "line" / folder / "same.png", seed)
+    before = sorted(Path("good").iterdir())
+    with pytest.raises(DataError, match=r"would both become .*same.png; rename one of them first"):
+        confirm(Path("line"), Path("good"), ["a/same.png", "b/same.png"])
+    assert sorted(Path("good").iterdir()) == before
+
+
 @pytest.mark.parametrize("name", ["../good/g0.png", "none.png", "/etc/hosts"])
 def test_only_photos_of_the_folder_can_be_confirmed(line: Path, name: str) -> None:
     with pytest.raises(DataError):
