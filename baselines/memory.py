@@ -17,7 +17,7 @@ from normalgen.detectors.one_to_normal.triplet import PatchBank
 from normalgen.detectors.patch_detector import PatchDetector
 from normalgen.errors import NotFittedError, PresetError
 from normalgen.features.contract import Features
-from normalgen.features.patches import joined_patches
+from normalgen.features.patches import GRID, joined_patches
 from normalgen.references import References
 
 __all__ = ["PatchMemory", "inliers"]
@@ -36,7 +36,7 @@ class PatchMemory(PatchDetector):
     name: ClassVar[str] = "memory"
     smaller: ClassVar[str] = "lower grid"
 
-    grid: int = 16
+    grid: int = GRID
     kept: KeptMaps | None = field(default=None, repr=False)
     drop: float = 0.0
     bank_: PatchBank | None = field(default=None, init=False, repr=False)
@@ -55,7 +55,7 @@ class PatchMemory(PatchDetector):
 
     def _values(self, network: Features) -> int:
         blank = torch.zeros(1, 3, network.size, network.size)
-        finest = max(max(level.shape[1:3]) for level in network.tokens(blank))
+        finest = max(GRID, *(level.shape[1] for level in network.tokens(blank)))
         if self.grid > finest:
             raise PresetError(f"memory: grid must be at most {finest}, that of {network.name}, got {self.grid}")
         return joined_patches(network, blank, self.grid).numel()

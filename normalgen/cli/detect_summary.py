@@ -46,7 +46,7 @@ def _show_method(detection: "Detection") -> None:
     say(detection.threshold.sentence())
     if run.references:
         known = "are references or calibration photos, or copies of them"
-        note(f"{run.references} of the labelled photos {known}: they are judged, but AUROC leaves them out")
+        note(f"{run.references} of the photos {known}: their scores say nothing, and AUROC leaves them out")
     _show_measures(run.measures)
 
 

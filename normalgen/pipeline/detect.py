@@ -87,7 +87,6 @@ def detect(
     judging = Judging(photos, unused, rate, _target(queries, folder, category), category, save_maps)
     more = {"unlabeled": unlabeled, "contamination": contamination, "judged": judging.judged}
     work = _preparation(chosen, references, preset, asked, model_folder, {"seed": seed, "device": device} | more)
-    _note_references(photos)
     _note_hidden(photos.images, chosen, references, work)
     return _judged(judging, chosen, work, (pool, bank, n), map_size, progress)
 
@@ -186,14 +185,6 @@ def _queries(
         return queries_from(source, images.crop, said).unmeasured(images.hashes(), images)
     training = detector.trained_from
     return queries_from(source, training.crop, said).unmeasured(training.references)
-
-
-def _note_references(photos: "Queries") -> None:
-    """Note how many unlabelled photos are references; of labelled ones the summary says it."""
-    count = sum(digest in photos.known for digest in photos.hashes())
-    if count and all(label is None for label in photos.labels):
-        total = len(photos.images)
-        note(f"{count} of {total} photos are references: the detector knows them, so their scores say nothing")
 
 
 def _note_hidden(

@@ -41,7 +41,7 @@ class DetectionRun:
     Attributes:
         results: worst photo first, unreadable photos last.
         measures: how well it did, if labels are known.
-        references: how many labelled photos were not measured, because they are references.
+        references: how many photos are references; labelled ones were not measured.
     """
 
     results: tuple[Result, ...]

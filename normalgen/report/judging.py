@@ -52,7 +52,7 @@ class Judged:
         scores: (N,) per branch, and "fused", batch by batch.
         values: up to 1024 values of each map, evenly spread over it.
         errors: messages by name.
-        references: how many labels were ignored because the photos are references.
+        references: how many photos are references; their labels are ignored.
     """
 
     names: list[str] = field(default_factory=list)
@@ -137,7 +137,7 @@ def judge(detector: JudgingDetector, queries: Queries, files: DetectionFiles, si
             _judge_batch(detector, photos, files, judged)
         for photo in photos:
             label = labels[photo.name]
-            passed = knows is not None and label is not None and knows(photo)
+            passed = photo.digest in queries.known if knows is None or label is None else knows(photo)
             judged.labels.append(None if passed else label)
             judged.references += passed
         done += len(photos) + len(unread)

@@ -122,12 +122,17 @@ def test_each_query_is_read_and_decoded_once(here: Path, reads: Counter[str], de
     assert {path: (reads[path], decoded[path]) for path in queries} == dict.fromkeys(queries, (1, 1))
 
 
+def test_references_among_photos_without_labels_are_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("detect", "good", "--references", "good", "-n", "0", "--branches", "n", "--out", "out") == 0
+    assert "of the photos are references" in capsys.readouterr().err
+
+
 def test_labels_of_references_do_not_count_though_they_are_judged(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mixed/good/reference.png").write_bytes(Path("good/0.png").read_bytes())
     assert run("detect", "mixed", "--references", "good", "-n", "0", "--branches", "n", "--out", "out") == 0
-    assert "1 of the labelled photos are references or calibration photos, or copies of them" in capsys.readouterr().err
+    assert "1 of the photos are references or calibration photos, or copies of them" in capsys.readouterr().err
     assert {str(row["file"]): row["label"] for row in rows()}["good/reference.png"] is None
     assert len(rows()) == 6
 

@@ -35,7 +35,7 @@ def test_references_and_queries_neither_measure_nor_calibrate(here: Path, capsys
     Path("mixed/good").rename("mixed/OK")
     assert detect("-n", "0", "--branches", "n") == 0
     shown = capsys.readouterr()
-    assert "2 of the labelled photos are references or calibration photos, or copies of them" in shown.err
+    assert "2 of the photos are references or calibration photos, or copies of them" in shown.err
     assert "image AUROC" in shown.out
     labels = {str(row["file"]): row["label"] for row in rows()}
     assert labels["OK/20.png"] == "good"

@@ -113,7 +113,9 @@ def test_other_photos_are_refused(model: NormalModel, references: References, mo
     folder = tmp_path / "p"
     fill_pool(model, references, 5, folder, photos=more)
     before = contents(folder)
-    for other, said in ((more.take([0, 1]), "2 now"), (None, "0 now"), (more.take([2, 0, 1]), "3 now")):
+    with pytest.raises(DataError, match="holds 3 unlabeled photos; name their folder with --unlabeled"):
+        fill_pool(model, references, 8, folder)
+    for other, said in ((more.take([0, 1]), "2 now"), (more.take([2, 0, 1]), "3 now")):
         with pytest.raises(DataError, match=rf"holds other unlabeled photos: 3 .* {said}; give the same --unlabeled"):
             fill_pool(model, references, 8, folder, photos=other)
     assert contents(folder) == before
