@@ -173,7 +173,7 @@ MEASURING = [
     case("an arm that needs another category", f"{EVALUATE} --arms wrong", "evaluate at least two categories"),
     case("no arms", f"{EVALUATE} --arms ,", "arm"),
     case("no detectors", f"{EVALUATE} --detectors ,", "detector"),
-    case("no such detector", f"{EVALUATE} --detectors patchcore", "no detector is called 'patchcore'"),
+    case("no such detector", f"{EVALUATE} --detectors patchmore", "no detector is called 'patchmore'"),
     case(
         "a setting that a detector lacks", f"{EVALUATE} --detectors 'memory[colour=red]'", "has no setting 'colour=red'"
     ),
@@ -230,7 +230,8 @@ MEASURING = [
     case("a merge of a finished pool", "pool merge gone", "gone"),
     case("a measure of no pool", "pool quality good", "good holds no pool"),
     case("a measure with photos that are not there", "pool quality pools/drawn --photos gone", "gone does not exist"),
-    case("a measure of plain photos alone", "pool quality pools/good --photos more", "--plain 0"),
+    case("a measure of plain photos alone", "pool quality pools/good --photos good", "--plain 0"),
+    case("a measure with photos of others", "pool quality pools/good --photos more", "references are not among"),
     case("a split of no set", "data split set --dataset gone --out s.json", "no data set is called 'gone'"),
     case("a check of a file", "data check shots.json", "shots.json"),
 ]
