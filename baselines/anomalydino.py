@@ -53,7 +53,7 @@ class AnomalyDINO(PatchDetector):
     """Scores queries by the cosine distances of their patches to the nearest patches of turned references and pool.
 
     Args:
-        layers: blocks of timm, vit or dinov2; None for the last one of timm's, and the own choice of others.
+        layers: blocks of timm, vit or dinov2; None: the last one of timm, and the default of other features.
         rotations: views per reference, turned by equal angles; 1 for the reference alone. Pools are not turned.
         border: what turned views show beyond the photo, see `normalgen.images.augment.Border`.
         masking: "on" ignores the background of queries, for an object in front of one.

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,6 @@ def confirm(photos: Path, references: Path, names: Sequence[str]) -> list[Path]:
         if target.exists() and target.read_bytes() != source.read_bytes():
             raise DataError(f"{target} is another photo; rename {source} first")
     for source, target in pairs:
-        write_whole(target, lambda partial, source=source: shutil.copyfile(source, partial))  # type: ignore[misc]
+        write_whole(target, partial(shutil.copyfile, source))
     note(f"copied to {references}: {', '.join(target.name for _, target in pairs)}")
     return [target for _, target in pairs]

@@ -59,7 +59,7 @@ PoolSettings = TypedDict(
         "model": str,
     },
 )
-"""Everything that decides a pool; `photos` is a digest of those that joined it as they are, `repaired` of others."""
+"""Everything that decides a pool; `photos` is a digest of those that joined as they are, `repaired` of repaired ones."""
 
 
 class RepairedRow(TypedDict):

@@ -231,7 +231,7 @@ MEASURING = [
     case("a measure of no pool", "pool quality good", "good holds no pool"),
     case("a measure with photos that are not there", "pool quality pools/drawn --photos gone", "gone does not exist"),
     case("a measure of plain photos alone", "pool quality pools/good --photos good", "--plain 0"),
-    case("a measure with photos of others", "pool quality pools/good --photos more", "references are not among"),
+    case("a measure with other photos", "pool quality pools/good --photos more", "references are not among"),
     case("a split of no set", "data split set --dataset gone --out s.json", "no data set is called 'gone'"),
     case("a check of a file", "data check shots.json", "shots.json"),
 ]
