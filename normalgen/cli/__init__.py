@@ -9,7 +9,7 @@ CTRL_C = 128 + signal.SIGINT
 
 
 class _Stopped(KeyboardInterrupt):
-    """A signal came. Python ends by SIGINT, whatever its handlers say, once a plain KeyboardInterrupt leaves an `exec`."""
+    """A signal came. Python ends by SIGINT, whatever its handlers say, once a plain KeyboardInterrupt leaves `exec`."""
 
 
 def main(arguments: list[str] | None = None) -> None:

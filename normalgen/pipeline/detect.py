@@ -77,7 +77,7 @@ def detect(
         progress: show a bar.
 
     Raises:
-        DataError, PresetError: no photos; too few to calibrate with; a model, pool or folder of other photos; bad settings.
+        DataError, PresetError: no photos; too few to calibrate with; a model or pool of other photos; bad settings.
     """
     chosen, asked = _opened(detector, preset, settings or {}, seed, device := pick_device(device))
     photos, category = _queries(queries, chosen, references, labels), _category(chosen, references)

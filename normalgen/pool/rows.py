@@ -59,7 +59,7 @@ PoolSettings = TypedDict(
         "model": str,
     },
 )
-"""Everything that decides a pool; `photos` is a digest of those that joined as they are, `repaired` of repaired ones."""
+"""Everything that decides a pool; `photos` and `repaired` are digests of those that joined, as they are or repaired."""
 
 
 class RepairedRow(TypedDict):
