@@ -150,7 +150,7 @@ SCREENING = [
     case("repair of no photos", f"{POOL} --repair", "--repair is for suspicious photos among --unlabeled ones"),
     case("a share of all photos", f"{SCREEN} --contamination 1", "Invalid value for '--contamination'", status=2),
     case("a share that is no number", f"{SCREEN} --contamination nan", "Invalid value for '--contamination'", status=2),
-    case("tiles of unlabeled photos", f"{SCREEN} --tile 32", "screened whole; leave --tile out"),
+    case("tiles of unlabeled photos", f"{SCREEN} --tile 32", "No such option: --tile", status=2),
     case("a pool of tiles from unlabeled photos", f"{POOL} --tile 32 --unlabeled more", "screened whole"),
     case("a screening with unknown features", f"{SCREEN} --features eyes", "features must be one of"),
     case("a screening without references", "screen more --out out", "normal photos"),
