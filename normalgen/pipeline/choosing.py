@@ -95,7 +95,8 @@ def check_flags(text: str, folder: Path | None, given: Collection[str]) -> None:
     """
     name, _, settings = text.partition("[")
     settled = [part.partition("=")[0].rpartition(".")[2] for part in settings.rstrip("]").split(",")]
-    owned = STORED if folder else OWN if name != DEFAULT else [flag for flag in STORED if flag in settled]
+    stored = STORED if "self_test" in given else (*STORED, "seed")
+    owned = stored if folder else OWN if name != DEFAULT else [flag for flag in STORED if flag in settled]
     flags = [f"--{flag}" for flag in owned if flag in given]
     if not flags:
         return

@@ -229,7 +229,7 @@ class PoolConfig:
     gate_features: Annotated[
         str,
         setting(
-            "What the gate looks for strays and defects with, as detect's --features: embedded, vit, cnn ...",
+            "What the gate and the screening of photos look with, as detect's --features: embedded, vit, cnn ...",
             flag="--gate-features",
             decides=POOL,
         ),

@@ -93,6 +93,8 @@ DETECTING = [
     case("a network that is not there", f"{DETECT} --features timm:resnet1000", "timm has no model 'resnet1000'"),
     case("a network's file that is not there", f"{DETECT} --features timm:resnet18:gone.pt", "gone.pt"),
     case("a size with a saved detector", f"{JUDGE} --size 64", "--size is stored in the --detector"),
+    case("a crop with a saved detector", f"{JUDGE} --crop center", "--crop is stored in the --detector"),
+    case("a seed with a saved detector", f"{JUDGE} --seed 7", "--seed is stored in the --detector"),
     case("branches of a saved detector", f"{JUDGE} --branches p", "--branches is stored in the --detector"),
     case("features of a saved detector", f"{JUDGE} --features cnn", "--features is stored in the --detector"),
     case("a self-test without references", f"{JUDGE} --self-test", "also name their folder with --references"),
